@@ -1,0 +1,140 @@
+//! The one place that reads a clock.
+//!
+//! Everything else takes the time from a [`Clock`] it was given, so a test can
+//! own it. Deadlines that guard tokens are wall-clock: `Instant` and timers
+//! stand still while a machine sleeps, a token's lifetime does not.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+/// A moment of wall-clock time: whole milliseconds since the Unix epoch.
+///
+/// Arithmetic saturates, so no lifetime a peer sends can overflow it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The Unix epoch: before every moment that matters here.
+    pub const EPOCH: Self = Self(0);
+    /// The far future: "never", as a moment.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The moment `millis` milliseconds after the Unix epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// The moment `secs` seconds after the Unix epoch.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// The moment `duration` later, or [`Timestamp::MAX`].
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// The moment `duration` earlier, or [`Timestamp::EPOCH`].
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// A time before the epoch becomes the epoch.
+    fn from(time: SystemTime) -> Self {
+        Self::EPOCH.saturating_add(
+            time.duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
+        )
+    }
+}
+
+/// Where the time comes from.
+///
+/// Give your own to [`AccountBuilder::clock`](crate::account::AccountBuilder::clock) to run a test
+/// at any speed. It is read once for each signed request: keep it cheap.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The wall-clock time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+///
+/// On Linux it reads the coarse clock (a few milliseconds of resolution, a
+/// seventh of the cost); nonces count minutes and deadlines seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[inline]
+    fn now(&self) -> Timestamp {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+            let secs = u64::try_from(now.tv_sec).unwrap_or(0);
+            let millis = u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
+            Timestamp(secs.saturating_mul(1000).saturating_add(millis))
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+            SystemTime::now().into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates() {
+        assert_eq!(Timestamp::MAX.saturating_add(Duration::MAX), Timestamp::MAX);
+        assert_eq!(
+            Timestamp::from_secs(1).saturating_sub(Duration::from_secs(2)),
+            Timestamp::EPOCH
+        );
+        assert_eq!(
+            Timestamp::from_secs(3).saturating_since(Timestamp::from_secs(5)),
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "compares our clock with the standard one"
+    )]
+    fn the_system_clock_agrees_with_the_standard_library() {
+        let ours = SystemClock.now();
+        let theirs = Timestamp::from(SystemTime::now());
+        assert!(theirs.saturating_since(ours) < Duration::from_secs(1));
+        assert!(ours.saturating_since(theirs) < Duration::from_secs(1));
+    }
+}
