@@ -5,6 +5,10 @@
 //! stand still while a machine sleeps, a token's lifetime does not.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 /// A moment of wall-clock time: whole milliseconds since the Unix epoch.
@@ -84,6 +88,13 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    #[inline]
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+}
+
 /// The machine's clock.
 ///
 /// On Linux it reads the coarse clock (a few milliseconds of resolution, a
@@ -107,6 +118,36 @@ impl Clock for SystemClock {
             SystemTime::now().into()
         }
     }
+}
+
+/// How long a timer may run before the clock is read again: a timer stands still while the
+/// machine sleeps, so a deadline is noticed this long after waking at the latest.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Waits until the clock shows `at`.
+pub(crate) async fn sleep_until(clock: &dyn Clock, at: Timestamp) {
+    loop {
+        let left = at.saturating_since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(TICK)).await;
+    }
+}
+
+/// Runs `work` until the clock shows `at`; `None` if it has not ended by then (it is dropped).
+pub(crate) async fn finish_by<F: Future>(
+    clock: &dyn Clock,
+    at: Timestamp,
+    work: F,
+) -> Option<F::Output> {
+    let mut work = pin!(work);
+    let mut late = pin!(sleep_until(clock, at));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => late.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 #[cfg(test)]

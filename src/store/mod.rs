@@ -1,1 +1,208 @@
-//! (being built)
+//! The durable record of an account, and the guarded steps by which it moves.
+//!
+//! A refresh token works once, so whoever presents it must first have written
+//! down, where every other process looks, that it is about to. A
+//! [`RotationStore`] keeps one [`Record`] for each account and offers those
+//! steps; each is one compare-and-set on the store's own clock, so it maps to
+//! one guarded `UPDATE`, one script, or one locked file.
+//!
+//! ```text
+//!            acquire             intend               commit
+//! Active ───────────▶ Leased ───────────▶ Sending ───────────▶ Active, generation + 1
+//!    ▲                  │                    │
+//!    │     release      │      release       │ doubt                reject
+//!    └──────────────────┴───── (unsent) ─────┴──────▶ InDoubt       ──────▶ Revoked
+//! ```
+//!
+//! - **acquire** elects who may rotate. A lease may end and be taken over: nothing was sent under it.
+//! - **intend** is written *before the first byte leaves*. From here nobody takes over by time alone.
+//! - **commit** moves to a higher generation, from any status: an answer that comes late still counts.
+//! - **doubt** is for an answer that may be lost: the token may be spent, so it is not sent again.
+//!
+//! [`MemoryStore`] serves one process. A store of your own implements the trait:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_mac_auth::store::{Acquire, AccountName, Grant, LeaseFrom, MemoryStore, RotationStore};
+//! use tower_mac_auth::token::TokenSet;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = MemoryStore::new();
+//! let name = AccountName::new("user-42")?;
+//! let tokens = TokenSet::new("access", "key", "refresh", Duration::from_secs(3600));
+//! let record = store.seed(&name, Grant::from(tokens), Some(Duration::from_secs(3600))).await?;
+//!
+//! let minute = Duration::from_secs(60);
+//! let first = store.acquire(&name, record.generation, "me", minute, LeaseFrom::Active).await?;
+//! assert!(matches!(first, Acquire::Granted(_)));
+//! let second = store.acquire(&name, record.generation, "you", minute, LeaseFrom::Active).await?;
+//! assert!(matches!(second, Acquire::Lost(_)));
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod memory;
+mod record;
+
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+
+pub use error::{StoreError, StoreErrorKind};
+pub use memory::MemoryStore;
+pub use record::{
+    AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Lease, Origin, Record,
+    Status,
+};
+
+/// What [`RotationStore::acquire`] takes the lease from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseFrom {
+    /// From [`Status::Active`] past its `not_before`, or from a [`Status::Leased`] whose lease ended.
+    Active,
+    /// From [`Status::InDoubt`], once for a generation: the policy decided to replay, and
+    /// [`Record::replayed`] remembers it.
+    InDoubt,
+}
+
+/// The answer to [`RotationStore::acquire`].
+#[derive(Clone, Debug)]
+pub enum Acquire {
+    /// The lease is ours until its deadline.
+    Granted(Lease),
+    /// It is not; this is the record that stands.
+    Lost(Record),
+}
+
+/// The answer to a guarded step: whether the guard held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a step whose guard did not hold changed nothing"]
+pub enum Guarded {
+    /// The step is done and durable.
+    Done,
+    /// The record had moved on; nothing was changed.
+    Refused,
+}
+
+/// The answer to [`RotationStore::commit`].
+#[derive(Clone, Debug)]
+pub enum Commit {
+    /// The record is at the new generation and durable.
+    Committed(Record),
+    /// The record already stood at this generation or a higher one; nothing was changed.
+    Superseded(Record),
+}
+
+/// Keeps one [`Record`] for each account and moves it by guarded steps.
+///
+/// # Contract
+///
+/// - Each step is one atomic compare-and-set, durable before it returns `Ok`.
+/// - All times are the store's: `now` is read where the record is, never at the caller.
+/// - `Err` means that the step may or may not have happened; the caller reads again.
+/// - A record that cannot be read is an error, never "absent".
+/// - Cancelling a step's future leaves the record as it was or as the step makes it.
+pub trait RotationStore: Send + Sync + 'static {
+    /// The record that stands, or `None` if the account was never seen.
+    fn read<'a>(
+        &'a self,
+        account: &'a AccountName,
+    ) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
+
+    /// Inserts generation 1 if the account was never seen. Returns the record that stands.
+    ///
+    /// `expires_in` is the rest of the access token's life, `None` if the grant has none.
+    fn seed<'a>(
+        &'a self,
+        account: &'a AccountName,
+        grant: Grant,
+        expires_in: Option<Duration>,
+    ) -> BoxFuture<'a, Result<Record, StoreError>>;
+
+    /// A new authorization: replaces whatever stands, whatever its status, and clears doubt,
+    /// lease and failures. The generation rises by two, so that a rotation still under way
+    /// (which will commit one more than it read) can neither undo it nor share its number.
+    fn authorize<'a>(
+        &'a self,
+        account: &'a AccountName,
+        grant: Grant,
+        expires_in: Option<Duration>,
+    ) -> BoxFuture<'a, Result<Record, StoreError>>;
+
+    /// Takes the lease on `generation` for `owner`, for `lease` from now; the fence rises by one.
+    fn acquire<'a>(
+        &'a self,
+        account: &'a AccountName,
+        generation: Generation,
+        owner: &'a str,
+        lease: Duration,
+        from: LeaseFrom,
+    ) -> BoxFuture<'a, Result<Acquire, StoreError>>;
+
+    /// `Leased → Sending`, if the lease's fence still stands. The deadline becomes `answer_within`
+    /// from now; past it anyone may call the record in doubt.
+    fn intend<'a>(
+        &'a self,
+        account: &'a AccountName,
+        lease: &'a Lease,
+        answer_within: Duration,
+    ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
+
+    /// Moves to `generation`, [`Status::Active`], from any lower generation and any status
+    /// (also when the store lost the record). A repeated commit of the same grant is
+    /// [`Commit::Superseded`] by itself.
+    fn commit<'a>(
+        &'a self,
+        account: &'a AccountName,
+        generation: Generation,
+        grant: Grant,
+        expires_in: Option<Duration>,
+    ) -> BoxFuture<'a, Result<Commit, StoreError>>;
+
+    /// Back to [`Status::Active`], if the lease's fence still stands: the refresh token was not
+    /// spent under it. Nobody acquires for `not_before` from now; the failure is counted.
+    fn release<'a>(
+        &'a self,
+        account: &'a AccountName,
+        lease: &'a Lease,
+        not_before: Duration,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
+
+    /// `Sending → InDoubt`, if generation and fence still stand. The holder calls it when the
+    /// answer is lost, anyone else once the deadline has passed.
+    fn doubt<'a>(
+        &'a self,
+        account: &'a AccountName,
+        generation: Generation,
+        fence: Fence,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
+
+    /// `Sending → Revoked`, if the lease's fence still stands: the provider refused the refresh
+    /// token. The generation stays, so that a late commit by whoever spent it still counts, and
+    /// the access token stays, for it may still live.
+    fn reject<'a>(
+        &'a self,
+        account: &'a AccountName,
+        lease: &'a Lease,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
+
+    /// Ends the grant: [`Status::Revoked`], no secrets, two generations up, from any status.
+    /// No commit can undo it; [`authorize`](Self::authorize) can.
+    fn revoke<'a>(&'a self, account: &'a AccountName) -> BoxFuture<'a, Result<Record, StoreError>>;
+
+    /// Starts watching the record: a change after this call wakes the watcher.
+    fn watch(&self, account: &AccountName) -> Box<dyn Watch>;
+}
+
+/// Tells that a record may have changed.
+pub trait Watch: Send {
+    /// Ends when the record may have changed since the watch began or this last ended. It may end
+    /// without a change, and callers read again from time to time besides, so a change that is
+    /// missed delays and never harms.
+    fn changed(&mut self) -> BoxFuture<'_, ()>;
+}

@@ -1,0 +1,84 @@
+//! New grants and the end of one: what a user decides, not a timer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::commit::Pending;
+use super::snapshot::Snapshot;
+use super::{AccountError, AccountErrorKind, Event, RefreshError, Shared};
+use crate::clock::finish_by;
+use crate::store::{Generation, Grant, Origin};
+use crate::token::{Meaning, Outcome, TokenSet};
+use crate::{AuthorizationCode, Timestamp};
+
+/// What an account has before its first authorization.
+pub(super) fn nothing(client_id: &str, now: Timestamp) -> Snapshot {
+    let (generation, grant) = (Generation::default(), Grant::default());
+    Snapshot::new(generation, Origin::Authorized, grant, client_id, now, Duration::ZERO, None)
+}
+
+/// Exchanges the code and makes the result durable. Runs as a task of its own: the code works once,
+/// so a caller that is dropped must not take the answer with it.
+pub(super) async fn exchange(
+    account: Arc<Shared>,
+    code: AuthorizationCode,
+) -> Result<Generation, AccountError> {
+    let unsent = |error: RefreshError| {
+        AccountError::with_source(AccountErrorKind::CodeUnsent, Arc::new(error))
+    };
+    let started = account.clock.now();
+    let by = started.saturating_add(account.policy.refresh_timeout);
+    let connected = match finish_by(&*account.clock, by, account.endpoint.connect()).await {
+        Some(Ok(connected)) => connected,
+        Some(Err(error)) => return Err(unsent(error.into())),
+        None => return Err(AccountError::new(AccountErrorKind::CodeUnsent)),
+    };
+    let sent_at = account.clock.now();
+    let by = sent_at.saturating_add(account.policy.answer_timeout);
+    match finish_by(&*account.clock, by, connected.exchange_code(&code)).await {
+        Some(Outcome::Tokens(tokens)) => Ok(keep(&account, tokens, sent_at).await),
+        Some(Outcome::Unsent(error)) => Err(unsent(error.into())),
+        Some(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
+            Err(AccountError::new(AccountErrorKind::CodeInDoubt))
+        }
+        Some(Outcome::Refused(refusal)) => {
+            Err(AccountError::new(AccountErrorKind::CodeRefused(refusal.code())))
+        }
+        Some(Outcome::Ambiguous(why)) => {
+            Err(AccountError::with_source(AccountErrorKind::CodeInDoubt, Arc::new(why)))
+        }
+        None => Err(AccountError::new(AccountErrorKind::CodeInDoubt)),
+    }
+}
+
+/// Two generations up, so that a rotation still under way cannot undo it.
+async fn keep(account: &Arc<Shared>, tokens: TokenSet, sent_at: Timestamp) -> Generation {
+    let Shared { store, name, clock, .. } = &**account;
+    let expires_at = sent_at.saturating_add(tokens.expires_in);
+    let rest = Some(expires_at.saturating_since(clock.now()));
+    let grant = Grant::from(tokens);
+    let generation = match store.authorize(name, grant.clone(), rest).await {
+        Ok(record) => account.adopt(record).0,
+        Err(error) => {
+            // The code is spent and only this process has what it bought.
+            tracing::error!(%error, "an authorization could not be stored yet");
+            let generation = account.cell.load().generation.next().next();
+            let pending = Pending::new(account, generation, grant, sent_at, Some(expires_at));
+            pending.publish();
+            account.emit(Event::CommitDelayed { generation });
+            account.tasks.spawn_on(pending.until_durable(), &account.runtime);
+            generation
+        }
+    };
+    account.emit(Event::Authorized { generation });
+    generation
+}
+
+/// Ends the grant in the store and here.
+pub(super) async fn revoke(account: &Shared) -> Result<Generation, AccountError> {
+    let record = account.store.revoke(&account.name).await?;
+    let generation = record.generation;
+    account.cell.publish(Snapshot::of(record, account.endpoint.client_id(), account.clock.now()));
+    account.emit(Event::Revoked { generation });
+    Ok(generation)
+}

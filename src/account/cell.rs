@@ -1,0 +1,194 @@
+//! The cell of an account: the snapshot that signers read without a lock, and the slot in which
+//! one flight at most is elected.
+//!
+//! The invariants, checked with loom at the end of the file:
+//! - the snapshot's generation only grows;
+//! - for one generation one caller leads, whoever else noticed joins;
+//! - whoever joined is woken by the landing;
+//! - a refusal of an old generation starts nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::snapshot::Snapshot;
+use super::state::{Access, Rotation};
+use super::sync::{AtomicU64, Loaded, Mutex, MutexGuard, Swap};
+use crate::Timestamp;
+use crate::store::Generation;
+
+/// `W` is how one who waits for the flight is told.
+pub(super) struct Cell<W> {
+    snapshot: Swap<Snapshot>,
+    /// The highest generation the API refused.
+    rejected: AtomicU64,
+    /// Before this moment (in milliseconds) a signer need not look at anything but the snapshot.
+    /// Written under the slot's lock; a signer that reads it late signs with a token the API will
+    /// refuse, and learns then.
+    attention_at: AtomicU64,
+    slot: Mutex<Slot<W>>,
+}
+
+struct Slot<W> {
+    rotation: Rotation,
+    /// Those who wait for the flight, while there is one.
+    flight: Option<Vec<W>>,
+    closed: bool,
+}
+
+/// What came of asking for a newer credential.
+#[derive(Debug)]
+pub(super) enum Join {
+    /// There is one already.
+    Newer(Generation),
+    /// A flight is under way and will tell.
+    Joined,
+    /// The caller must start the flight; its waiter is in.
+    Lead,
+    /// No flight may start.
+    Grounded(Rotation),
+    /// The account is shut down.
+    Closed,
+}
+
+impl<W> Cell<W> {
+    pub(super) fn new(snapshot: Snapshot) -> Self {
+        let attention_at = AtomicU64::new(snapshot.refresh_at.as_millis());
+        Self {
+            snapshot: Swap::new(Arc::new(snapshot)),
+            rejected: AtomicU64::new(0),
+            attention_at,
+            slot: Mutex::new(Slot { rotation: Rotation::Idle, flight: None, closed: false }),
+        }
+    }
+
+    #[inline]
+    pub(super) fn load(&self) -> Loaded<Snapshot> {
+        self.snapshot.load()
+    }
+
+    /// Whether a signer at `now` must look at the two axes first.
+    #[inline]
+    pub(super) fn needs_attention(&self, now: Timestamp) -> bool {
+        now.as_millis() >= self.attention_at.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn rejected(&self) -> Generation {
+        Generation::from_number(self.rejected.load(Ordering::Acquire))
+    }
+
+    pub(super) fn access(&self, now: Timestamp) -> Access {
+        self.load().access(self.rejected(), now)
+    }
+
+    /// Swaps in a snapshot of a higher generation. A lower one is dropped: it lost a race.
+    pub(super) fn publish(&self, snapshot: Snapshot) -> bool {
+        let mut slot = self.lock();
+        let newer = snapshot.generation > self.load().generation;
+        if newer {
+            self.snapshot.store(Arc::new(snapshot));
+            slot.rotation = Rotation::Idle;
+            self.settle(&slot);
+        }
+        newer
+    }
+
+    /// The API refused `generation`.
+    pub(super) fn reject(&self, generation: Generation) {
+        let slot = self.lock();
+        self.rejected.fetch_max(generation.number(), Ordering::AcqRel);
+        self.settle(&slot);
+    }
+
+    /// Asks for a credential newer than `generation`. The waiter is dropped unless it joined.
+    pub(super) fn join(&self, generation: Generation, now: Timestamp, waiter: W) -> Join {
+        let mut slot = self.lock();
+        let current = self.load();
+        if current.generation > generation {
+            return Join::Newer(current.generation);
+        }
+        if let Some(waiters) = &mut slot.flight {
+            waiters.push(waiter);
+            return Join::Joined;
+        }
+        match self.take_off(&mut slot, &current, now) {
+            Join::Lead => {
+                slot.flight = Some(vec![waiter]);
+                self.settle(&slot);
+                Join::Lead
+            }
+            grounded => grounded,
+        }
+    }
+
+    /// A signer noticed that the token ages: whether it must start a flight. It never waits, not
+    /// even for the lock: whoever holds it looks after the same thing.
+    pub(super) fn look_ahead(&self, now: Timestamp) -> bool {
+        let Ok(mut slot) = self.slot.try_lock() else { return false };
+        let leads = slot.flight.is_none()
+            && matches!(self.take_off(&mut slot, &self.load(), now), Join::Lead);
+        if leads {
+            slot.flight = Some(Vec::new());
+        }
+        self.settle(&slot);
+        leads
+    }
+
+    /// Whether a flight may start now.
+    fn take_off(&self, slot: &mut Slot<W>, current: &Snapshot, now: Timestamp) -> Join {
+        if slot.closed {
+            return Join::Closed;
+        }
+        let access = current.access(self.rejected(), now);
+        if !slot.rotation.may_fly(access, now) {
+            return Join::Grounded(slot.rotation.clone());
+        }
+        Join::Lead
+    }
+
+    /// Ends the flight: what the next one finds, and who is to be told. What a flight says of a
+    /// generation that was replaced meanwhile is not held against the new one.
+    pub(super) fn land(&self, generation: Generation, rotation: Rotation) -> Vec<W> {
+        let mut slot = self.lock();
+        if self.load().generation == generation {
+            slot.rotation = rotation;
+        }
+        let waiters = slot.flight.take().unwrap_or_default();
+        self.settle(&slot);
+        waiters
+    }
+
+    /// The state of the rotation, and whether a flight is under way.
+    pub(super) fn rotation(&self) -> (Rotation, bool) {
+        let slot = self.lock();
+        (slot.rotation.clone(), slot.flight.is_some())
+    }
+
+    /// No flight starts from here on.
+    pub(super) fn close(&self) {
+        let mut slot = self.lock();
+        slot.closed = true;
+        self.settle(&slot);
+    }
+
+    /// Sets when signers must look again. While the token lives that is seldom: a flight that is
+    /// under way or grounded is not looked at by each of them.
+    fn settle(&self, slot: &Slot<W>) {
+        let current = self.load();
+        let at = if self.rejected() >= current.generation {
+            Timestamp::EPOCH
+        } else if slot.flight.is_some() || slot.closed {
+            current.expires_at
+        } else {
+            current.refresh_at.max(slot.rotation.look_again_at()).min(current.expires_at)
+        };
+        self.attention_at.store(at.as_millis(), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot<W>> {
+        // Each critical section leaves the slot whole, so a panic in one is no reason to stop.
+        match self.slot.lock() {
+            Ok(slot) => slot,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+}

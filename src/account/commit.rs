@@ -1,0 +1,105 @@
+//! Tokens that are issued and not yet durable: they must not be lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flight::Flown;
+use super::snapshot::Snapshot;
+use super::{Event, Shared};
+use crate::Timestamp;
+use crate::clock::{finish_by, sleep_until};
+use crate::store::{Commit, Generation, Grant, Origin};
+
+/// How long those who wait for the flight wait for the store, once the tokens are there.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long one later attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// A grant on its way into the store.
+pub(super) struct Pending {
+    account: Arc<Shared>,
+    generation: Generation,
+    grant: Grant,
+    issued_at: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+impl Pending {
+    pub(super) fn new(
+        account: &Arc<Shared>,
+        generation: Generation,
+        grant: Grant,
+        issued_at: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Self {
+        Self { account: Arc::clone(account), generation, grant, issued_at, expires_at }
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Commits and publishes. If the store does not take it soon, publishes first: the tokens are
+    /// good, and nobody else has them.
+    pub(super) async fn commit_or_publish(self) -> Flown {
+        if let Some(generation) = self.attempt(PATIENCE).await {
+            return Flown::Done(generation);
+        }
+        self.publish();
+        self.account.emit(Event::CommitDelayed { generation: self.generation });
+        Flown::Pending(self)
+    }
+
+    /// Tries until the store has it. There is nothing else to do: giving up loses the account.
+    pub(super) async fn until_durable(self) {
+        let mut fails = 0;
+        while self.attempt(ATTEMPT).await.is_none() {
+            fails += 1;
+            let pause = self.account.policy.backoff(fails);
+            let at = self.account.clock.now().saturating_add(pause);
+            sleep_until(&*self.account.clock, at).await;
+        }
+    }
+
+    async fn attempt(&self, within: Duration) -> Option<Generation> {
+        let Shared { store, name, clock, .. } = &*self.account;
+        let now = clock.now();
+        let rest = self.expires_at.map(|end| end.saturating_since(now));
+        let commit = store.commit(name, self.generation, self.grant.clone(), rest);
+        match finish_by(&**clock, now.saturating_add(within), commit).await {
+            Some(Ok(Commit::Committed(_))) => {
+                self.publish();
+                self.account.emit(Event::Refreshed { generation: self.generation });
+                Some(self.generation)
+            }
+            // Our own commit, acknowledged late.
+            Some(Ok(Commit::Superseded(record))) if record.grant == self.grant => {
+                self.publish();
+                self.account.emit(Event::Refreshed { generation: self.generation });
+                Some(self.generation)
+            }
+            // A new authorization or a revocation overtook us, and it counts.
+            Some(Ok(Commit::Superseded(record))) => Some(self.account.adopt(record).0),
+            Some(Err(error)) => {
+                tracing::error!(%error, "issued tokens could not be committed yet");
+                None
+            }
+            None => {
+                tracing::error!("issued tokens could not be committed yet: the store hangs");
+                None
+            }
+        }
+    }
+
+    /// Signs with it from now on.
+    pub(super) fn publish(&self) {
+        let Shared { clock, endpoint, cell, .. } = &*self.account;
+        let now = clock.now();
+        let age = now.saturating_since(self.issued_at);
+        let rest = self.expires_at.map(|end| end.saturating_since(now));
+        let grant = self.grant.clone();
+        let client_id = endpoint.client_id();
+        let (generation, origin) = (self.generation, Origin::Rotated);
+        cell.publish(Snapshot::new(generation, origin, grant, client_id, now, age, rest));
+    }
+}

@@ -1,0 +1,206 @@
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Timestamp;
+use crate::store::{AccountNameError, StoreError};
+use crate::token::{ErrorCode, Unsent};
+
+type Source = Arc<dyn Error + Send + Sync>;
+
+/// The credential could not be refreshed.
+///
+/// A cheap clone: every request that waited gets the same one.
+#[derive(Clone, Debug)]
+pub struct RefreshError {
+    kind: RefreshErrorKind,
+    source: Option<Source>,
+}
+
+/// Why a credential could not be refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefreshErrorKind {
+    /// An attempt failed lately (see the source); none is made before this moment.
+    BackingOff {
+        /// When the next attempt may be made.
+        until: Timestamp,
+    },
+    /// The API refused a credential that was rotated a moment ago: refreshing cannot fix that.
+    RotatedRecently,
+    /// The refresh token was presented and the answer is lost. It is not presented again while
+    /// that could end the grant.
+    InDoubt,
+    /// The refresh token is spent, expired or revoked, or there is none: the user must
+    /// authorize again.
+    ReauthorizationRequired,
+    /// The token endpoint was not reached; nothing was sent. It is tried again after a back-off.
+    Unsent,
+    /// The token endpoint refused for a reason in the client's configuration, not in the token.
+    Refused(ErrorCode),
+    /// The token endpoint issued tokens that cannot be used. The new refresh token is kept.
+    UnusableAnswer,
+    /// The store could not be used, so nothing was sent.
+    Store,
+    /// The refresh did not end in time; nothing was sent.
+    TimedOut,
+    /// The task or runtime that refreshed is gone.
+    Interrupted,
+    /// The account was shut down.
+    Closed,
+}
+
+impl RefreshError {
+    pub(super) fn new(kind: RefreshErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    pub(super) fn closed() -> Self {
+        Self::new(RefreshErrorKind::Closed)
+    }
+
+    pub(super) fn backing_off(until: Timestamp, cause: &Arc<RefreshError>) -> Self {
+        let source = Arc::clone(cause);
+        Self { kind: RefreshErrorKind::BackingOff { until }, source: Some(source) }
+    }
+
+    pub(super) fn with_source(kind: RefreshErrorKind, source: impl Into<Source>) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    /// Why it failed.
+    pub fn kind(&self) -> RefreshErrorKind {
+        self.kind
+    }
+}
+
+impl From<StoreError> for RefreshError {
+    fn from(error: StoreError) -> Self {
+        Self { kind: RefreshErrorKind::Store, source: Some(Arc::new(error)) }
+    }
+}
+
+impl From<Unsent> for RefreshError {
+    fn from(error: Unsent) -> Self {
+        Self { kind: RefreshErrorKind::Unsent, source: Some(Arc::new(error)) }
+    }
+}
+
+impl fmt::Display for RefreshError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            RefreshErrorKind::BackingOff { until } => {
+                write!(f, "the last refresh failed; the next is tried at unix time {until:?}")
+            }
+            RefreshErrorKind::RotatedRecently => {
+                f.write_str("the API refused a credential that was refreshed a moment ago")
+            }
+            RefreshErrorKind::InDoubt => {
+                f.write_str("the answer to the last refresh is lost and its refresh token in doubt")
+            }
+            RefreshErrorKind::ReauthorizationRequired => {
+                f.write_str("the refresh token is of no use: the user must authorize again")
+            }
+            RefreshErrorKind::Unsent => f.write_str("the token endpoint was not reached"),
+            RefreshErrorKind::Refused(code) => write!(f, "the token endpoint refused: {code}"),
+            RefreshErrorKind::UnusableAnswer => {
+                f.write_str("the token endpoint issued tokens that cannot be used")
+            }
+            RefreshErrorKind::Store => f.write_str("the token store could not be used"),
+            RefreshErrorKind::TimedOut => f.write_str("the refresh did not end in time"),
+            RefreshErrorKind::Interrupted => f.write_str("the refresh was interrupted"),
+            RefreshErrorKind::Closed => f.write_str("the account was shut down"),
+        }
+    }
+}
+
+impl Error for RefreshError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// An account could not be opened, authorized or revoked.
+#[derive(Debug)]
+pub struct AccountError {
+    kind: AccountErrorKind,
+    source: Option<Source>,
+}
+
+/// What kind of failure an [`AccountError`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccountErrorKind {
+    /// The name cannot name an account.
+    Name,
+    /// The store has no such account, and no tokens were given to start it with.
+    NotAuthorized,
+    /// The stored or given credential cannot sign.
+    Credential,
+    /// The store could not be used.
+    Store,
+    /// The authorization code was not sent: try again with the same code.
+    CodeUnsent,
+    /// The token endpoint refused the authorization code or the client.
+    CodeRefused(ErrorCode),
+    /// The answer to the authorization code is lost: the user must authorize again.
+    CodeInDoubt,
+    /// The task that exchanged the code is gone, with its runtime.
+    Interrupted,
+}
+
+impl AccountError {
+    pub(super) fn new(kind: AccountErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    pub(super) fn with_source(kind: AccountErrorKind, source: impl Into<Source>) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> AccountErrorKind {
+        self.kind
+    }
+}
+
+impl From<StoreError> for AccountError {
+    fn from(error: StoreError) -> Self {
+        Self { kind: AccountErrorKind::Store, source: Some(Arc::new(error)) }
+    }
+}
+
+impl From<AccountNameError> for AccountError {
+    fn from(error: AccountNameError) -> Self {
+        Self { kind: AccountErrorKind::Name, source: Some(Arc::new(error)) }
+    }
+}
+
+impl fmt::Display for AccountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            AccountErrorKind::Name => f.write_str("the name cannot name an account"),
+            AccountErrorKind::NotAuthorized => f.write_str(
+                "the store has no such account: authorize it with a code, or give tokens to start with",
+            ),
+            AccountErrorKind::Credential => f.write_str("the account's credential cannot sign"),
+            AccountErrorKind::Store => f.write_str("the token store could not be used"),
+            AccountErrorKind::CodeUnsent => {
+                f.write_str("the authorization code was not sent: the token endpoint was not reached")
+            }
+            AccountErrorKind::CodeRefused(code) => {
+                write!(f, "the token endpoint refused the authorization code: {code}")
+            }
+            AccountErrorKind::CodeInDoubt => f.write_str(
+                "the answer to the authorization code is lost: the user must authorize again",
+            ),
+            AccountErrorKind::Interrupted => f.write_str("the authorization was interrupted"),
+        }
+    }
+}
+
+impl Error for AccountError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

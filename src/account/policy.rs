@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+/// What may be done with a refresh token whose answer is lost. It may be spent, and a spent one
+/// presented again can end the grant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InDoubtPolicy {
+    /// Go on signing with the access token; once that is dead, present the refresh token once
+    /// more: there is nothing left to lose.
+    #[default]
+    HoldUntilDead,
+    /// Present it once more within this time of the first. Only for a provider that documents such
+    /// a grace window.
+    ReplayWithin(Duration),
+    /// Never present it again: the user must authorize again.
+    Never,
+}
+
+/// How an account goes about refreshing.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    pub(super) in_doubt: InDoubtPolicy,
+    pub(super) min_rotation_interval: Duration,
+    pub(super) refresh_timeout: Duration,
+    pub(super) answer_timeout: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            in_doubt: InDoubtPolicy::default(),
+            min_rotation_interval: Duration::from_secs(60),
+            refresh_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(45),
+        }
+    }
+}
+
+impl Policy {
+    /// After a failure that may pass by itself, the `fails`-th (0, 1, 2…) in a row: 1 s, 2 s, 4 s…
+    /// up to 5 minutes.
+    pub(super) fn backoff(&self, fails: u32) -> Duration {
+        jittered(Duration::from_secs(1), fails, Duration::from_secs(300))
+    }
+
+    /// After a failure that a person must mend: 5 minutes, 10… up to an hour.
+    pub(super) fn long_backoff(&self, fails: u32) -> Duration {
+        jittered(Duration::from_secs(300), fails, Duration::from_secs(3600))
+    }
+}
+
+/// Between half and the whole of `first` doubled `fails` times, at most `most`: so that a fleet
+/// does not come back at once.
+fn jittered(first: Duration, fails: u32, most: Duration) -> Duration {
+    let whole = first.saturating_mul(2_u32.saturating_pow(fails)).min(most);
+    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_off_doubles_with_jitter_up_to_its_cap() {
+        let policy = Policy::default();
+        for (fails, whole) in [(0, 1), (1, 2), (4, 16), (30, 300), (u32::MAX, 300)] {
+            let whole = Duration::from_secs(whole);
+            let pause = policy.backoff(fails);
+            assert!(whole / 2 <= pause && pause <= whole, "{fails}: {pause:?}");
+        }
+        assert!(policy.long_backoff(9) <= Duration::from_secs(3600));
+    }
+}

@@ -1,0 +1,137 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use super::cell::Join;
+use super::state::Access;
+use super::sync::Loaded;
+use super::{Account, Event, RefreshError, RefreshErrorKind, flight};
+use super::snapshot::Snapshot;
+use crate::Timestamp;
+use crate::sign::Credential;
+use crate::store::Generation;
+
+/// Waits for a newer credential: ends with its generation. See [`Account::refresh_if_current`].
+///
+/// # Cancel safety
+///
+/// Dropping it changes nothing: the refresh goes on without it.
+#[must_use = "the refresh goes on by itself; await this to know how it ended"]
+#[derive(Debug)]
+pub struct Refresh(State);
+
+#[derive(Debug)]
+enum State {
+    Known(Result<Generation, RefreshError>),
+    Waiting(oneshot::Receiver<Result<Generation, RefreshError>>),
+}
+
+impl Future for Refresh {
+    type Output = Result<Generation, RefreshError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Known(known) => Poll::Ready(known.clone()),
+            State::Waiting(waiting) => Pin::new(waiting).poll(cx).map(|told| {
+                told.unwrap_or_else(|_| Err(RefreshError::new(RefreshErrorKind::Interrupted)))
+            }),
+        }
+    }
+}
+
+/// What a signer gets.
+pub(crate) enum Signer {
+    /// Sign with this, now.
+    Ready(Ready),
+    /// The credential is dead: wait for the next.
+    Wait(Refresh),
+}
+
+/// A live snapshot and the time it was looked at. It is a guard: do not hold it across an await.
+pub(crate) struct Ready {
+    snapshot: Loaded<Snapshot>,
+    pub(crate) now: Timestamp,
+}
+
+impl Ready {
+    pub(crate) fn generation(&self) -> Generation {
+        self.snapshot.generation
+    }
+
+    /// `None` only for a credential that died this very moment.
+    #[inline]
+    pub(crate) fn credential(&self) -> Option<&Credential> {
+        self.snapshot.credential.as_ref()
+    }
+}
+
+impl Account {
+    /// The credential to sign with. Takes no lock and never waits while the access token lives.
+    #[inline]
+    pub(crate) fn signer(&self) -> Signer {
+        let now = self.0.clock.now();
+        let snapshot = self.0.cell.load();
+        if self.0.cell.needs_attention(now) {
+            return self.attend(now);
+        }
+        Signer::Ready(Ready { snapshot, now })
+    }
+
+    /// The token ages, or is dead.
+    #[cold]
+    fn attend(&self, now: Timestamp) -> Signer {
+        let snapshot = self.0.cell.load();
+        match snapshot.access(self.0.cell.rejected(), now) {
+            Access::Dead => Signer::Wait(self.join(snapshot.generation, now)),
+            access => {
+                if access == Access::Aging && self.0.cell.look_ahead(now) {
+                    flight::launch(&self.0, snapshot.generation);
+                }
+                Signer::Ready(Ready { snapshot, now })
+            }
+        }
+    }
+
+    /// The API refused the credential of `generation`: has it refreshed, unless a newer one is
+    /// there already. However many tasks call this, one refresh is made, in a task of its own.
+    ///
+    /// # Errors
+    ///
+    /// The future ends with an error if no newer credential could be had; its
+    /// [`kind`](RefreshError::kind) says why. A refusal less than the minimum interval after a
+    /// rotation is [`RefreshErrorKind::RotatedRecently`]: nothing is refreshed.
+    pub fn refresh_if_current(&self, generation: Generation) -> Refresh {
+        let now = self.0.clock.now();
+        let snapshot = self.0.cell.load();
+        if snapshot.generation > generation {
+            return Refresh(State::Known(Ok(snapshot.generation)));
+        }
+        // One that has ended since is refused for that, and a refresh does fix it.
+        let fresh = snapshot.was_rotated_within(self.0.policy.min_rotation_interval, now);
+        if fresh && now < snapshot.expires_at {
+            self.0.emit(Event::RejectedFresh { generation });
+            let error = RefreshError::new(RefreshErrorKind::RotatedRecently);
+            return Refresh(State::Known(Err(error)));
+        }
+        drop(snapshot);
+        self.0.cell.reject(generation);
+        self.join(generation, now)
+    }
+
+    fn join(&self, generation: Generation, now: Timestamp) -> Refresh {
+        let (tell, told) = oneshot::channel();
+        match self.0.cell.join(generation, now, tell) {
+            Join::Newer(newer) => Refresh(State::Known(Ok(newer))),
+            Join::Joined => Refresh(State::Waiting(told)),
+            Join::Lead => {
+                flight::launch(&self.0, generation);
+                Refresh(State::Waiting(told))
+            }
+            Join::Grounded(rotation) => Refresh(State::Known(Err(rotation.error()))),
+            Join::Closed => Refresh(State::Known(Err(RefreshError::closed()))),
+        }
+    }
+}

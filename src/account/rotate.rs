@@ -1,0 +1,216 @@
+//! Steps 3 to 6 of a rotation: prepare, write the intent, present the refresh token once, settle
+//! what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::commit::Pending;
+use super::flight::{Failure, Flight, Flown};
+use super::state::Access;
+use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind};
+use crate::{RefreshToken, Timestamp};
+use crate::clock::finish_by;
+use crate::store::{Grant, Guarded, Lease, LeaseFrom};
+use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, Refusal};
+
+/// How long a refused refresh token is looked for in the store: a peer may have spent it and not
+/// have committed yet.
+const PEER_COMMITS_WITHIN: Duration = Duration::from_secs(2);
+
+impl Flight {
+    /// Rotates under the lease. `None`: the lease was lost before anything was sent.
+    pub(super) async fn rotate(&mut self, lease: Lease) -> Result<Option<Flown>, Failure> {
+        // The token of the record that the lease was taken on, never one read before.
+        let Some(refresh_token) = lease.record.grant.refresh_token.clone() else {
+            self.release(&lease, Duration::ZERO, "there is no refresh token").await;
+            return Err(Failure::Revoked);
+        };
+        let connected = match self.connect().await {
+            Ok(connected) => connected,
+            Err(error) => return Err(self.unsent(&lease, error).await),
+        };
+        let account = Arc::clone(&self.account);
+        let started = account.clock.now();
+        let answer_by = started.saturating_add(account.policy.answer_timeout);
+        let intend = account.store.intend(&account.name, &lease, account.policy.answer_timeout);
+        match self.step(intend).await {
+            Ok(Guarded::Done) => {}
+            Ok(Guarded::Refused) => return Ok(None),
+            Err(failure) => {
+                // Whether the intent stands is not known; that nothing was sent is.
+                self.release(&lease, Duration::ZERO, "the store failed before sending").await;
+                return Err(failure);
+            }
+        }
+        // A pause since then may have outlasted the intent: others may call it in doubt by now.
+        let now = account.clock.now();
+        if now < started || now >= started.saturating_add(account.policy.answer_timeout / 2) {
+            return Err(self.unsent(&lease, RefreshError::new(RefreshErrorKind::TimedOut)).await);
+        }
+        tracing::debug!("presenting the refresh token");
+        match self.present(connected, &refresh_token, answer_by).await {
+            Some(Outcome::Tokens(tokens)) => {
+                let expires_at = started.saturating_add(tokens.expires_in);
+                let why = "the key that was issued cannot sign";
+                let fails = lease.record.fails;
+                self.issued(tokens.into(), started, Some(expires_at), fails, why).await
+            }
+            Some(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, unsent.into()).await),
+            Some(Outcome::Refused(refusal)) => self.refused(&lease, &refusal).await,
+            Some(Outcome::Ambiguous(ambiguous)) => self.ambiguous(&lease, ambiguous).await,
+            None => Err(self.doubt(&lease, "no answer in time").await),
+        }
+    }
+
+    /// Everything slow or fallible, before the intent.
+    async fn connect(&self) -> Result<Connected, RefreshError> {
+        let account = &*self.account;
+        let connect = account.closing.run_until_cancelled(account.endpoint.connect());
+        match finish_by(&*account.clock, self.deadline(), connect).await {
+            Some(Some(Ok(connected))) => Ok(connected),
+            Some(Some(Err(unsent))) => Err(unsent.into()),
+            Some(None) => Err(RefreshError::closed()),
+            None => Err(RefreshError::new(RefreshErrorKind::TimedOut)),
+        }
+    }
+
+    /// The one place a refresh token is presented.
+    async fn present(
+        &self,
+        connected: Connected,
+        refresh_token: &RefreshToken,
+        answer_by: Timestamp,
+    ) -> Option<Outcome> {
+        finish_by(&*self.account.clock, answer_by, connected.refresh(refresh_token)).await
+    }
+
+    /// Commits and publishes what was issued, then sees whether it signs.
+    async fn issued(
+        &mut self,
+        grant: Grant,
+        issued_at: Timestamp,
+        expires_at: Option<Timestamp>,
+        fails: u32,
+        why: &str,
+    ) -> Result<Option<Flown>, Failure> {
+        let generation = self.generation.next();
+        let pending = Pending::new(&self.account, generation, grant, issued_at, expires_at);
+        let flown = pending.commit_or_publish().await;
+        if matches!(flown, Flown::Done(standing) if standing != generation) {
+            // A new authorization or a revocation overtook us: see what it says.
+            return Ok(None);
+        }
+        self.generation = generation;
+        let account = &self.account;
+        if account.cell.access(account.clock.now()) != Access::Dead {
+            return Ok(Some(flown));
+        }
+        // It does not sign, but the next refresh token is kept. Do not burn that at once, here or
+        // in another process.
+        let after = account.policy.long_backoff(fails);
+        match flown {
+            Flown::Done(_) => {
+                if let Some(lease) = self.acquire(LeaseFrom::Active).await? {
+                    self.release(&lease, after, why).await;
+                }
+            }
+            Flown::Pending(pending) => {
+                account.tasks.spawn_on(pending.until_durable(), &account.runtime);
+            }
+        }
+        let kind = RefreshErrorKind::UnusableAnswer;
+        Err(Failure::retry(RefreshError::with_source(kind, why.to_owned()), after))
+    }
+
+    async fn refused(&self, lease: &Lease, refusal: &Refusal) -> Result<Option<Flown>, Failure> {
+        let code = refusal.code();
+        tracing::warn!(%code, "the token endpoint refused the refresh");
+        match code.meaning() {
+            Meaning::GrantEnded => self.spent(lease, code).await,
+            Meaning::Unknown => Err(self.doubt(lease, "refused with an unknown code").await),
+            _ => {
+                let after = self.account.policy.long_backoff(lease.record.fails);
+                self.release(lease, after, &code.to_string()).await;
+                let kind = RefreshErrorKind::Refused(code);
+                Err(Failure::retry(RefreshError::new(kind), after))
+            }
+        }
+    }
+
+    /// The refresh token is of no use to us. If a peer spent it, its commit shows up shortly.
+    async fn spent(&self, lease: &Lease, code: ErrorCode) -> Result<Option<Flown>, Failure> {
+        let account = &*self.account;
+        let until = account.clock.now().saturating_add(PEER_COMMITS_WITHIN);
+        loop {
+            let watch = account.store.watch(&account.name);
+            let record = self.step(account.store.read(&account.name)).await?;
+            if record.is_some_and(|record| record.generation > lease.generation) {
+                return Ok(None);
+            }
+            if account.clock.now() >= until {
+                break;
+            }
+            self.wait(watch, until).await;
+        }
+        let reject = account.store.reject(&account.name, lease, &code.to_string());
+        match self.step(reject).await? {
+            Guarded::Done => Err(Failure::Revoked),
+            Guarded::Refused => Ok(None),
+        }
+    }
+
+    async fn ambiguous(
+        &mut self,
+        lease: &Lease,
+        ambiguous: Ambiguous,
+    ) -> Result<Option<Flown>, Failure> {
+        let why = ambiguous.to_string();
+        let Some(next) = ambiguous.into_next_refresh_token() else {
+            return Err(self.doubt(lease, &why).await);
+        };
+        // The answer cannot be used, but it brought the next refresh token: keep that. The old
+        // access token may still sign.
+        tracing::warn!(why, "the token endpoint's answer cannot be used");
+        let now = self.account.clock.now();
+        let current = self.account.cell.load();
+        let grant = Grant { refresh_token: Some(next), ..current.grant.clone() };
+        let deadline = current.deadline(self.account.cell.rejected(), now);
+        drop(current);
+        self.issued(grant, now, Some(deadline.unwrap_or(now)), lease.record.fails, &why).await
+    }
+
+    /// Nothing was sent: the refresh token is as good as before.
+    async fn unsent(&self, lease: &Lease, error: RefreshError) -> Failure {
+        if error.kind() == RefreshErrorKind::Closed {
+            self.release(lease, Duration::ZERO, "shut down").await;
+            return Failure::Closed;
+        }
+        let after = self.account.policy.backoff(lease.record.fails);
+        self.release(lease, after, &error.to_string()).await;
+        Failure::retry(error, after)
+    }
+
+    async fn release(&self, lease: &Lease, not_before: Duration, why: &str) {
+        let account = &*self.account;
+        let release = account.store.release(&account.name, lease, not_before, why);
+        if let Err(failure) = self.step(release).await {
+            // The lease ends by itself; an intent that nobody withdraws ends in doubt.
+            tracing::warn!(?failure, "the lease could not be given back");
+        }
+    }
+
+    /// The answer is lost, so the refresh token may be spent: it stays where it is.
+    async fn doubt(&self, lease: &Lease, why: &str) -> Failure {
+        let account = &*self.account;
+        tracing::warn!(why, "the answer to a refresh is lost: its refresh token is in doubt");
+        let doubt = account.store.doubt(&account.name, lease.generation, lease.fence, why);
+        if let Err(failure) = self.step(doubt).await {
+            // Whoever finds the intent past its deadline records the doubt.
+            tracing::warn!(?failure, "the doubt could not be recorded yet");
+        }
+        account.emit(Event::InDoubt { generation: self.generation });
+        let replayable =
+            !lease.record.replayed && account.policy.in_doubt == InDoubtPolicy::HoldUntilDead;
+        Failure::InDoubt { replayable }
+    }
+}

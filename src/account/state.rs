@@ -1,0 +1,121 @@
+//! The two axes of an account: may we sign, may we rotate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RefreshError;
+use crate::Timestamp;
+
+/// May we sign?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// The access token lives.
+    Live,
+    /// It lives, and it is time to fetch the next.
+    Aging,
+    /// It has ended, or the API refused this generation.
+    Dead,
+}
+
+/// A stretch of wall-clock time to wait out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pause {
+    from: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+impl Pause {
+    pub(super) fn new(from: Timestamp, length: Duration) -> Self {
+        Self { from, until: from.saturating_add(length) }
+    }
+
+    /// A clock that was set back must not stretch the pause, so a time before it counts as after.
+    pub(super) fn is_over(self, now: Timestamp) -> bool {
+        now < self.from || now >= self.until
+    }
+}
+
+/// May we rotate? (Whether a flight is under way is the cell's to know.)
+#[derive(Clone, Debug)]
+pub(super) enum Rotation {
+    /// Nothing speaks against it.
+    Idle,
+    /// The last attempt failed with `cause`.
+    Backoff { pause: Pause, cause: Arc<RefreshError> },
+    /// The refresh token may be spent. `replayable`: the policy lets a dead account replay it once.
+    InDoubt { recheck: Pause, replayable: bool },
+    /// The refresh token is of no use.
+    Revoked { recheck: Pause },
+}
+
+impl Rotation {
+    /// Whether a flight may start, for an account whose access token is as `access` says.
+    ///
+    /// In doubt and revoked are looked at again from time to time: another process may hold the
+    /// answer, or a user may have authorized the account again.
+    pub(super) fn may_fly(&self, access: Access, now: Timestamp) -> bool {
+        match self {
+            Self::Idle => true,
+            Self::Backoff { pause, .. } => pause.is_over(now),
+            Self::InDoubt { recheck, replayable } => {
+                (*replayable && access == Access::Dead) || recheck.is_over(now)
+            }
+            Self::Revoked { recheck } => recheck.is_over(now),
+        }
+    }
+
+    /// When a live token's signer should look again.
+    pub(super) fn look_again_at(&self) -> Timestamp {
+        match self {
+            Self::Idle => Timestamp::EPOCH,
+            Self::Backoff { pause, .. } => pause.until,
+            Self::InDoubt { recheck, .. } | Self::Revoked { recheck } => recheck.until,
+        }
+    }
+
+    /// What a request gets that needs a refresh which may not start.
+    pub(super) fn error(&self) -> RefreshError {
+        use super::RefreshErrorKind::{InDoubt, Interrupted, ReauthorizationRequired};
+        match self {
+            Self::Backoff { pause, cause } => RefreshError::backing_off(pause.until, cause),
+            Self::InDoubt { .. } => RefreshError::new(InDoubt),
+            Self::Revoked { .. } => RefreshError::new(ReauthorizationRequired),
+            Self::Idle => RefreshError::new(Interrupted),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_axes_meet_as_the_table_says() {
+        let now = Timestamp::from_secs(100);
+        let pause = |secs| Pause::new(now, Duration::from_secs(secs));
+        let backoff = |pause| Rotation::Backoff { pause, cause: Arc::new(RefreshError::closed()) };
+        let doubt = |replayable| Rotation::InDoubt { recheck: pause(9), replayable };
+        let table = [
+            (Rotation::Idle, (true, true)),
+            (backoff(pause(9)), (false, false)),
+            (backoff(pause(0)), (true, true)),
+            (doubt(true), (false, true)),
+            (doubt(false), (false, false)),
+            (Rotation::InDoubt { recheck: pause(0), replayable: false }, (true, true)),
+            (Rotation::Revoked { recheck: pause(9) }, (false, false)),
+            (Rotation::Revoked { recheck: pause(0) }, (true, true)),
+        ];
+        for (rotation, (aging, dead)) in table {
+            assert_eq!(rotation.may_fly(Access::Aging, now), aging, "aging, {rotation:?}");
+            assert_eq!(rotation.may_fly(Access::Dead, now), dead, "dead, {rotation:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_stretch_a_pause() {
+        let pause = Pause::new(Timestamp::from_secs(86_400), Duration::from_secs(60));
+        assert!(!pause.is_over(Timestamp::from_secs(86_410)));
+        assert!(pause.is_over(Timestamp::from_secs(86_460)));
+        assert!(pause.is_over(Timestamp::from_secs(10)));
+    }
+}

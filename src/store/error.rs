@@ -1,0 +1,59 @@
+use std::error::Error;
+use std::fmt;
+
+/// A step of a [`RotationStore`](super::RotationStore) failed.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    what: &'static str,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What kind of failure a [`StoreError`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The store cannot be reached or did not answer; the step may have happened.
+    Unavailable,
+    /// The record is there and cannot be read. It was left as it is.
+    Corrupt,
+}
+
+impl StoreError {
+    /// A failure of `kind` while doing `what` (a few words, no secrets).
+    pub fn new(kind: StoreErrorKind, what: &'static str) -> Self {
+        Self {
+            kind,
+            what,
+            source: None,
+        }
+    }
+
+    /// Keeps the error underneath. Its text is shown to users: it must hold no secret.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            StoreErrorKind::Unavailable => "the store is unavailable",
+            StoreErrorKind::Corrupt => "the stored record cannot be read",
+        };
+        write!(f, "{kind}: {}", self.what)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,308 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::sign::Algorithm;
+use crate::token::TokenSet;
+use crate::{AccessToken, MacKeyText, RefreshToken, Timestamp};
+
+/// Names an account in a store: one grant of one user to one client.
+///
+/// 1 to 512 bytes of text without control characters. Slashes, dots and
+/// non-ASCII text are fine: a store that makes file names or keys of it encodes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountName(Arc<str>);
+
+impl AccountName {
+    /// The longest name, in bytes.
+    pub const MAX_LEN: usize = 512;
+
+    /// Checks and takes the name.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty, longer than [`AccountName::MAX_LEN`], or has control characters.
+    pub fn new(name: &str) -> Result<Self, AccountNameError> {
+        if name.is_empty() {
+            Err(AccountNameError("is empty"))
+        } else if name.len() > Self::MAX_LEN {
+            Err(AccountNameError("is longer than 512 bytes"))
+        } else if name.chars().any(char::is_control) {
+            Err(AccountNameError("has a control character"))
+        } else {
+            Ok(Self(name.into()))
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text cannot name an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountNameError(&'static str);
+
+impl fmt::Display for AccountNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "account name: {}", self.0)
+    }
+}
+
+impl std::error::Error for AccountNameError {}
+
+/// Counts the credentials of an account: 1, 2, 3…, one more at each rotation.
+///
+/// Every signed request knows the generation that signed it, so a refusal that comes late cannot
+/// throw a newer credential away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The first generation.
+    pub const FIRST: Self = Self(1);
+
+    /// The generation with this number, as a store keeps it.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number, as a store keeps it.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The one a rotation makes of this.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Grows with each lease: tells one holder from the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fence(u64);
+
+impl Fence {
+    /// The fence with this number, as a store keeps it.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number, as a store keeps it.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The next lease's.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Where a record stands in the rotation. See the [module docs](super).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Nobody rotates.
+    Active,
+    /// Somebody prepares to; nothing was sent. Ends by its deadline.
+    Leased,
+    /// The refresh token is being presented, or was when its presenter died.
+    Sending,
+    /// The refresh token was presented and the answer is lost: it may be spent.
+    InDoubt,
+    /// The refresh token is of no use: the account needs a new authorization.
+    Revoked,
+}
+
+/// Where a generation came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A user's authorization, or tokens the program was started with.
+    Authorized,
+    /// A rotation: the token endpoint issued it for a refresh token. If the API refuses such a
+    /// fresh one, refreshing again cannot help.
+    Rotated,
+}
+
+/// The access half of a grant: what signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessGrant {
+    /// Names the grant in each signed request.
+    pub access_token: AccessToken,
+    /// Signs each request.
+    pub mac_key: MacKeyText,
+    /// What the key is for.
+    pub algorithm: Algorithm,
+}
+
+/// The secrets of a record: what a store seals as one blob.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grant {
+    /// What signs; `None` if only a refresh token is held.
+    pub access: Option<AccessGrant>,
+    /// What buys the next grant, once.
+    pub refresh_token: Option<RefreshToken>,
+    /// The scopes granted, as the provider wrote them.
+    pub scope: Option<String>,
+    /// The provider's pseudonymous id of the user.
+    pub open_id: Option<String>,
+}
+
+impl From<TokenSet> for Grant {
+    fn from(tokens: TokenSet) -> Self {
+        Self {
+            access: Some(AccessGrant {
+                access_token: tokens.access_token,
+                mac_key: tokens.mac_key,
+                algorithm: tokens.algorithm,
+            }),
+            refresh_token: tokens.refresh_token,
+            scope: tokens.scope,
+            open_id: tokens.open_id,
+        }
+    }
+}
+
+impl From<RefreshToken> for Grant {
+    /// A bare refresh token: the first use buys the access half.
+    fn from(refresh_token: RefreshToken) -> Self {
+        Self {
+            refresh_token: Some(refresh_token),
+            ..Self::default()
+        }
+    }
+}
+
+/// The durable record of an account, as it stood at [`Record::now`].
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Which credential this is.
+    pub generation: Generation,
+    /// Where it stands in the rotation.
+    pub status: Status,
+    /// The secrets.
+    pub grant: Grant,
+    /// Where this generation came from.
+    pub origin: Origin,
+    /// When this generation was written.
+    pub issued_at: Timestamp,
+    /// When the access token ends; `None` without one.
+    pub expires_at: Option<Timestamp>,
+    /// The latest lease.
+    pub fence: Fence,
+    /// Who holds or held it: a name for people, not for decisions.
+    pub owner: Option<String>,
+    /// When the lease, or the time to answer, ends.
+    pub deadline: Timestamp,
+    /// When the refresh token was last about to be presented.
+    pub intended_at: Option<Timestamp>,
+    /// Whether it was already replayed out of doubt.
+    pub replayed: bool,
+    /// Nobody rotates before.
+    pub not_before: Timestamp,
+    /// Failures since this generation was written.
+    pub fails: u32,
+    /// The latest failure, for people; no secrets.
+    pub last_error: Option<String>,
+    /// The store's clock when the record was read. All times above are of this clock.
+    pub now: Timestamp,
+}
+
+impl Record {
+    /// A record that was just written: active, no lease, no failures.
+    pub fn active(
+        generation: Generation,
+        origin: Origin,
+        grant: Grant,
+        expires_in: Option<std::time::Duration>,
+        fence: Fence,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            generation,
+            status: Status::Active,
+            grant,
+            origin,
+            issued_at: now,
+            expires_at: expires_in.map(|rest| now.saturating_add(rest)),
+            fence,
+            owner: None,
+            deadline: now,
+            intended_at: None,
+            replayed: false,
+            not_before: Timestamp::EPOCH,
+            fails: 0,
+            last_error: None,
+            now,
+        }
+    }
+
+    /// Whether the lease, or the time to answer, is over.
+    pub fn is_past_deadline(&self) -> bool {
+        self.now >= self.deadline
+    }
+}
+
+/// The right to rotate one generation, until its deadline.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The generation to rotate.
+    pub generation: Generation,
+    /// Tells this lease from every other.
+    pub fence: Fence,
+    /// What there is to rotate, as it stood when the lease was taken.
+    pub record: Record,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_odd_account_name_is_taken_and_a_bad_one_named() {
+        for name in ["user-42", "a/b", "../..", "小米", " "] {
+            assert_eq!(AccountName::new(name).unwrap().as_str(), name);
+        }
+        for (name, why) in [
+            ("", "empty"),
+            ("a\nb", "control"),
+            (&"x".repeat(4096), "512 bytes"),
+        ] {
+            let error = AccountName::new(name).unwrap_err().to_string();
+            assert!(
+                error.starts_with("account name: ") && error.contains(why),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_prints_no_secret() {
+        let tokens = TokenSet::new("AT-1", "KEY-1", "RT-1", std::time::Duration::from_secs(1));
+        let record = Record::active(
+            Generation::FIRST,
+            Origin::Authorized,
+            tokens.into(),
+            None,
+            Fence::default(),
+            Timestamp::from_secs(1),
+        );
+        let text = format!("{record:?}");
+        assert!(!text.contains("AT-1") && !text.contains("KEY-1") && !text.contains("RT-1"));
+    }
+}
