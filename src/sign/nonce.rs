@@ -1,0 +1,238 @@
+use std::fmt;
+use std::str::FromStr;
+
+use arrayvec::ArrayVec;
+
+use super::SignError;
+use super::digits::{eight_digits, nineteen_digits};
+use crate::Timestamp;
+
+/// The longest nonce taken; a strict one has at most 41 bytes.
+const MAX_NONCE: usize = 64;
+
+/// What makes each signature differ from every other: `<signed 64-bit decimal>:<minutes>`, the
+/// minutes being whole ones since the Unix epoch.
+///
+/// The text is held inline. A nonce is no secret, but it works once.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Nonce {
+    /// UTF-8.
+    text: ArrayVec<u8, MAX_NONCE>,
+    /// Where the colon is, when the text has the strict form.
+    colon: Option<u8>,
+}
+
+impl Nonce {
+    /// A fresh one: a positive number of 19 digits from this thread's generator, and the minute
+    /// `now` lies in.
+    ///
+    /// The number is unlikely to come twice in a minute, which is all a nonce owes; it is not
+    /// meant to be hard to guess.
+    #[inline]
+    pub fn fresh(now: Timestamp) -> Self {
+        // Nineteen digits that fit an `i64`: a fixed width saves the formatting its branches.
+        let number = fastrand::u64(1_000_000_000_000_000_000..=i64::MAX.unsigned_abs());
+        let minutes = now.as_secs() / 60;
+        let mut text = ArrayVec::new();
+        let mut head = [b':'; 20];
+        head[..19].copy_from_slice(&nineteen_digits(number));
+        // Neither fits badly: 20 bytes, then at most 20.
+        let _ = text.try_extend_from_slice(&head);
+        match u32::try_from(minutes) {
+            // From 1989 to 2160.
+            Ok(minutes @ 10_000_000..=99_999_999) => {
+                let _ = text.try_extend_from_slice(&eight_digits(minutes));
+            }
+            _ => {
+                let _ = text.try_extend_from_slice(minutes.to_string().as_bytes());
+            }
+        }
+        Self {
+            text,
+            colon: Some(19),
+        }
+    }
+
+    /// Any text of up to 64 bytes without control characters, taken as it is: to check a MAC
+    /// somebody else has made.
+    ///
+    /// # Errors
+    ///
+    /// Names `nonce` when it is empty, too long, or holds a control character: a line break in
+    /// it would move the lines of the canonical string.
+    pub fn verbatim(text: &str) -> Result<Self, SignError> {
+        if text.is_empty() {
+            return Err(SignError::empty("nonce"));
+        }
+        if let Some(offset) = text.find(char::is_control) {
+            return Err(SignError::malformed("nonce", "has a control character").at(offset));
+        }
+        let mut bytes = ArrayVec::new();
+        if bytes.try_extend_from_slice(text.as_bytes()).is_err() {
+            return Err(SignError::too_long("nonce", "is longer than 64 bytes"));
+        }
+        Ok(Self {
+            text: bytes,
+            colon: strict(text).ok().map(|(colon, _)| colon),
+        })
+    }
+
+    /// The text, as it is signed.
+    pub fn as_str(&self) -> &str {
+        // Only UTF-8 is ever put in, so the default is never seen.
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// The minutes after the colon; `None` if the nonce does not have the strict form.
+    pub fn minutes(&self) -> Option<u64> {
+        self.colon?;
+        strict(self.as_str()).ok().map(|(_, minutes)| minutes)
+    }
+
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The text before and after the colon of a strict nonce: no byte of either needs an escape
+    /// in the header.
+    #[inline]
+    pub(super) fn halves(&self) -> Option<(&[u8], &[u8])> {
+        let (head, tail) = self.text.split_at_checked(usize::from(self.colon?))?;
+        Some((head, tail.get(1..)?))
+    }
+}
+
+/// The place of the colon and the minutes of a nonce in the strict form.
+fn strict(text: &str) -> Result<(u8, u64), SignError> {
+    const FORM: &str = "must be <signed 64-bit number>:<minutes>";
+    let (number, minutes) = text
+        .split_once(':')
+        .ok_or(SignError::malformed("nonce", "has no colon"))?;
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    // `parse` would take a plus sign.
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(digits) || !all_digits(minutes) || number.parse::<i64>().is_err() {
+        return Err(SignError::malformed("nonce", FORM));
+    }
+    match (u8::try_from(number.len()), minutes.parse()) {
+        (Ok(colon), Ok(minutes)) => Ok((colon, minutes)),
+        _ => Err(SignError::malformed("nonce", FORM)),
+    }
+}
+
+impl FromStr for Nonce {
+    type Err = SignError;
+
+    /// Reads the strict form alone; [`Nonce::verbatim`] takes any text.
+    fn from_str(text: &str) -> Result<Self, SignError> {
+        if text.is_empty() {
+            return Err(SignError::empty("nonce"));
+        }
+        strict(text)?;
+        Self::verbatim(text)
+    }
+}
+
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Nonce({:?})", self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_nonce_has_nineteen_digits_and_the_minute() {
+        for (secs, minutes) in [
+            (0, "0"),
+            (59, "0"),
+            (600_000_000 - 1, "9999999"),
+            (1_396_941_600, "23282360"),
+            (6_000_000_000, "100000000"),
+        ] {
+            let nonce = Nonce::fresh(Timestamp::from_secs(secs));
+            let (number, rest) = nonce.as_str().split_once(':').unwrap();
+            assert_eq!(number.len(), 19);
+            assert!(number.parse::<i64>().unwrap() > 0);
+            assert_eq!(rest, minutes);
+            assert_eq!(nonce.as_str().parse::<Nonce>(), Ok(nonce.clone()));
+            assert_eq!(nonce.minutes(), minutes.parse().ok());
+        }
+        assert!(Nonce::fresh(Timestamp::MAX).minutes().is_some());
+    }
+
+    #[test]
+    fn fresh_nonces_differ() {
+        let now = Timestamp::from_secs(1_396_941_600);
+        let all: std::collections::HashSet<_> = (0..1000).map(|_| Nonce::fresh(now)).collect();
+        assert_eq!(all.len(), 1000);
+    }
+
+    #[test]
+    fn the_smallest_and_the_largest_number_are_read() {
+        for text in ["-9223372036854775808:0", "9223372036854775807:29922566"] {
+            let nonce: Nonce = text.parse().unwrap();
+            assert_eq!(nonce.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_nonce_without_a_colon_is_refused_by_name() {
+        let error = "123456".parse::<Nonce>().unwrap_err();
+        assert_eq!(error.to_string(), "nonce: has no colon");
+    }
+
+    #[test]
+    fn a_nonce_of_another_form_is_refused_by_name() {
+        for text in [
+            "",
+            ":",
+            "1:",
+            ":1",
+            "-:1",
+            "+1:1",
+            "1:+1",
+            "1:-1",
+            "1:1:1",
+            " 1:1",
+            "1:1\n",
+            "9223372036854775808:1",
+            "1:18446744073709551616",
+            "1+/=:23282360",
+        ] {
+            let error = text.parse::<Nonce>().unwrap_err();
+            assert_eq!(error.field(), "nonce", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_nonce_is_taken_verbatim() {
+        let nonce = Nonce::verbatim("1+/=:23282360").unwrap();
+        assert_eq!(nonce.as_str(), "1+/=:23282360");
+        assert_eq!(nonce.minutes(), None);
+        assert_eq!(Nonce::verbatim("7:8").unwrap().minutes(), Some(8));
+        assert!(Nonce::verbatim(&"x".repeat(64)).is_ok());
+    }
+
+    #[test]
+    fn a_nonce_that_would_move_the_lines_is_refused() {
+        assert_eq!(
+            Nonce::verbatim("1:2\nPOST").unwrap_err().to_string(),
+            "nonce: has a control character at byte 3"
+        );
+        assert_eq!(
+            Nonce::verbatim(&"x".repeat(65)).unwrap_err().to_string(),
+            "nonce: is longer than 64 bytes"
+        );
+        assert!(Nonce::verbatim("").is_err());
+    }
+}

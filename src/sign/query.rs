@@ -1,0 +1,211 @@
+//! The pairs of a query or a form: found, checked, and put in order.
+
+use std::cmp::Ordering;
+
+use super::SignError;
+use super::encode::{Decoded, Text, escaped, is_bare, recode};
+use super::spill::Spill;
+
+/// The pairs of one request; more than 32 are rare.
+pub(super) type Pairs<'a> = Spill<Pair<'a>, 32>;
+
+/// One `name=value`, as it was found.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<'a> {
+    /// The first eight bytes of the decoded name, zeroes after its end: settles most comparisons.
+    key: u64,
+    /// The pair, still encoded.
+    text: &'a [u8],
+    /// The length of the name in `text`, still encoded.
+    name_len: usize,
+    /// The name has no escape and no `+`: encoded and decoded are the same.
+    plain_name: bool,
+    /// `text` is already what would be signed.
+    canonical: bool,
+}
+
+impl<'a> Pair<'a> {
+    /// A pair that is already in canonical form, with a name that needs no escape.
+    pub(super) fn prepared(text: &'a [u8], name_len: usize) -> Self {
+        Self {
+            key: key(text.iter().take(name_len).copied()),
+            text,
+            name_len,
+            plain_name: true,
+            canonical: true,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    #[inline]
+    fn name(&self) -> &'a [u8] {
+        self.text.get(..self.name_len).unwrap_or_default()
+    }
+
+    /// Empty too when there is no `=`.
+    #[inline]
+    fn value(&self) -> &'a [u8] {
+        self.text.get(self.name_len + 1..).unwrap_or_default()
+    }
+
+    /// Whether both names are the same once decoded.
+    #[inline]
+    pub(super) fn same_name(&self, other: &Self) -> bool {
+        self.key == other.key && self.cmp_names(other) == Ordering::Equal
+    }
+
+    /// By the bytes of the decoded names.
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.cmp(&other.key).then_with(|| self.cmp_names(other))
+    }
+
+    fn cmp_names(&self, other: &Self) -> Ordering {
+        if self.plain_name && other.plain_name {
+            self.name().cmp(other.name())
+        } else {
+            Decoded(self.name()).cmp(Decoded(other.name()))
+        }
+    }
+}
+
+#[inline]
+fn key(decoded_name: impl Iterator<Item = u8>) -> u64 {
+    let mut key = [0; 8];
+    for (slot, byte) in key.iter_mut().zip(decoded_name) {
+        *slot = byte;
+    }
+    u64::from_be_bytes(key)
+}
+
+/// Finds the pairs of `text`; a segment without a byte is none. `field` is what an error names.
+///
+/// # Errors
+///
+/// Those of `each`; and unless `accept_malformed`, the first byte that no encoder would have
+/// left: a `%` that begins no escape, a control character or space, or anything beyond ASCII. A
+/// `#` in a query is refused always: what follows it would not be sent.
+#[inline]
+pub(super) fn each_pair<'a>(
+    field: &'static str,
+    text: &'a [u8],
+    accept_malformed: bool,
+    mut each: impl FnMut(Pair<'a>) -> Result<(), SignError>,
+) -> Result<(), SignError> {
+    let mut start = 0;
+    while start < text.len() {
+        let mut name_len = None;
+        let (mut plain_name, mut canonical) = (true, true);
+        let mut at = start;
+        while let Some(&byte) = text.get(at) {
+            if !is_bare_fast(byte) {
+                match byte {
+                    b'&' => break,
+                    b'=' if name_len.is_none() => name_len = Some(at - start),
+                    b'+' => plain_name &= name_len.is_some(),
+                    b'%' => {
+                        let digits = text.get(at + 1).zip(text.get(at + 2));
+                        match digits.and_then(|(high, low)| escaped(*high, *low)) {
+                            Some(decoded) => {
+                                let digits = &text[at + 1..at + 3];
+                                canonical &= !is_bare(decoded)
+                                    && decoded != b' '
+                                    && !digits.iter().any(u8::is_ascii_lowercase);
+                                at += 2;
+                            }
+                            None if accept_malformed => canonical = false,
+                            None => {
+                                return Err(
+                                    SignError::malformed(field, "bad percent escape").at(at)
+                                );
+                            }
+                        }
+                        plain_name &= name_len.is_some();
+                    }
+                    b'#' if field == "query" => {
+                        return Err(SignError::malformed(field, "begins a fragment").at(at));
+                    }
+                    b'!'..=b'~' => canonical = false,
+                    _ if accept_malformed => canonical = false,
+                    _ => {
+                        let reason = if byte.is_ascii() {
+                            "control character or space"
+                        } else {
+                            "non-ASCII byte that is not percent-encoded"
+                        };
+                        return Err(SignError::malformed(field, reason).at(at));
+                    }
+                }
+            }
+            at += 1;
+        }
+        // `%` skips two bytes that it has seen to exist, so `at` is in bounds.
+        let segment = text.get(start..at).unwrap_or_default();
+        if !segment.is_empty() {
+            // A name alone is signed as `name=`.
+            canonical &= name_len.is_some();
+            let name_len = name_len.unwrap_or(segment.len());
+            let name = segment.get(..name_len).unwrap_or_default();
+            each(Pair {
+                key: if plain_name {
+                    key(name.iter().copied())
+                } else {
+                    key(Decoded(name))
+                },
+                text: segment,
+                name_len,
+                plain_name,
+                canonical,
+            })?;
+        }
+        start = at + 1;
+    }
+    Ok(())
+}
+
+/// [`is_bare`] as one look-up.
+#[inline]
+fn is_bare_fast(byte: u8) -> bool {
+    const BARE: [bool; 256] = {
+        let mut bare = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            #[expect(clippy::cast_possible_truncation, reason = "below 256")]
+            let value = is_bare(byte as u8);
+            bare[byte] = value;
+            byte += 1;
+        }
+        bare
+    };
+    BARE[usize::from(byte)]
+}
+
+/// Appends the pairs in canonical form: ordered by decoded name, pairs of one name in the order
+/// they came in.
+#[inline]
+pub(super) fn write_canonical(pairs: &mut [Pair<'_>], empty_values: bool, out: &mut Text) {
+    if !pairs.is_sorted_by(|a, b| a.cmp(b) != Ordering::Greater) {
+        pairs.sort_by(Pair::cmp);
+    }
+    let mut first = true;
+    for pair in pairs {
+        if !empty_values && pair.value().is_empty() {
+            continue;
+        }
+        if !first {
+            out.push(b'&');
+        }
+        first = false;
+        if pair.canonical {
+            out.extend(pair.text);
+        } else {
+            recode(pair.name(), out);
+            out.push(b'=');
+            recode(pair.value(), out);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+use std::fmt;
+
+use http::HeaderValue;
+use http::uri::PathAndQuery;
+
+use super::{Credential, Nonce, SignError};
+
+/// The parts of a request that are signed, borrowed from whatever kind of request it is.
+#[derive(Clone, Copy)]
+pub struct RequestParts<'a> {
+    /// The method; upper-cased where it is signed.
+    pub method: &'a str,
+    /// The host the server will see in `Host`; a port is dropped and capitals are lowered where
+    /// it is signed.
+    pub host: &'a str,
+    /// The path as on the wire; empty stands for `/`.
+    pub path: &'a str,
+    /// The query as on the wire, without the `?`.
+    pub query: Option<&'a str>,
+    /// The body of a form (`application/x-www-form-urlencoded`), for a scheme that
+    /// [signs forms](Scheme::signs_form); others do not look at it.
+    pub form: Option<&'a [u8]>,
+}
+
+impl fmt::Debug for RequestParts<'_> {
+    /// The query and the form may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestParts")
+            .field("method", &self.method)
+            .field("host", &self.host)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What to change in a request so that it is signed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Signed {
+    /// The value of `Authorization`, marked sensitive.
+    pub authorization: HeaderValue,
+    /// The new path and query, when the query was rewritten: it must be sent in place of the old
+    /// one, or the MAC does not hold.
+    pub path_and_query: Option<PathAndQuery>,
+}
+
+impl Signed {
+    /// For a [`Scheme`] of your own. Mark `authorization` sensitive.
+    pub fn new(authorization: HeaderValue, path_and_query: Option<PathAndQuery>) -> Self {
+        Self {
+            authorization,
+            path_and_query,
+        }
+    }
+}
+
+/// A provider's way to sign a request.
+///
+/// Pure: everything comes in as an argument, and what to change comes out. An error leaves
+/// nothing half done.
+pub trait Scheme: Clone + fmt::Debug + Send + Sync + 'static {
+    /// Signs `request` with `credential`; `nonce` must not have been used before.
+    ///
+    /// # Errors
+    ///
+    /// Names the part of the request that cannot be signed, and why.
+    fn sign(
+        &self,
+        credential: &Credential,
+        request: &RequestParts<'_>,
+        nonce: &Nonce,
+    ) -> Result<Signed, SignError>;
+
+    /// Whether the body of a form is signed, so that it must be read before the request is sent.
+    fn signs_form(&self) -> bool;
+}

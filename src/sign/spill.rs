@@ -1,0 +1,89 @@
+use arrayvec::ArrayVec;
+
+/// A list that lives on the stack until it outgrows `N`, then moves to the heap: a signature's
+/// pieces are few and short, but nothing promises that they are.
+///
+/// Never move a full-grown one: a move copies all `N`.
+pub(super) struct Spill<T: Copy, const N: usize> {
+    stack: ArrayVec<T, N>,
+    /// Empty, without an allocation, until the stack is full; then it holds everything.
+    heap: Vec<T>,
+}
+
+impl<T: Copy, const N: usize> Spill<T, N> {
+    #[inline]
+    pub(super) const fn new() -> Self {
+        Self {
+            stack: ArrayVec::new_const(),
+            heap: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, item: T) {
+        if !self.heap.is_empty() || self.stack.try_push(item).is_err() {
+            self.extend_heap(&[item]);
+        }
+    }
+
+    #[inline]
+    pub(super) fn extend(&mut self, items: &[T]) {
+        if !self.heap.is_empty() || self.stack.try_extend_from_slice(items).is_err() {
+            self.extend_heap(items);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn extend_heap(&mut self, items: &[T]) {
+        if self.heap.is_empty() {
+            self.heap.reserve(2 * N + items.len());
+            self.heap.extend_from_slice(&self.stack);
+        }
+        self.heap.extend_from_slice(items);
+    }
+
+    #[inline]
+    pub(super) fn as_slice(&self) -> &[T] {
+        if self.heap.is_empty() {
+            &self.stack
+        } else {
+            &self.heap
+        }
+    }
+
+    #[inline]
+    pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
+        if self.heap.is_empty() {
+            &mut self.stack
+        } else {
+            &mut self.heap
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_when_the_stack_is_full() {
+        let mut list = Spill::<u8, 4>::new();
+        for item in 0..3 {
+            list.push(item);
+        }
+        list.extend(&[3, 4, 5]);
+        list.push(6);
+        list.extend(&[]);
+        assert_eq!(list.as_slice(), [0, 1, 2, 3, 4, 5, 6]);
+        list.as_mut_slice()[0] = 9;
+        assert_eq!(list.as_slice()[0], 9);
+    }
+
+    #[test]
+    fn a_first_piece_larger_than_the_stack_fits() {
+        let mut list = Spill::<u8, 2>::new();
+        list.extend(&[1, 2, 3]);
+        assert_eq!(list.as_slice(), [1, 2, 3]);
+    }
+}

@@ -1,0 +1,270 @@
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+
+use super::encode::Text;
+use super::header::authorization;
+#[cfg(feature = "verify")]
+use super::key::{MacKey, Tag};
+use super::lines::{checked_path, write_host, write_method};
+use super::query::{Pair, Pairs, each_pair, write_canonical};
+use super::{Credential, Nonce, RequestParts, Scheme, SignError, Signed};
+
+/// The largest query and form taken, together.
+const MAX_PAIRS: usize = 64 * 1024;
+const TOO_LONG: &str = "makes more than 64 KiB of pairs to sign";
+const IN_BOTH: &str = "has clientId or token, which the signer puts into the query";
+
+/// The way the [Xiaomi Open API] wants requests signed.
+///
+/// What is signed, where the vendor's documents and SDKs differ, is in the [module
+/// docs](super).
+///
+/// [Xiaomi Open API]: https://dev.mi.com
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+#[expect(clippy::struct_excessive_bools, reason = "four knobs, each on or off")]
+pub struct XiaomiOpenApi {
+    empty_values: bool,
+    form: bool,
+    query_credentials: bool,
+    accept_malformed_query: bool,
+}
+
+impl Default for XiaomiOpenApi {
+    fn default() -> Self {
+        Self {
+            empty_values: false,
+            form: false,
+            query_credentials: true,
+            accept_malformed_query: false,
+        }
+    }
+}
+
+impl XiaomiOpenApi {
+    /// As the vendor's documents say, and no more: empty values left out, forms not signed,
+    /// `clientId` and `token` put into the query, a malformed query refused.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether pairs with an empty value (`a=`, and `a` alone) are signed. Off: the documents
+    /// leave them out, though the vendor's SDKs sign them. Send none, and both readings meet.
+    pub const fn sign_empty_values(mut self, sign: bool) -> Self {
+        self.empty_values = sign;
+        self
+    }
+
+    /// Whether the pairs of a form body are signed as if they were in the query. Off; on, the
+    /// body must be read before the request is sent.
+    pub const fn sign_form(mut self, sign: bool) -> Self {
+        self.form = sign;
+        self
+    }
+
+    /// Whether the signer puts `clientId` and `token` into the query. On: every documented call
+    /// wants them. It then owns these names: what the caller put there under them, in any
+    /// spelling, is replaced; the caller's other pairs stay as they are, in their order.
+    ///
+    /// Without a [client id](Credential::with_client_id) only `token` is owned.
+    pub const fn query_credentials(mut self, put: bool) -> Self {
+        self.query_credentials = put;
+        self
+    }
+
+    /// Whether a query or form with bad percent escapes, control characters or raw non-ASCII is
+    /// signed all the same. Off: it is refused, since no two servers need read it alike. On, it
+    /// is signed as the vendor's SDKs do: a `%` that begins no escape is a percent sign, and any
+    /// other byte is itself.
+    pub const fn accept_malformed_query(mut self, accept: bool) -> Self {
+        self.accept_malformed_query = accept;
+        self
+    }
+
+    /// The canonical string of `request`: what is signed. It holds the access token when the
+    /// query does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Scheme::sign`].
+    pub fn canonical(
+        &self,
+        credential: &Credential,
+        request: &RequestParts<'_>,
+        nonce: &Nonce,
+    ) -> Result<String, SignError> {
+        let credential = self.owned(credential)?;
+        let mut pairs = Pairs::new();
+        self.collect(&mut pairs, credential, request)?;
+        let mut text = Text::new();
+        self.write(&mut text, &mut pairs, HostLine::Given, request, nonce)?;
+        Ok(String::from_utf8_lossy(text.as_slice()).into_owned())
+    }
+
+    /// The MAC a client with `key` would have made over `request` as it stands.
+    #[cfg(feature = "verify")]
+    pub(crate) fn tag(
+        &self,
+        key: &MacKey,
+        host: HostLine,
+        request: &RequestParts<'_>,
+        nonce: &Nonce,
+    ) -> Result<Tag, SignError> {
+        let mut pairs = Pairs::new();
+        self.collect(&mut pairs, None, request)?;
+        let mut text = Text::new();
+        self.write(&mut text, &mut pairs, host, request, nonce)?;
+        Ok(key.tag(text.as_slice()))
+    }
+
+    /// The credential, if its pairs go into the query.
+    #[inline]
+    fn owned<'a>(&self, credential: &'a Credential) -> Result<Option<&'a Credential>, SignError> {
+        if !credential.has_token() {
+            return Err(SignError::empty("access_token"));
+        }
+        Ok(self.query_credentials.then_some(credential))
+    }
+
+    /// Gathers the pairs to sign: the caller's query without what `owned` replaces, the pairs of
+    /// `owned`, the form. Returns how many are the caller's.
+    #[inline]
+    fn collect<'a>(
+        &self,
+        pairs: &mut Pairs<'a>,
+        owned: Option<&'a Credential>,
+        request: &RequestParts<'a>,
+    ) -> Result<usize, SignError> {
+        let query = request.query.unwrap_or_default().as_bytes();
+        let form = request.form.filter(|_| self.form).unwrap_or_default();
+        let query_len = query.len() + owned.map_or(0, |owned| owned.query().len());
+        if query_len > MAX_PAIRS {
+            return Err(SignError::too_long("query", TOO_LONG));
+        }
+        if query_len + form.len() > MAX_PAIRS {
+            return Err(SignError::too_long("form", TOO_LONG));
+        }
+        let Some(owned) = owned else {
+            each_pair("query", query, self.accept_malformed_query, |pair| {
+                pairs.push(pair);
+                Ok(())
+            })?;
+            let callers = pairs.as_slice().len();
+            each_pair("form", form, self.accept_malformed_query, |pair| {
+                pairs.push(pair);
+                Ok(())
+            })?;
+            return Ok(callers);
+        };
+        let (client_id, token) = owned.pairs();
+        let is_owned = |pair: &Pair<'_>| {
+            pair.same_name(&token) || client_id.is_some_and(|client_id| pair.same_name(&client_id))
+        };
+        each_pair("query", query, self.accept_malformed_query, |pair| {
+            if !is_owned(&pair) {
+                pairs.push(pair);
+            }
+            Ok(())
+        })?;
+        let callers = pairs.as_slice().len();
+        if let Some(client_id) = client_id {
+            pairs.push(client_id);
+        }
+        pairs.push(token);
+        each_pair("form", form, self.accept_malformed_query, |pair| {
+            if is_owned(&pair) {
+                return Err(SignError::conflict("form", IN_BOTH));
+            }
+            pairs.push(pair);
+            Ok(())
+        })?;
+        Ok(callers)
+    }
+
+    /// The five lines.
+    #[inline]
+    fn write(
+        &self,
+        out: &mut Text,
+        pairs: &mut Pairs<'_>,
+        host: HostLine,
+        request: &RequestParts<'_>,
+        nonce: &Nonce,
+    ) -> Result<(), SignError> {
+        out.extend(nonce.as_bytes());
+        out.push(b'\n');
+        write_method(request.method, out)?;
+        out.push(b'\n');
+        match host {
+            HostLine::Given => write_host(request.host, out)?,
+            #[cfg(feature = "verify")]
+            HostLine::Empty => {}
+        }
+        out.push(b'\n');
+        out.extend(checked_path(request.path)?);
+        out.push(b'\n');
+        write_canonical(pairs.as_mut_slice(), self.empty_values, out);
+        out.push(b'\n');
+        Ok(())
+    }
+}
+
+impl Scheme for XiaomiOpenApi {
+    #[inline]
+    fn sign(
+        &self,
+        credential: &Credential,
+        request: &RequestParts<'_>,
+        nonce: &Nonce,
+    ) -> Result<Signed, SignError> {
+        let owned = self.owned(credential)?;
+        let mut pairs = Pairs::new();
+        let callers = self.collect(&mut pairs, owned, request)?;
+        let path_and_query = match owned {
+            Some(owned) => {
+                // Before the pairs are sorted: on the wire they keep their order.
+                let callers = pairs.as_slice().get(..callers).unwrap_or_default();
+                Some(rewritten(request.path, callers, owned.query())?)
+            }
+            None => None,
+        };
+        let mut text = Text::new();
+        self.write(&mut text, &mut pairs, HostLine::Given, request, nonce)?;
+        let tag = credential.key().tag(text.as_slice());
+        Ok(Signed {
+            authorization: authorization(credential, nonce, &tag)?,
+            path_and_query,
+        })
+    }
+
+    fn signs_form(&self) -> bool {
+        self.form
+    }
+}
+
+/// What goes into the line of the host.
+#[derive(Clone, Copy)]
+pub(crate) enum HostLine {
+    /// The request's host, which must not be empty.
+    Given,
+    /// Nothing: so Xiaomi signs its callbacks.
+    #[cfg(feature = "verify")]
+    Empty,
+}
+
+/// The path and the query to send: the caller's own pairs, then those of the credential.
+#[inline]
+fn rewritten(path: &str, callers: &[Pair<'_>], owned: &[u8]) -> Result<PathAndQuery, SignError> {
+    let path = checked_path(path)?;
+    let callers_len: usize = callers.iter().map(|pair| pair.text().len() + 1).sum();
+    let mut text = Vec::with_capacity(path.len() + 1 + callers_len + owned.len());
+    text.extend_from_slice(path);
+    text.push(b'?');
+    for pair in callers {
+        text.extend_from_slice(pair.text());
+        text.push(b'&');
+    }
+    text.extend_from_slice(owned);
+    PathAndQuery::from_maybe_shared(Bytes::from(text))
+        .map_err(|_| SignError::malformed("query", "does not fit into a URI"))
+}
