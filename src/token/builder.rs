@@ -1,0 +1,283 @@
+use std::error::Error;
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use http::Uri;
+use http::header::HeaderValue;
+use http::uri::Scheme;
+
+use super::endpoint::{Inner, TokenEndpoint};
+use super::limiter::Limiter;
+use super::transport::{BoxError, Transport};
+use crate::ClientSecret;
+
+/// Xiaomi's documented limit for one client.
+const REQUESTS_PER_SECOND: Option<NonZeroU32> = NonZeroU32::new(5000);
+
+/// Makes a [`TokenEndpoint`].
+#[must_use]
+pub struct TokenEndpointBuilder {
+    url: String,
+    client_id: String,
+    client_secret: Option<ClientSecret>,
+    redirect_uri: Option<String>,
+    send_token_type: bool,
+    requests_per_second: Option<NonZeroU32>,
+    allow_plain_http: bool,
+    transport: Option<Box<dyn Transport>>,
+}
+
+impl TokenEndpointBuilder {
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            url,
+            client_id: String::new(),
+            client_secret: None,
+            redirect_uri: None,
+            send_token_type: true,
+            requests_per_second: REQUESTS_PER_SECOND,
+            allow_plain_http: false,
+            transport: None,
+        }
+    }
+
+    /// The URL of the endpoint. A query in it is kept (RFC 6749 §3.2).
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = url.into();
+        self
+    }
+
+    /// The client that asks.
+    pub fn client(
+        mut self,
+        client_id: impl Into<String>,
+        client_secret: impl Into<ClientSecret>,
+    ) -> Self {
+        self.client_id = client_id.into();
+        self.client_secret = Some(client_secret.into());
+        self
+    }
+
+    /// The registered redirect URI, sent with every grant. Without one, none is sent.
+    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(redirect_uri.into());
+        self
+    }
+
+    /// Whether `token_type=mac` is sent (the default). Xiaomi does not document it, but most of
+    /// its SDKs send it.
+    pub fn send_token_type(mut self, send: bool) -> Self {
+        self.send_token_type = send;
+        self
+    }
+
+    /// How many requests may start in any second, over all accounts; `None` for no limit.
+    /// 5000 by default, Xiaomi's limit for one client.
+    pub fn requests_per_second(mut self, limit: impl Into<Option<NonZeroU32>>) -> Self {
+        self.requests_per_second = limit.into();
+        self
+    }
+
+    /// How the endpoint is reached. By default, with the feature `transport`,
+    /// a [`HyperTransport`](super::HyperTransport) with the platform's roots.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Box::new(transport));
+        self
+    }
+
+    /// Whether `http://` will do for a host other than this machine. The secrets of the client
+    /// and of every user then cross the network in the clear: for closed networks only.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.allow_plain_http = allow;
+        self
+    }
+
+    /// Checks everything and makes the endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] names the knob that is wrong.
+    pub fn build(self) -> Result<TokenEndpoint, EndpointError> {
+        let url = check_url(&self.url, self.allow_plain_http)?;
+        if self.client_id.is_empty() {
+            return Err(EndpointError::new(
+                EndpointErrorKind::Client,
+                "client_id: empty",
+            ));
+        }
+        let client_secret = self
+            .client_secret
+            .filter(|secret| !secret.expose_secret().is_empty())
+            .ok_or_else(|| EndpointError::new(EndpointErrorKind::Client, "client_secret: empty"))?;
+        if self.redirect_uri.as_deref() == Some("") {
+            return Err(EndpointError::new(
+                EndpointErrorKind::RedirectUri,
+                "redirect_uri: empty",
+            ));
+        }
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => default_transport(&url)?,
+        };
+        Ok(TokenEndpoint::new(Inner {
+            host: host_header(&url)?,
+            url,
+            client_id: self.client_id,
+            client_secret,
+            redirect_uri: self.redirect_uri,
+            send_token_type: self.send_token_type,
+            limiter: self.requests_per_second.map(Limiter::new),
+            transport,
+        }))
+    }
+}
+
+impl fmt::Debug for TokenEndpointBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the URL: it is not checked yet, and may have a password in it.
+        f.debug_struct("TokenEndpointBuilder")
+            .field("client_id", &self.client_id)
+            .field("redirect_uri", &self.redirect_uri)
+            .field("send_token_type", &self.send_token_type)
+            .field("requests_per_second", &self.requests_per_second)
+            .field("allow_plain_http", &self.allow_plain_http)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_url(url: &str, allow_plain_http: bool) -> Result<Uri, EndpointError> {
+    let wrong = |detail| EndpointError::new(EndpointErrorKind::Url, detail);
+    if url.contains('#') {
+        return Err(wrong("url: has a fragment"));
+    }
+    let url: Uri = url
+        .parse()
+        .map_err(|source| wrong("url: not a URL").with_source(source))?;
+    let (Some(scheme), Some(authority)) = (url.scheme(), url.authority()) else {
+        return Err(wrong("url: not absolute, as in https://host/path"));
+    };
+    if authority.as_str().contains('@') {
+        return Err(wrong("url: has a user name or password"));
+    }
+    if authority.host().is_empty() {
+        return Err(wrong("url: has no host"));
+    }
+    if authority.as_str() != authority.host() && authority.port_u16().is_none() {
+        return Err(wrong("url: the port is not a number up to 65535"));
+    }
+    if *scheme == Scheme::HTTP {
+        if !allow_plain_http && !is_loopback(authority.host()) {
+            return Err(EndpointError::new(
+                EndpointErrorKind::PlainHttp,
+                "url: https is needed for a host other than this machine, \
+                 unless allow_plain_http is set",
+            ));
+        }
+    } else if *scheme != Scheme::HTTPS {
+        return Err(wrong("url: neither https nor http"));
+    }
+    Ok(url)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The `Host` of a URL: its port only if it is not the scheme's own (RFC 9110 §7.2).
+fn host_header(url: &Uri) -> Result<HeaderValue, EndpointError> {
+    let host = url.host().unwrap_or_default();
+    let own_port = if url.scheme() == Some(&Scheme::HTTP) {
+        80
+    } else {
+        443
+    };
+    match url.port_u16().filter(|port| *port != own_port) {
+        Some(port) => HeaderValue::try_from(format!("{host}:{port}")),
+        None => HeaderValue::try_from(host),
+    }
+    .map_err(|source| {
+        EndpointError::new(EndpointErrorKind::Url, "url: odd bytes in the host").with_source(source)
+    })
+}
+
+#[cfg(feature = "transport")]
+fn default_transport(url: &Uri) -> Result<Box<dyn Transport>, EndpointError> {
+    use super::HyperTransport;
+
+    // The platform's roots may be missing, and plain http does not need them.
+    let transport = if url.scheme() == Some(&Scheme::HTTP) {
+        HyperTransport::without_roots()
+    } else {
+        HyperTransport::new()
+    };
+    Ok(Box::new(transport?))
+}
+
+#[cfg(not(feature = "transport"))]
+fn default_transport(_: &Uri) -> Result<Box<dyn Transport>, EndpointError> {
+    Err(EndpointError::new(
+        EndpointErrorKind::Transport,
+        "transport: none given, and the feature `transport` is off",
+    ))
+}
+
+/// A [`TokenEndpoint`] cannot be made from what was given.
+#[derive(Debug)]
+pub struct EndpointError {
+    kind: EndpointErrorKind,
+    detail: &'static str,
+    source: Option<BoxError>,
+}
+
+/// Which part of the configuration is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointErrorKind {
+    /// The URL is not that of an endpoint.
+    Url,
+    /// The URL is plain `http` and its host is not this machine.
+    PlainHttp,
+    /// The client's id or secret is missing.
+    Client,
+    /// The redirect URI is empty.
+    RedirectUri,
+    /// There is no transport.
+    Transport,
+    /// TLS cannot be set up: no roots on this platform, say.
+    Tls,
+}
+
+impl EndpointError {
+    pub(super) fn new(kind: EndpointErrorKind, detail: &'static str) -> Self {
+        Self {
+            kind,
+            detail,
+            source: None,
+        }
+    }
+
+    pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Which part of the configuration is wrong.
+    pub fn kind(&self) -> EndpointErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail)
+    }
+}
+
+impl Error for EndpointError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,230 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::Uri;
+use http::header::HeaderValue;
+
+use super::builder::TokenEndpointBuilder;
+use super::limiter::Limiter;
+use super::outcome::{AmbiguousKind, SharedError, UnsentKind};
+use super::request::{Sent, request};
+use super::transport::SendErrorKind;
+use super::{Ambiguous, Connection, Outcome, SendError, Transport, Unsent, parse_answer};
+use crate::{AuthorizationCode, ClientSecret, RefreshToken};
+
+const XIAOMI_URL: &str = "https://account.xiaomi.com/oauth2/token";
+
+/// Where tokens come from, and the client that asks for them.
+///
+/// A cheap clone: all clones share the transport and the rate limit. See the
+/// [module docs](super).
+#[derive(Clone)]
+pub struct TokenEndpoint {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) url: Uri,
+    pub(super) host: HeaderValue,
+    pub(super) client_id: String,
+    pub(super) client_secret: ClientSecret,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) send_token_type: bool,
+    pub(super) limiter: Option<Limiter>,
+    pub(super) transport: Box<dyn Transport>,
+}
+
+impl TokenEndpoint {
+    /// The token endpoint of the Xiaomi Open API, for the client with this id and secret.
+    ///
+    /// `redirect_uri` must be the registered one, letter for letter; Xiaomi wants it with every
+    /// grant.
+    pub fn xiaomi(
+        client_id: impl Into<String>,
+        client_secret: impl Into<ClientSecret>,
+        redirect_uri: impl Into<String>,
+    ) -> TokenEndpointBuilder {
+        Self::builder(XIAOMI_URL)
+            .client(client_id, client_secret)
+            .redirect_uri(redirect_uri)
+    }
+
+    /// A token endpoint at `url` that speaks as Xiaomi's does.
+    pub fn builder(url: impl Into<String>) -> TokenEndpointBuilder {
+        TokenEndpointBuilder::new(url.into())
+    }
+
+    pub(super) fn new(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The client that asks.
+    pub fn client_id(&self) -> &str {
+        &self.inner.client_id
+    }
+
+    /// Does all that can fail or take long before a request: waits for the rate limit, then
+    /// connects. Nothing of a request is sent.
+    ///
+    /// Split from the request so that a caller can put down in writing what it is about to
+    /// present, between the two.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsent`], always: DNS, TCP or TLS failed, or took too long.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with time enabled, when it has to wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes what was opened. A request counts against the rate limit once
+    /// its turn has come, even if it is dropped after that.
+    pub async fn connect(&self) -> Result<Connected, Unsent> {
+        if let Some(limiter) = &self.inner.limiter {
+            limiter.ready().await;
+        }
+        match self.inner.transport.connect(&self.inner.url).await {
+            Ok(connection) => Ok(Connected {
+                connection,
+                endpoint: Arc::clone(&self.inner),
+            }),
+            Err(error) => {
+                let kind = if error.is_timeout() {
+                    UnsentKind::ConnectTimeout
+                } else {
+                    UnsentKind::Connect
+                };
+                tracing::debug!(endpoint = %self.inner.host_text(), ?kind, "no connection to the token endpoint");
+                Err(Unsent::new(kind, error.source.map(SharedError::from)))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEndpoint")
+            .field("host", &self.inner.host_text())
+            .field("client_id", &self.inner.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn host_text(&self) -> &str {
+        self.host.to_str().unwrap_or_default()
+    }
+}
+
+/// A connection to the token endpoint on which nothing was sent yet. It serves one request.
+///
+/// Made by [`TokenEndpoint::connect`]. Use it soon: servers close idle connections, which then is
+/// [`Outcome::Unsent`] at best.
+#[must_use = "nothing is sent before `refresh` or `exchange_code`"]
+pub struct Connected {
+    connection: Box<dyn Connection>,
+    endpoint: Arc<Inner>,
+}
+
+impl Connected {
+    /// Presents the refresh token, **once**.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: if the future is dropped after its first poll, take the outcome as ambiguous.
+    pub async fn refresh(self, token: &RefreshToken) -> Outcome {
+        let token = ("refresh_token", token.expose_secret());
+        self.present("refresh_token", token).await
+    }
+
+    /// Exchanges the authorization code of the user for tokens. A code works once.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: if the future is dropped after its first poll, take the outcome as ambiguous.
+    pub async fn exchange_code(self, code: &AuthorizationCode) -> Outcome {
+        let code = ("code", code.expose_secret());
+        self.present("authorization_code", code).await
+    }
+
+    async fn present(self, grant_type: &str, credential: (&str, &str)) -> Outcome {
+        let endpoint = &self.endpoint;
+        let secret = endpoint.client_secret.expose_secret();
+        let sent = Sent([secret, credential.1]);
+
+        let mut parameters = vec![("client_id", endpoint.client_id.as_str())];
+        if let Some(redirect_uri) = &endpoint.redirect_uri {
+            parameters.push(("redirect_uri", redirect_uri));
+        }
+        parameters.extend([
+            ("client_secret", secret),
+            ("grant_type", grant_type),
+            credential,
+        ]);
+        if endpoint.send_token_type {
+            parameters.push(("token_type", "mac"));
+        }
+        let Some(request) = request(&endpoint.url, &endpoint.host, &parameters) else {
+            return Outcome::Unsent(Unsent::new(UnsentKind::Request, None));
+        };
+
+        let outcome = match self.connection.send(request).await {
+            Ok(answer) => parse_answer(answer.status(), answer.body()),
+            Err(error) => not_answered(error, &sent),
+        };
+        let outcome = redact(outcome, &sent);
+        let result = match &outcome {
+            Outcome::Tokens(_) => "tokens",
+            Outcome::Unsent(_) => "unsent",
+            Outcome::Refused(_) => "refused",
+            Outcome::Ambiguous(_) => "ambiguous",
+        };
+        tracing::debug!(
+            endpoint = %endpoint.host_text(), grant_type, result, "asked the token endpoint"
+        );
+        outcome
+    }
+}
+
+impl fmt::Debug for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connected")
+            .field("host", &self.endpoint.host_text())
+            .finish_non_exhaustive()
+    }
+}
+
+fn not_answered(error: SendError, sent: &Sent<'_>) -> Outcome {
+    let SendError { kind, source } = error;
+    let source = source
+        .map(SharedError::from)
+        .filter(|source| !sent.is_in_error(source.as_ref()));
+    let (kind, detail) = match kind {
+        SendErrorKind::NotSent => {
+            return Outcome::Unsent(Unsent::new(UnsentKind::ConnectionClosed, source));
+        }
+        SendErrorKind::Lost => (
+            AmbiguousKind::Lost,
+            "the connection failed before the answer was read",
+        ),
+        SendErrorKind::Timeout => (AmbiguousKind::Timeout, "no answer in time"),
+        SendErrorKind::TooLong => (AmbiguousKind::TooLong, "the answer is longer than 64 KiB"),
+    };
+    Outcome::Ambiguous(Ambiguous::new(kind, detail).with_source(source))
+}
+
+/// Takes out of a refusal what it repeats of the request: its description goes to logs.
+fn redact(mut outcome: Outcome, sent: &Sent<'_>) -> Outcome {
+    if let Outcome::Refused(refusal) = &mut outcome {
+        if let Some(description) = refusal.description_mut() {
+            if sent.is_in(description) {
+                "[redacted]".clone_into(description);
+            }
+        }
+    }
+    outcome
+}

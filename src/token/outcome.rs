@@ -1,0 +1,205 @@
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::{ErrorCode, TokenSet};
+use crate::RefreshToken;
+
+pub(crate) type SharedError = Arc<dyn Error + Send + Sync>;
+
+/// What became of one request to the token endpoint.
+///
+/// Not a `Result`: the four cases ask for four different things, and "it failed" is none of them.
+#[derive(Clone, Debug)]
+#[must_use = "a token that was presented is spent: the outcome must be recorded"]
+pub enum Outcome {
+    /// The tokens asked for. What was presented for them is spent.
+    Tokens(TokenSet),
+    /// Provably no byte of the request left: what was to be presented is as good as before.
+    Unsent(Unsent),
+    /// The provider said no, in so many words.
+    Refused(Refusal),
+    /// Nobody knows: what was presented may be spent. It must not be presented again.
+    Ambiguous(Ambiguous),
+}
+
+/// The request did not leave. It may be tried again, later.
+#[derive(Clone, Debug)]
+pub struct Unsent {
+    kind: UnsentKind,
+    source: Option<SharedError>,
+}
+
+/// Why a request did not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnsentKind {
+    /// DNS, TCP or TLS failed.
+    Connect,
+    /// There was no connection in time.
+    ConnectTimeout,
+    /// The server closed the connection before the request was handed to it.
+    ConnectionClosed,
+    /// The request could not be written: a value makes its URL longer than 64 KiB.
+    Request,
+}
+
+impl Unsent {
+    pub(crate) fn new(kind: UnsentKind, source: Option<SharedError>) -> Self {
+        Self { kind, source }
+    }
+
+    /// Why it did not leave.
+    pub fn kind(&self) -> UnsentKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nothing was sent to the token endpoint: ")?;
+        f.write_str(match self.kind {
+            UnsentKind::Connect => "no connection",
+            UnsentKind::ConnectTimeout => "no connection in time",
+            UnsentKind::ConnectionClosed => "it closed the connection first",
+            UnsentKind::Request => "the URL would be too long",
+        })
+    }
+}
+
+impl Error for Unsent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The provider refused, with a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    code: ErrorCode,
+    description: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: ErrorCode, description: Option<String>) -> Self {
+        Self { code, description }
+    }
+
+    /// The code, and by [`ErrorCode::meaning`] what to do.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// What the server wrote about it: at most 200 characters, without control characters.
+    ///
+    /// From a [`TokenEndpoint`](super::TokenEndpoint) it is `[redacted]` if it repeats a part of
+    /// a secret that was sent; [`parse_answer`](super::parse_answer) cannot know those.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The description, to be replaced.
+    pub(super) fn description_mut(&mut self) -> Option<&mut String> {
+        self.description.as_mut()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the token endpoint refused: {}", self.code)?;
+        match &self.description {
+            Some(description) => write!(f, " ({description})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Refusal {}
+
+/// The request may have taken effect, and there are no usable tokens to show for it.
+///
+/// The refresh token that was presented must be taken as spent. If its successor could still be
+/// read from the answer, it is kept: [`next_refresh_token`](Ambiguous::next_refresh_token).
+#[derive(Clone, Debug)]
+pub struct Ambiguous {
+    kind: AmbiguousKind,
+    /// What exactly is wrong; never a value from the answer.
+    detail: &'static str,
+    source: Option<SharedError>,
+    next_refresh_token: Option<RefreshToken>,
+}
+
+/// Why an outcome is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AmbiguousKind {
+    /// No answer in time.
+    Timeout,
+    /// The connection failed, or spoke no HTTP, before the whole answer was read.
+    Lost,
+    /// The answer is longer than [`MAX_ANSWER_LEN`](super::MAX_ANSWER_LEN).
+    TooLong,
+    /// A status that a token endpoint gives no tokens with: a redirect, a server's error, …
+    Status(StatusCode),
+    /// The answer is empty.
+    Empty,
+    /// The answer is not a JSON object, or is cut short.
+    Unreadable,
+    /// A field of the answer is missing or cannot be used; the text says which.
+    Field,
+}
+
+impl Ambiguous {
+    pub(crate) fn new(kind: AmbiguousKind, detail: &'static str) -> Self {
+        Self {
+            kind,
+            detail,
+            source: None,
+            next_refresh_token: None,
+        }
+    }
+
+    pub(crate) fn with_source(mut self, source: Option<SharedError>) -> Self {
+        self.source = source;
+        self
+    }
+
+    pub(crate) fn with_next(mut self, next: Option<RefreshToken>) -> Self {
+        self.next_refresh_token = next;
+        self
+    }
+
+    /// Why the outcome is not known.
+    pub fn kind(&self) -> AmbiguousKind {
+        self.kind
+    }
+
+    /// The refresh token that came with an answer which is of no other use. It was never
+    /// presented, and most likely is the one that works now.
+    pub fn next_refresh_token(&self) -> Option<&RefreshToken> {
+        self.next_refresh_token.as_ref()
+    }
+
+    /// Takes the refresh token out.
+    pub fn into_next_refresh_token(self) -> Option<RefreshToken> {
+        self.next_refresh_token
+    }
+}
+
+impl fmt::Display for Ambiguous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the token endpoint may have acted on the request: ")?;
+        match self.kind {
+            AmbiguousKind::Status(status) => write!(f, "status {status}"),
+            _ => f.write_str(self.detail),
+        }
+    }
+}
+
+impl Error for Ambiguous {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
