@@ -1,0 +1,65 @@
+//! Reading from a response whether the provider refused the credential.
+
+mod inspect;
+mod xiaomi;
+
+use http::response::Parts;
+
+pub(crate) use self::inspect::{Inspect, Inspected, Inspection, inspect};
+pub use self::xiaomi::XiaomiRefusals;
+
+/// What about the credential a provider did not accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The access token is wrong or has expired: a newer one will help.
+    TokenRejected,
+    /// The MAC did not verify, or its nonce was not taken: a new nonce on a corrected clock may
+    /// help, a newer token will not.
+    SignatureRejected,
+}
+
+/// How a provider says no.
+///
+/// [`XiaomiRefusals`] is the default. Another provider is one type with two functions:
+///
+/// ```
+/// use http::{StatusCode, response::Parts};
+/// use tower_mac_auth::layer::{Head, Refusal, RefusalPolicy};
+///
+/// /// Every 401 means the token, and the body has nothing to add.
+/// struct Plain401;
+///
+/// impl RefusalPolicy for Plain401 {
+///     fn from_head(&self, head: &Parts) -> Head {
+///         Head::Verdict((head.status == StatusCode::UNAUTHORIZED).then_some(Refusal::TokenRejected))
+///     }
+///
+///     fn from_body(&self, _: &Parts, _: &[u8]) -> Option<Refusal> {
+///         None
+///     }
+/// }
+/// ```
+pub trait RefusalPolicy: Send + Sync {
+    /// What the head says, and whether the body can say more. Called once per response, on the
+    /// hot path: look at the status first.
+    fn from_head(&self, head: &Parts) -> Head;
+
+    /// What the body says. Called after [`Head::Read`], with the first chunk or the whole of a
+    /// body of at most 4 KiB, never with nothing. The bytes may be cut short and may be no JSON
+    /// at all: then the answer is what the head alone says.
+    fn from_body(&self, head: &Parts, body: &[u8]) -> Option<Refusal>;
+}
+
+/// What the head of a response says. See [`RefusalPolicy::from_head`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The answer; the body is not looked at.
+    Verdict(Option<Refusal>),
+    /// The body may say more: JSON of at most 4 KiB, whatever the status.
+    Read {
+        /// The answer if the body cannot be read: there is none, it is too large, compressed,
+        /// of a kind that is no refusal, or late.
+        otherwise: Option<Refusal>,
+    },
+}

@@ -1,0 +1,201 @@
+use std::fmt;
+
+use http::StatusCode;
+use http::response::Parts;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::{Head, Refusal, RefusalPolicy};
+
+/// What the Xiaomi Open API answers when it does not accept a request.
+///
+/// A refusal is a JSON object with a top-level `code` (or `error`, as the token endpoint spells
+/// it), a number or a string: `96008` rejects the access token, `96012` the MAC. The HTTP status
+/// that comes with it is not documented, so it does not matter; only a 401 that names no code
+/// counts as a rejected token by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct XiaomiRefusals;
+
+/// "The access token is wrong or has expired."
+const TOKEN: i64 = 96008;
+/// "Denied": also what a MAC that does not verify gets.
+const SIGNATURE: i64 = 96012;
+
+impl RefusalPolicy for XiaomiRefusals {
+    fn from_head(&self, head: &Parts) -> Head {
+        Head::Read {
+            otherwise: bare(head.status),
+        }
+    }
+
+    fn from_body(&self, head: &Parts, body: &[u8]) -> Option<Refusal> {
+        let bare = bare(head.status);
+        // A 401 is read in any case: an unknown code says that it is not about the token.
+        if bare.is_none() && !names_a_code(body) {
+            return None;
+        }
+        match Codes::read(body).map(Codes::code) {
+            Some(Some(TOKEN)) => Some(Refusal::TokenRejected),
+            Some(Some(SIGNATURE)) => Some(Refusal::SignatureRejected),
+            Some(Some(_)) => None,
+            Some(None) | None => bare,
+        }
+    }
+}
+
+fn bare(status: StatusCode) -> Option<Refusal> {
+    (status == StatusCode::UNAUTHORIZED).then_some(Refusal::TokenRejected)
+}
+
+/// Whether the digits of a code that matters are anywhere in `body`: the cheap question before
+/// the JSON is parsed.
+fn names_a_code(body: &[u8]) -> bool {
+    is_object(body)
+        && memchr::memmem::find_iter(body, b"960")
+            .any(|at| matches!(body.get(at + 3..at + 5), Some(b"08" | b"12")))
+}
+
+fn is_object(body: &[u8]) -> bool {
+    json(body).first() == Some(&b'{')
+}
+
+/// The JSON, without the byte-order mark and the prefix that may come before it.
+fn json(body: &[u8]) -> &[u8] {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let body = body.trim_ascii_start();
+    match body.strip_prefix(b"&&&START&&&") {
+        Some(body) => body.trim_ascii_start(),
+        None => body,
+    }
+}
+
+/// The codes at the top level of an answer, where they are numbers.
+#[derive(Default)]
+struct Codes {
+    code: Option<i64>,
+    error: Option<i64>,
+}
+
+impl Codes {
+    /// `None` if it is not a JSON object.
+    fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json(body)).ok()
+    }
+
+    fn code(self) -> Option<i64> {
+        self.code.or(self.error)
+    }
+}
+
+impl<'de> Deserialize<'de> for Codes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Codes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Codes, A::Error> {
+                let mut codes = Codes::default();
+                while let Some(key) = map.next_key()? {
+                    match key {
+                        Key::Code => codes.code = map.next_value::<Code>()?.0,
+                        Key::Error => codes.error = map.next_value::<Code>()?.0,
+                        Key::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(codes)
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+enum Key {
+    Code,
+    Error,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Key, E> {
+                Ok(match name.trim() {
+                    "code" => Key::Code,
+                    "error" => Key::Error,
+                    _ => Key::Other,
+                })
+            }
+        }
+
+        deserializer.deserialize_identifier(Name)
+    }
+}
+
+/// A number, or a string that holds one; anything else is no code.
+struct Code(Option<i64>);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+
+        impl<'de> Visitor<'de> for Value {
+            type Value = Code;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_i64<E>(self, code: i64) -> Result<Code, E> {
+                Ok(Code(Some(code)))
+            }
+
+            fn visit_u64<E>(self, code: u64) -> Result<Code, E> {
+                // One that does not fit is a code all the same, only none we know.
+                Ok(Code(Some(i64::try_from(code).unwrap_or(i64::MAX))))
+            }
+
+            fn visit_str<E>(self, code: &str) -> Result<Code, E> {
+                Ok(Code(code.trim().parse().ok()))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Code, E> {
+                Ok(Code(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Code, E> {
+                Ok(Code(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Code, E> {
+                Ok(Code(None))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Code, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Code(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Code, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Code(None))
+            }
+        }
+
+        deserializer.deserialize_any(Value)
+    }
+}

@@ -1,0 +1,157 @@
+//! The body of a signed request: sent once, or kept so that it can be sent again.
+
+mod error;
+mod tape;
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use sync_wrapper::SyncWrapper;
+
+pub use self::error::{RequestBodyError, RequestBodyErrorKind};
+pub(crate) use self::tape::ReplayHandle;
+use self::tape::{Attempt, SharedTape};
+
+type PolledFrame = Option<Result<Frame<Bytes>, RequestBodyError>>;
+
+pin_project! {
+    /// The body that the inner service receives.
+    ///
+    /// It carries the caller's body `B` unchanged: the same chunks, the same trailers, the same
+    /// [`size_hint`](Body::size_hint), so a `Content-Length` stays one. If the request can be
+    /// replayed, what has been sent is also kept, up to a cap; a replay then takes the body
+    /// over, even in the middle of an upload: it sends the kept part and goes on from there,
+    /// while the attempt before ends with
+    /// [`RequestBodyErrorKind::Superseded`].
+    ///
+    /// An empty body and one that is not to be replayed cost no allocation. The type is `Sync`
+    /// whenever `B` is `Send`, and `Unpin` whenever `B` is.
+    pub struct RequestBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<B> {
+        Empty,
+        Passthrough {
+            // Makes a body that is not `Sync` so, for the price that it can only be asked under
+            // `&mut`: hence what it said last is kept beside it.
+            #[pin]
+            body: SyncWrapper<B>,
+            hint: SizeHint,
+            ended: bool,
+        },
+        Shared {
+            attempt: Attempt<B>,
+        },
+    }
+}
+
+impl<B> RequestBody<B> {
+    /// A body with nothing in it.
+    pub(crate) const fn empty() -> Self {
+        Self { kind: Kind::Empty }
+    }
+
+    const fn shared(attempt: Attempt<B>) -> Self {
+        Self {
+            kind: Kind::Shared { attempt },
+        }
+    }
+}
+
+impl<B: Body> RequestBody<B> {
+    /// A body that is sent once.
+    pub(crate) fn passthrough(body: B) -> Self {
+        if body.is_end_stream() {
+            return Self::empty();
+        }
+        Self {
+            kind: Kind::Passthrough {
+                hint: body.size_hint(),
+                body: SyncWrapper::new(body),
+                ended: false,
+            },
+        }
+    }
+
+    /// A body that is kept while it is sent, as long as it holds at most `cap` bytes, and the
+    /// handle to send it again. No handle if it is known to hold more, or the cap is zero.
+    pub(crate) fn replayable(body: B, cap: usize) -> (Self, Option<ReplayHandle<B>>) {
+        if body.is_end_stream() {
+            return (Self::empty(), Some(ReplayHandle::empty()));
+        }
+        if cap == 0 || body.size_hint().lower() > cap as u64 {
+            return (Self::passthrough(body), None);
+        }
+        let tape = SharedTape::new(body, cap);
+        (Self::shared(tape.first()), Some(ReplayHandle::shared(tape)))
+    }
+}
+
+/// Without a copy when the data are `Bytes`.
+fn to_bytes<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
+    frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PolledFrame> {
+        match self.project().kind.project() {
+            KindProjection::Empty => Poll::Ready(None),
+            KindProjection::Passthrough { body, hint, ended } => {
+                let mut body = body.get_pin_mut();
+                let polled = body.as_mut().poll_frame(cx);
+                *hint = body.size_hint();
+                *ended = matches!(polled, Poll::Ready(None)) || body.is_end_stream();
+                polled.map(|frame| {
+                    frame.map(|frame| frame.map(to_bytes).map_err(RequestBodyError::body))
+                })
+            }
+            KindProjection::Shared { attempt } => attempt.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Passthrough { ended, .. } => *ended,
+            Kind::Shared { attempt } => attempt.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Passthrough { hint, .. } => hint.clone(),
+            Kind::Shared { attempt } => attempt.size_hint(),
+        }
+    }
+}
+
+impl<B> fmt::Debug for RequestBody<B> {
+    /// Says how the body is carried, never what is in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequestBody")
+            .field(&match self.kind {
+                Kind::Empty => format_args!("empty"),
+                Kind::Passthrough { .. } => format_args!("once"),
+                Kind::Shared { .. } => format_args!("replayable"),
+            })
+            .finish()
+    }
+}

@@ -1,0 +1,325 @@
+//! The recording behind a replayable body.
+
+use std::error::Error;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+
+use super::super::hint;
+use super::{PolledFrame, RequestBody, RequestBodyError, to_bytes};
+
+/// A body of more frames than this is not replayable, however few bytes they hold: each one
+/// kept costs a handle of 32 bytes.
+const MAX_FRAMES: usize = 1024;
+
+/// The one recording all attempts of a request share.
+///
+/// The mutex is held while the source is polled and never across an await. It is poisoned when
+/// the source panics; the tape is sound even then (see [`Tape::poll_source`]), so that is
+/// passed over.
+pub(super) struct SharedTape<B>(Arc<Mutex<Tape<B>>>);
+
+struct Tape<B> {
+    source: Source<B>,
+    frames: Vec<Recorded>,
+    /// Where in `frames` the current attempt stands. There is one cursor because there is one
+    /// current attempt.
+    next: usize,
+    /// Bytes of data in `frames[next..]`.
+    ahead: u64,
+    /// Bytes in all of `frames`, trailers included: what `cap` bounds.
+    held: usize,
+    cap: usize,
+    recording: bool,
+    /// The attempt that may read. It goes up by one when a replay takes over.
+    epoch: u32,
+    /// The task of the current attempt, if the source left it waiting.
+    waker: Option<Waker>,
+}
+
+enum Source<B> {
+    Live(Pin<Box<B>>),
+    Ended,
+    /// It gave an error, or it panicked: nobody knows how it goes on.
+    Lost,
+}
+
+enum Recorded {
+    Data(Bytes),
+    /// Boxed, or every chunk would take as much room as a header map.
+    Trailers(Box<HeaderMap>),
+}
+
+impl Recorded {
+    fn data_len(&self) -> u64 {
+        match self {
+            Self::Data(data) => data.len() as u64,
+            Self::Trailers(_) => 0,
+        }
+    }
+
+    fn to_frame(&self) -> Frame<Bytes> {
+        match self {
+            Self::Data(data) => Frame::data(data.clone()),
+            Self::Trailers(trailers) => Frame::trailers(HeaderMap::clone(trailers)),
+        }
+    }
+}
+
+impl<B> SharedTape<B> {
+    pub(super) fn new(source: B, cap: usize) -> Self {
+        Self(Arc::new(Mutex::new(Tape {
+            source: Source::Live(Box::pin(source)),
+            frames: Vec::new(),
+            next: 0,
+            ahead: 0,
+            held: 0,
+            cap,
+            recording: true,
+            epoch: 0,
+            waker: None,
+        })))
+    }
+
+    /// The body of the first attempt.
+    pub(super) fn first(&self) -> Attempt<B> {
+        Attempt {
+            tape: Some(Self(Arc::clone(&self.0))),
+            epoch: 0,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tape<B>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the layer keeps of a request's body, to send it a second time.
+///
+/// Dropping it ends the recording: from then on chunks only pass through.
+pub(crate) struct ReplayHandle<B> {
+    /// `None`: the body is empty, so there is nothing to share.
+    tape: Option<SharedTape<B>>,
+}
+
+impl<B> ReplayHandle<B> {
+    pub(super) const fn empty() -> Self {
+        Self { tape: None }
+    }
+
+    pub(super) const fn shared(tape: SharedTape<B>) -> Self {
+        Self { tape: Some(tape) }
+    }
+
+    /// Whether [`take_over`](Self::take_over) would succeed now. An upload that is still under
+    /// way may yet outgrow the cap.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.tape
+            .as_ref()
+            .is_none_or(|tape| tape.lock().is_replayable())
+    }
+
+    /// The same body from its first byte, for the next attempt; `None` if it outgrew the cap,
+    /// or its source failed.
+    ///
+    /// The attempt before ends with an error of kind
+    /// [`Superseded`](super::RequestBodyErrorKind::Superseded), and its task is woken to see it.
+    /// So take over only when that attempt's answer is read as far as it will be: over HTTP/1
+    /// the error costs the connection. Taking over before a long wait keeps the old attempt
+    /// from reading on past the cap meanwhile.
+    pub(crate) fn take_over(&self) -> Option<RequestBody<B>> {
+        let Some(shared) = &self.tape else {
+            return Some(RequestBody::empty());
+        };
+        let mut tape = shared.lock();
+        if !tape.is_replayable() {
+            return None;
+        }
+        tape.epoch = tape.epoch.wrapping_add(1);
+        tape.next = 0;
+        tape.ahead = tape.frames.iter().map(Recorded::data_len).sum();
+        let attempt = Attempt {
+            tape: Some(SharedTape(Arc::clone(&shared.0))),
+            epoch: tape.epoch,
+        };
+        let waker = tape.waker.take();
+        // A waker is code we do not know: not under the lock.
+        drop(tape);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Some(RequestBody::shared(attempt))
+    }
+}
+
+impl<B> Drop for ReplayHandle<B> {
+    fn drop(&mut self) {
+        if let Some(tape) = &self.tape {
+            tape.lock().stop_recording();
+        }
+    }
+}
+
+/// The body of one attempt.
+pub(super) struct Attempt<B> {
+    /// `None` after an error: nothing follows one.
+    tape: Option<SharedTape<B>>,
+    epoch: u32,
+}
+
+impl<B> Attempt<B>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<PolledFrame> {
+        let Some(tape) = &self.tape else {
+            return Poll::Ready(None);
+        };
+        let polled = tape.lock().poll_frame(self.epoch, cx);
+        if let Poll::Ready(Some(Err(_))) = polled {
+            self.tape = None;
+        }
+        polled
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.tape
+            .as_ref()
+            .is_none_or(|tape| tape.lock().is_end_stream(self.epoch))
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match &self.tape {
+            Some(tape) => tape.lock().size_hint(self.epoch),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl<B> Tape<B> {
+    fn is_replayable(&self) -> bool {
+        self.recording && !matches!(self.source, Source::Lost)
+    }
+
+    fn stop_recording(&mut self) {
+        self.recording = false;
+        // The current attempt may still have to send some of them.
+        if self.next == self.frames.len() {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.frames = Vec::new();
+        self.next = 0;
+    }
+}
+
+impl<B> Tape<B>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    fn poll_frame(&mut self, epoch: u32, cx: &mut Context<'_>) -> Poll<PolledFrame> {
+        if epoch != self.epoch {
+            return Poll::Ready(Some(Err(RequestBodyError::superseded())));
+        }
+        if let Some(recorded) = self.frames.get(self.next) {
+            self.next += 1;
+            self.ahead -= recorded.data_len();
+            return Poll::Ready(Some(Ok(recorded.to_frame())));
+        }
+        if !self.recording {
+            self.forget();
+        }
+        self.poll_source(cx)
+    }
+
+    /// Reads on from the source. Called only when everything recorded has been sent.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<PolledFrame> {
+        // Should the source panic, it stays `Lost`.
+        let mut source = match mem::replace(&mut self.source, Source::Lost) {
+            Source::Live(source) => source,
+            Source::Ended => {
+                self.source = Source::Ended;
+                return Poll::Ready(None);
+            }
+            Source::Lost => return Poll::Ready(Some(Err(RequestBodyError::panicked()))),
+        };
+        match source.as_mut().poll_frame(cx) {
+            Poll::Pending => {
+                self.source = Source::Live(source);
+                match &mut self.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    None => self.waker = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.source = Source::Ended;
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.stop_recording();
+                Poll::Ready(Some(Err(RequestBodyError::body(error))))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                let frame = to_bytes(frame);
+                if self.recording {
+                    self.record(&frame);
+                }
+                self.source = Source::Live(source);
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn record(&mut self, frame: &Frame<Bytes>) {
+        let (recorded, len) = if let Some(data) = frame.data_ref() {
+            (Recorded::Data(data.clone()), data.len())
+        } else if let Some(trailers) = frame.trailers_ref() {
+            let len = trailers
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len())
+                .sum();
+            (Recorded::Trailers(Box::new(trailers.clone())), len)
+        } else {
+            // A kind of frame that came after this was written cannot be copied.
+            return self.stop_recording();
+        };
+        if len > self.cap - self.held || self.frames.len() == MAX_FRAMES {
+            return self.stop_recording();
+        }
+        self.held += len;
+        self.frames.push(recorded);
+        self.next = self.frames.len();
+    }
+
+    fn is_end_stream(&self, epoch: u32) -> bool {
+        // A superseded body must not look complete: its error is still to come.
+        epoch == self.epoch
+            && self.next == self.frames.len()
+            && match &self.source {
+                Source::Live(source) => source.is_end_stream(),
+                Source::Ended => true,
+                Source::Lost => false,
+            }
+    }
+
+    fn size_hint(&self, epoch: u32) -> SizeHint {
+        if epoch != self.epoch {
+            return SizeHint::new();
+        }
+        match &self.source {
+            Source::Live(source) => hint::after(self.ahead, &source.size_hint()),
+            Source::Ended => SizeHint::with_exact(self.ahead),
+            Source::Lost => SizeHint::new(),
+        }
+    }
+}

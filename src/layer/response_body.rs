@@ -1,0 +1,157 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::hint;
+
+pin_project! {
+    /// The body of a response that may have been looked at.
+    ///
+    /// Frames that were read to see whether the response is a refusal come first, as they were:
+    /// the same chunks, the trailers, and an error that was met, at its place. The rest follows
+    /// straight from the inner service's body `B`. [`size_hint`](Body::size_hint) and
+    /// [`is_end_stream`](Body::is_end_stream) are those of the whole, so an exact
+    /// `Content-Length` stays exact.
+    ///
+    /// `Unpin` whenever `B` is.
+    pub struct ResponseBody<B>
+    where
+        B: Body,
+    {
+        kept: Kept<B::Data, B::Error>,
+        // The rest has nothing more to give, and is not polled again.
+        ended: bool,
+        #[pin]
+        rest: B,
+    }
+}
+
+/// Frames read ahead. One chunk, the common case, takes no allocation.
+pub(super) enum Kept<D, E> {
+    Nothing,
+    Chunk(D),
+    Queue(VecDeque<Result<Frame<D>, E>>),
+}
+
+impl<D: Buf, E> Kept<D, E> {
+    pub(super) fn push(&mut self, frame: Result<Frame<D>, E>) {
+        let frame = match (&mut *self, frame) {
+            (Self::Nothing, Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    *self = Self::Chunk(data);
+                    return;
+                }
+                Err(frame) => Ok(frame),
+            },
+            (Self::Queue(queue), frame) => return queue.push_back(frame),
+            (_, frame) => frame,
+        };
+        let mut queue = VecDeque::new();
+        if let Self::Chunk(data) = std::mem::replace(self, Self::Nothing) {
+            queue.push_back(Ok(Frame::data(data)));
+        }
+        queue.push_back(frame);
+        *self = Self::Queue(queue);
+    }
+
+    fn pop(&mut self) -> Option<Result<Frame<D>, E>> {
+        match self {
+            Self::Nothing => None,
+            Self::Chunk(_) => match std::mem::replace(self, Self::Nothing) {
+                Self::Chunk(data) => Some(Ok(Frame::data(data))),
+                Self::Nothing | Self::Queue(_) => None,
+            },
+            Self::Queue(queue) => {
+                let frame = queue.pop_front();
+                if queue.is_empty() {
+                    *self = Self::Nothing;
+                }
+                frame
+            }
+        }
+    }
+
+    /// The chunks, in order.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &D> {
+        let (chunk, queue) = match self {
+            Self::Nothing => (None, None),
+            Self::Chunk(data) => (Some(data), None),
+            Self::Queue(queue) => (None, Some(queue)),
+        };
+        chunk.into_iter().chain(
+            queue
+                .into_iter()
+                .flatten()
+                .filter_map(|frame| frame.as_ref().ok()?.data_ref()),
+        )
+    }
+
+    fn len(&self) -> u64 {
+        self.chunks().map(|data| data.remaining() as u64).sum()
+    }
+}
+
+impl<B: Body> ResponseBody<B> {
+    /// A body of which nothing was read.
+    pub(crate) const fn untouched(rest: B) -> Self {
+        Self {
+            kept: Kept::Nothing,
+            ended: false,
+            rest,
+        }
+    }
+
+    /// Gives `kept` back before `rest`. `ended`: `rest` gave its last frame, or an error.
+    pub(super) const fn with_kept(kept: Kept<B::Data, B::Error>, ended: bool, rest: B) -> Self {
+        Self { kept, ended, rest }
+    }
+}
+
+impl<B: Body> Body for ResponseBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        if let Some(frame) = this.kept.pop() {
+            return Poll::Ready(Some(frame));
+        }
+        if *this.ended {
+            return Poll::Ready(None);
+        }
+        this.rest.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.kept, Kept::Nothing) && (self.ended || self.rest.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = if self.ended {
+            SizeHint::with_exact(0)
+        } else {
+            self.rest.size_hint()
+        };
+        match &self.kept {
+            Kept::Nothing => rest,
+            kept => hint::after(kept.len(), &rest),
+        }
+    }
+}
+
+impl<B: Body> fmt::Debug for ResponseBody<B> {
+    /// Says how much was read ahead, never what.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody")
+            .field("bytes_read_ahead", &self.kept.len())
+            .finish_non_exhaustive()
+    }
+}
