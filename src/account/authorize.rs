@@ -14,7 +14,15 @@ use crate::{AuthorizationCode, Timestamp};
 /// What an account has before its first authorization.
 pub(super) fn nothing(client_id: &str, now: Timestamp) -> Snapshot {
     let (generation, grant) = (Generation::default(), Grant::default());
-    Snapshot::new(generation, Origin::Authorized, grant, client_id, now, Duration::ZERO, None)
+    Snapshot::new(
+        generation,
+        Origin::Authorized,
+        grant,
+        client_id,
+        now,
+        Duration::ZERO,
+        None,
+    )
 }
 
 /// Exchanges the code and makes the result durable. Runs as a task of its own: the code works once,
@@ -23,9 +31,8 @@ pub(super) async fn exchange(
     account: Arc<Shared>,
     code: AuthorizationCode,
 ) -> Result<Generation, AccountError> {
-    let unsent = |error: RefreshError| {
-        AccountError::with_source(AccountErrorKind::CodeUnsent, Arc::new(error))
-    };
+    let unsent =
+        |error: RefreshError| AccountError::with_source(AccountErrorKind::CodeUnsent, error);
     let started = account.clock.now();
     let by = started.saturating_add(account.policy.refresh_timeout);
     let connected = match finish_by(&*account.clock, by, account.endpoint.connect()).await {
@@ -41,19 +48,22 @@ pub(super) async fn exchange(
         Some(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
             Err(AccountError::new(AccountErrorKind::CodeInDoubt))
         }
-        Some(Outcome::Refused(refusal)) => {
-            Err(AccountError::new(AccountErrorKind::CodeRefused(refusal.code())))
-        }
-        Some(Outcome::Ambiguous(why)) => {
-            Err(AccountError::with_source(AccountErrorKind::CodeInDoubt, Arc::new(why)))
-        }
+        Some(Outcome::Refused(refusal)) => Err(AccountError::new(AccountErrorKind::CodeRefused(
+            refusal.code(),
+        ))),
+        Some(Outcome::Ambiguous(why)) => Err(AccountError::with_source(
+            AccountErrorKind::CodeInDoubt,
+            why,
+        )),
         None => Err(AccountError::new(AccountErrorKind::CodeInDoubt)),
     }
 }
 
 /// Two generations up, so that a rotation still under way cannot undo it.
 async fn keep(account: &Arc<Shared>, tokens: TokenSet, sent_at: Timestamp) -> Generation {
-    let Shared { store, name, clock, .. } = &**account;
+    let Shared {
+        store, name, clock, ..
+    } = &**account;
     let expires_at = sent_at.saturating_add(tokens.expires_in);
     let rest = Some(expires_at.saturating_since(clock.now()));
     let grant = Grant::from(tokens);
@@ -66,7 +76,9 @@ async fn keep(account: &Arc<Shared>, tokens: TokenSet, sent_at: Timestamp) -> Ge
             let pending = Pending::new(account, generation, grant, sent_at, Some(expires_at));
             pending.publish();
             account.emit(Event::CommitDelayed { generation });
-            account.tasks.spawn_on(pending.until_durable(), &account.runtime);
+            account
+                .tasks
+                .spawn_on(pending.until_durable(), &account.runtime);
             generation
         }
     };
@@ -78,7 +90,11 @@ async fn keep(account: &Arc<Shared>, tokens: TokenSet, sent_at: Timestamp) -> Ge
 pub(super) async fn revoke(account: &Shared) -> Result<Generation, AccountError> {
     let record = account.store.revoke(&account.name).await?;
     let generation = record.generation;
-    account.cell.publish(Snapshot::of(record, account.endpoint.client_id(), account.clock.now()));
+    account.cell.publish(Snapshot::of(
+        record,
+        account.endpoint.client_id(),
+        account.clock.now(),
+    ));
     account.emit(Event::Revoked { generation });
     Ok(generation)
 }

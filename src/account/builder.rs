@@ -116,9 +116,16 @@ impl AccountBuilder {
     /// Outside a tokio runtime: refreshes are tasks on the runtime that opened the account.
     pub async fn open(self, name: &str) -> Result<Account, AccountError> {
         let name = AccountName::new(name)?;
-        if let Some((Grant { access: Some(access), .. }, _)) = &self.seed {
+        if let Some((
+            Grant {
+                access: Some(access),
+                ..
+            },
+            _,
+        )) = &self.seed
+        {
             MacKey::new(access.algorithm, &access.mac_key)
-                .map_err(|e| AccountError::with_source(AccountErrorKind::Credential, Arc::new(e)))?;
+                .map_err(|e| AccountError::with_source(AccountErrorKind::Credential, e))?;
         }
         let store = self.store.clone().unwrap_or_else(|| self.memory());
         let record = match (store.read(&name).await?, self.seed.clone()) {
@@ -162,8 +169,15 @@ impl AccountBuilder {
         Arc::new(MemoryStore::with_clock(Arc::clone(&self.clock)))
     }
 
-    fn build(self, name: AccountName, store: Arc<dyn RotationStore>, snapshot: Snapshot) -> Account {
-        let owner = self.owner.unwrap_or_else(|| format!("process {}", std::process::id()));
+    fn build(
+        self,
+        name: AccountName,
+        store: Arc<dyn RotationStore>,
+        snapshot: Snapshot,
+    ) -> Account {
+        let owner = self
+            .owner
+            .unwrap_or_else(|| format!("process {}", std::process::id()));
         Account(Arc::new(Shared {
             name,
             store,

@@ -57,7 +57,11 @@ impl<W> Cell<W> {
             snapshot: Swap::new(Arc::new(snapshot)),
             rejected: AtomicU64::new(0),
             attention_at,
-            slot: Mutex::new(Slot { rotation: Rotation::Idle, flight: None, closed: false }),
+            slot: Mutex::new(Slot {
+                rotation: Rotation::Idle,
+                flight: None,
+                closed: false,
+            }),
         }
     }
 
@@ -95,7 +99,8 @@ impl<W> Cell<W> {
     /// The API refused `generation`.
     pub(super) fn reject(&self, generation: Generation) {
         let slot = self.lock();
-        self.rejected.fetch_max(generation.number(), Ordering::AcqRel);
+        self.rejected
+            .fetch_max(generation.number(), Ordering::AcqRel);
         self.settle(&slot);
     }
 
@@ -123,7 +128,9 @@ impl<W> Cell<W> {
     /// A signer noticed that the token ages: whether it must start a flight. It never waits, not
     /// even for the lock: whoever holds it looks after the same thing.
     pub(super) fn look_ahead(&self, now: Timestamp) -> bool {
-        let Ok(mut slot) = self.slot.try_lock() else { return false };
+        let Ok(mut slot) = self.slot.try_lock() else {
+            return false;
+        };
         let leads = slot.flight.is_none()
             && matches!(self.take_off(&mut slot, &self.load(), now), Join::Lead);
         if leads {
@@ -179,7 +186,10 @@ impl<W> Cell<W> {
         } else if slot.flight.is_some() || slot.closed {
             current.expires_at
         } else {
-            current.refresh_at.max(slot.rotation.look_again_at()).min(current.expires_at)
+            current
+                .refresh_at
+                .max(slot.rotation.look_again_at())
+                .min(current.expires_at)
         };
         self.attention_at.store(at.as_millis(), Ordering::Relaxed);
     }

@@ -32,7 +32,13 @@ impl Pending {
         issued_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Self {
-        Self { account: Arc::clone(account), generation, grant, issued_at, expires_at }
+        Self {
+            account: Arc::clone(account),
+            generation,
+            grant,
+            issued_at,
+            expires_at,
+        }
     }
 
     pub(super) fn generation(&self) -> Generation {
@@ -46,7 +52,9 @@ impl Pending {
             return Flown::Done(generation);
         }
         self.publish();
-        self.account.emit(Event::CommitDelayed { generation: self.generation });
+        self.account.emit(Event::CommitDelayed {
+            generation: self.generation,
+        });
         Flown::Pending(self)
     }
 
@@ -62,20 +70,26 @@ impl Pending {
     }
 
     async fn attempt(&self, within: Duration) -> Option<Generation> {
-        let Shared { store, name, clock, .. } = &*self.account;
+        let Shared {
+            store, name, clock, ..
+        } = &*self.account;
         let now = clock.now();
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let commit = store.commit(name, self.generation, self.grant.clone(), rest);
         match finish_by(&**clock, now.saturating_add(within), commit).await {
             Some(Ok(Commit::Committed(_))) => {
                 self.publish();
-                self.account.emit(Event::Refreshed { generation: self.generation });
+                self.account.emit(Event::Refreshed {
+                    generation: self.generation,
+                });
                 Some(self.generation)
             }
             // Our own commit, acknowledged late.
             Some(Ok(Commit::Superseded(record))) if record.grant == self.grant => {
                 self.publish();
-                self.account.emit(Event::Refreshed { generation: self.generation });
+                self.account.emit(Event::Refreshed {
+                    generation: self.generation,
+                });
                 Some(self.generation)
             }
             // A new authorization or a revocation overtook us, and it counts.
@@ -93,13 +107,20 @@ impl Pending {
 
     /// Signs with it from now on.
     pub(super) fn publish(&self) {
-        let Shared { clock, endpoint, cell, .. } = &*self.account;
+        let Shared {
+            clock,
+            endpoint,
+            cell,
+            ..
+        } = &*self.account;
         let now = clock.now();
         let age = now.saturating_since(self.issued_at);
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let grant = self.grant.clone();
         let client_id = endpoint.client_id();
         let (generation, origin) = (self.generation, Origin::Rotated);
-        cell.publish(Snapshot::new(generation, origin, grant, client_id, now, age, rest));
+        cell.publish(Snapshot::new(
+            generation, origin, grant, client_id, now, age, rest,
+        ));
     }
 }

@@ -7,6 +7,7 @@ use crate::store::{AccountNameError, StoreError};
 use crate::token::{ErrorCode, Unsent};
 
 type Source = Arc<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The credential could not be refreshed.
 ///
@@ -61,11 +62,17 @@ impl RefreshError {
 
     pub(super) fn backing_off(until: Timestamp, cause: &Arc<RefreshError>) -> Self {
         let source = Arc::clone(cause);
-        Self { kind: RefreshErrorKind::BackingOff { until }, source: Some(source) }
+        Self {
+            kind: RefreshErrorKind::BackingOff { until },
+            source: Some(source),
+        }
     }
 
-    pub(super) fn with_source(kind: RefreshErrorKind, source: impl Into<Source>) -> Self {
-        Self { kind, source: Some(source.into()) }
+    pub(super) fn with_source(kind: RefreshErrorKind, source: impl Into<BoxError>) -> Self {
+        Self {
+            kind,
+            source: Some(Arc::from(source.into())),
+        }
     }
 
     /// Why it failed.
@@ -76,13 +83,19 @@ impl RefreshError {
 
 impl From<StoreError> for RefreshError {
     fn from(error: StoreError) -> Self {
-        Self { kind: RefreshErrorKind::Store, source: Some(Arc::new(error)) }
+        Self {
+            kind: RefreshErrorKind::Store,
+            source: Some(Arc::new(error)),
+        }
     }
 }
 
 impl From<Unsent> for RefreshError {
     fn from(error: Unsent) -> Self {
-        Self { kind: RefreshErrorKind::Unsent, source: Some(Arc::new(error)) }
+        Self {
+            kind: RefreshErrorKind::Unsent,
+            source: Some(Arc::new(error)),
+        }
     }
 }
 
@@ -90,7 +103,10 @@ impl fmt::Display for RefreshError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             RefreshErrorKind::BackingOff { until } => {
-                write!(f, "the last refresh failed; the next is tried at unix time {until:?}")
+                write!(
+                    f,
+                    "the last refresh failed; the next is tried at unix time {until:?}"
+                )
             }
             RefreshErrorKind::RotatedRecently => {
                 f.write_str("the API refused a credential that was refreshed a moment ago")
@@ -154,8 +170,11 @@ impl AccountError {
         Self { kind, source: None }
     }
 
-    pub(super) fn with_source(kind: AccountErrorKind, source: impl Into<Source>) -> Self {
-        Self { kind, source: Some(source.into()) }
+    pub(super) fn with_source(kind: AccountErrorKind, source: impl Into<BoxError>) -> Self {
+        Self {
+            kind,
+            source: Some(Arc::from(source.into())),
+        }
     }
 
     /// What kind of failure this is.
@@ -166,13 +185,19 @@ impl AccountError {
 
 impl From<StoreError> for AccountError {
     fn from(error: StoreError) -> Self {
-        Self { kind: AccountErrorKind::Store, source: Some(Arc::new(error)) }
+        Self {
+            kind: AccountErrorKind::Store,
+            source: Some(Arc::new(error)),
+        }
     }
 }
 
 impl From<AccountNameError> for AccountError {
     fn from(error: AccountNameError) -> Self {
-        Self { kind: AccountErrorKind::Name, source: Some(Arc::new(error)) }
+        Self {
+            kind: AccountErrorKind::Name,
+            source: Some(Arc::new(error)),
+        }
     }
 }
 

@@ -45,7 +45,10 @@ pub(super) enum Flown {
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The refresh token is not spent; try again later.
-    Retry { error: RefreshError, after: Duration },
+    Retry {
+        error: RefreshError,
+        after: Duration,
+    },
     /// The refresh token may be spent.
     InDoubt { replayable: bool },
     /// The refresh token is of no use.
@@ -56,7 +59,10 @@ pub(super) enum Failure {
 
 impl Failure {
     pub(super) fn retry(error: impl Into<RefreshError>, after: Duration) -> Self {
-        Self::Retry { error: error.into(), after }
+        Self::Retry {
+            error: error.into(),
+            after,
+        }
     }
 }
 
@@ -70,9 +76,19 @@ enum Step {
 
 /// Starts the flight for `generation`. The caller was elected by the cell.
 pub(super) fn launch(account: &Arc<Shared>, generation: Generation) {
-    let deadline = account.clock.now().saturating_add(account.policy.refresh_timeout);
-    let landing = Landing { account: Some(Arc::clone(account)), generation };
-    let mut flight = Flight { account: Arc::clone(account), generation, deadline };
+    let deadline = account
+        .clock
+        .now()
+        .saturating_add(account.policy.refresh_timeout);
+    let landing = Landing {
+        account: Some(Arc::clone(account)),
+        generation,
+    };
+    let mut flight = Flight {
+        account: Arc::clone(account),
+        generation,
+        deadline,
+    };
     let span = tracing::debug_span!("refresh", account = %account.name, %generation);
     let task = async move {
         match flight.fly().await {
@@ -85,7 +101,9 @@ pub(super) fn launch(account: &Arc<Shared>, generation: Generation) {
         }
     };
     // Dropped whole, landing and all, if the runtime is gone.
-    account.tasks.spawn_on(task.instrument(span), &account.runtime);
+    account
+        .tasks
+        .spawn_on(task.instrument(span), &account.runtime);
 }
 
 impl Flight {
@@ -93,7 +111,10 @@ impl Flight {
         loop {
             // Watch first, then read: no change falls between.
             let watch = self.account.store.watch(&self.account.name);
-            let Some(record) = self.step(self.account.store.read(&self.account.name)).await? else {
+            let Some(record) = self
+                .step(self.account.store.read(&self.account.name))
+                .await?
+            else {
                 self.write_back().await?;
                 continue;
             };
@@ -123,7 +144,9 @@ impl Flight {
                     let doubt =
                         store.doubt(&self.account.name, record.generation, record.fence, why);
                     if self.step(doubt).await? == Guarded::Done {
-                        self.account.emit(Event::InDoubt { generation: self.generation });
+                        self.account.emit(Event::InDoubt {
+                            generation: self.generation,
+                        });
                     }
                 }
                 Step::Lease(from) => {
@@ -186,8 +209,13 @@ impl Flight {
     }
 
     pub(super) async fn acquire(&self, from: LeaseFrom) -> Result<Option<Lease>, Failure> {
-        let Shared { store, name, owner, .. } = &*self.account;
-        match self.step(store.acquire(name, self.generation, owner, LEASE, from)).await? {
+        let Shared {
+            store, name, owner, ..
+        } = &*self.account;
+        match self
+            .step(store.acquire(name, self.generation, owner, LEASE, from))
+            .await?
+        {
             Acquire::Granted(lease) => Ok(Some(lease)),
             Acquire::Lost(_) => Ok(None),
         }
@@ -201,8 +229,9 @@ impl Flight {
         drop(current);
         let Shared { store, name, .. } = &*self.account;
         tracing::warn!("the store is behind this process: writing back");
-        let (Commit::Committed(_) | Commit::Superseded(_)) =
-            self.step(store.commit(name, generation, grant, rest)).await?;
+        let (Commit::Committed(_) | Commit::Superseded(_)) = self
+            .step(store.commit(name, generation, grant, rest))
+            .await?;
         Ok(())
     }
 
@@ -223,7 +252,9 @@ impl Flight {
     /// Waits for a change of the record, but no longer than `until` or a poll's interval.
     pub(super) async fn wait(&self, mut watch: Box<dyn Watch>, until: Timestamp) {
         let clock = &*self.account.clock;
-        let poll = clock.now().saturating_add(Duration::from_millis(fastrand::u64(POLL)));
+        let poll = clock
+            .now()
+            .saturating_add(Duration::from_millis(fastrand::u64(POLL)));
         let by = until.min(poll).min(self.deadline);
         let closed = self.account.closing.cancelled();
         let changed_or_closed = async {
@@ -266,7 +297,9 @@ impl Landing {
 
     /// `generation` is the one the flight was looking at when it failed.
     fn fail(mut self, failure: Failure, generation: Generation) {
-        let Some(account) = self.account.take() else { return };
+        let Some(account) = self.account.take() else {
+            return;
+        };
         let now = account.clock.now();
         let recheck = Pause::new(now, RECHECK);
         let (rotation, error) = match failure {
@@ -277,10 +310,19 @@ impl Landing {
                     error: error.clone(),
                     retry_at: pause.until,
                 });
-                (Rotation::Backoff { pause, cause: Arc::new(error.clone()) }, error)
+                (
+                    Rotation::Backoff {
+                        pause,
+                        cause: Arc::new(error.clone()),
+                    },
+                    error,
+                )
             }
             Failure::InDoubt { replayable } => {
-                let rotation = Rotation::InDoubt { recheck, replayable };
+                let rotation = Rotation::InDoubt {
+                    recheck,
+                    replayable,
+                };
                 (rotation.clone(), rotation.error())
             }
             Failure::Revoked => {
@@ -312,7 +354,10 @@ impl Shared {
     pub(super) fn adopt(&self, record: Record) -> (Generation, Access) {
         let now = self.clock.now();
         let generation = record.generation;
-        if self.cell.publish(Snapshot::of(record, self.endpoint.client_id(), now)) {
+        if self
+            .cell
+            .publish(Snapshot::of(record, self.endpoint.client_id(), now))
+        {
             self.emit(Event::Adopted { generation });
         }
         (self.cell.load().generation, self.cell.access(now))
@@ -326,7 +371,10 @@ impl Shared {
             (Rotation::Revoked { .. }, Rotation::Revoked { .. })
                 | (Rotation::InDoubt { .. }, Rotation::InDoubt { .. })
         );
-        let needed = matches!(rotation, Rotation::Revoked { .. } | Rotation::InDoubt { .. });
+        let needed = matches!(
+            rotation,
+            Rotation::Revoked { .. } | Rotation::InDoubt { .. }
+        );
         if needed && !known {
             let deadline = self.cell.load().deadline(self.cell.rejected(), now);
             self.emit(Event::ReauthorizationRequired { deadline });

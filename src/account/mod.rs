@@ -162,7 +162,11 @@ impl Account {
     pub(crate) fn nonce_time(&self, now: Timestamp) -> Timestamp {
         let offset = self.0.clock_offset_secs.load(Ordering::Relaxed);
         let shift = Duration::from_secs(offset.unsigned_abs());
-        if offset < 0 { now.saturating_sub(shift) } else { now.saturating_add(shift) }
+        if offset < 0 {
+            now.saturating_sub(shift)
+        } else {
+            now.saturating_add(shift)
+        }
     }
 
     /// Learns the clock offset from the `Date` of a response that refused a nonce or a MAC.
@@ -172,8 +176,17 @@ impl Account {
         let offset_secs =
             secs(server_time.saturating_since(now)) - secs(now.saturating_since(server_time));
         // Nonces count minutes and `Date` seconds: a smaller difference says nothing.
-        let offset_secs = if offset_secs.abs() < 2 { 0 } else { offset_secs };
-        if self.0.clock_offset_secs.swap(offset_secs, Ordering::Relaxed) != offset_secs {
+        let offset_secs = if offset_secs.abs() < 2 {
+            0
+        } else {
+            offset_secs
+        };
+        if self
+            .0
+            .clock_offset_secs
+            .swap(offset_secs, Ordering::Relaxed)
+            != offset_secs
+        {
             self.0.emit(Event::ClockCorrected { offset_secs });
         }
     }

@@ -1,15 +1,14 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
 use super::cell::Join;
+use super::snapshot::Snapshot;
 use super::state::Access;
 use super::sync::Loaded;
 use super::{Account, Event, RefreshError, RefreshErrorKind, flight};
-use super::snapshot::Snapshot;
 use crate::Timestamp;
 use crate::sign::Credential;
 use crate::store::Generation;

@@ -8,10 +8,10 @@ use super::commit::Pending;
 use super::flight::{Failure, Flight, Flown};
 use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind};
-use crate::{RefreshToken, Timestamp};
 use crate::clock::finish_by;
 use crate::store::{Grant, Guarded, Lease, LeaseFrom};
 use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, Refusal};
+use crate::{RefreshToken, Timestamp};
 
 /// How long a refused refresh token is looked for in the store: a peer may have spent it and not
 /// have committed yet.
@@ -22,7 +22,8 @@ impl Flight {
     pub(super) async fn rotate(&mut self, lease: Lease) -> Result<Option<Flown>, Failure> {
         // The token of the record that the lease was taken on, never one read before.
         let Some(refresh_token) = lease.record.grant.refresh_token.clone() else {
-            self.release(&lease, Duration::ZERO, "there is no refresh token").await;
+            self.release(&lease, Duration::ZERO, "there is no refresh token")
+                .await;
             return Err(Failure::Revoked);
         };
         let connected = match self.connect().await {
@@ -32,20 +33,25 @@ impl Flight {
         let account = Arc::clone(&self.account);
         let started = account.clock.now();
         let answer_by = started.saturating_add(account.policy.answer_timeout);
-        let intend = account.store.intend(&account.name, &lease, account.policy.answer_timeout);
+        let intend = account
+            .store
+            .intend(&account.name, &lease, account.policy.answer_timeout);
         match self.step(intend).await {
             Ok(Guarded::Done) => {}
             Ok(Guarded::Refused) => return Ok(None),
             Err(failure) => {
                 // Whether the intent stands is not known; that nothing was sent is.
-                self.release(&lease, Duration::ZERO, "the store failed before sending").await;
+                self.release(&lease, Duration::ZERO, "the store failed before sending")
+                    .await;
                 return Err(failure);
             }
         }
         // A pause since then may have outlasted the intent: others may call it in doubt by now.
         let now = account.clock.now();
         if now < started || now >= started.saturating_add(account.policy.answer_timeout / 2) {
-            return Err(self.unsent(&lease, RefreshError::new(RefreshErrorKind::TimedOut)).await);
+            return Err(self
+                .unsent(&lease, RefreshError::new(RefreshErrorKind::TimedOut))
+                .await);
         }
         tracing::debug!("presenting the refresh token");
         match self.present(connected, &refresh_token, answer_by).await {
@@ -53,7 +59,8 @@ impl Flight {
                 let expires_at = started.saturating_add(tokens.expires_in);
                 let why = "the key that was issued cannot sign";
                 let fails = lease.record.fails;
-                self.issued(tokens.into(), started, Some(expires_at), fails, why).await
+                self.issued(tokens.into(), started, Some(expires_at), fails, why)
+                    .await
             }
             Some(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, unsent.into()).await),
             Some(Outcome::Refused(refusal)) => self.refused(&lease, &refusal).await,
@@ -65,7 +72,9 @@ impl Flight {
     /// Everything slow or fallible, before the intent.
     async fn connect(&self) -> Result<Connected, RefreshError> {
         let account = &*self.account;
-        let connect = account.closing.run_until_cancelled(account.endpoint.connect());
+        let connect = account
+            .closing
+            .run_until_cancelled(account.endpoint.connect());
         match finish_by(&*account.clock, self.deadline(), connect).await {
             Some(Some(Ok(connected))) => Ok(connected),
             Some(Some(Err(unsent))) => Err(unsent.into()),
@@ -81,7 +90,12 @@ impl Flight {
         refresh_token: &RefreshToken,
         answer_by: Timestamp,
     ) -> Option<Outcome> {
-        finish_by(&*self.account.clock, answer_by, connected.refresh(refresh_token)).await
+        finish_by(
+            &*self.account.clock,
+            answer_by,
+            connected.refresh(refresh_token),
+        )
+        .await
     }
 
     /// Commits and publishes what was issued, then sees whether it signs.
@@ -115,11 +129,16 @@ impl Flight {
                 }
             }
             Flown::Pending(pending) => {
-                account.tasks.spawn_on(pending.until_durable(), &account.runtime);
+                account
+                    .tasks
+                    .spawn_on(pending.until_durable(), &account.runtime);
             }
         }
         let kind = RefreshErrorKind::UnusableAnswer;
-        Err(Failure::retry(RefreshError::with_source(kind, why.to_owned()), after))
+        Err(Failure::retry(
+            RefreshError::with_source(kind, why.to_owned()),
+            after,
+        ))
     }
 
     async fn refused(&self, lease: &Lease, refusal: &Refusal) -> Result<Option<Flown>, Failure> {
@@ -152,7 +171,8 @@ impl Flight {
             }
             self.wait(watch, until).await;
         }
-        let reject = account.store.reject(&account.name, lease, &code.to_string());
+        let why = code.to_string();
+        let reject = account.store.reject(&account.name, lease, &why);
         match self.step(reject).await? {
             Guarded::Done => Err(Failure::Revoked),
             Guarded::Refused => Ok(None),
@@ -173,10 +193,20 @@ impl Flight {
         tracing::warn!(why, "the token endpoint's answer cannot be used");
         let now = self.account.clock.now();
         let current = self.account.cell.load();
-        let grant = Grant { refresh_token: Some(next), ..current.grant.clone() };
+        let grant = Grant {
+            refresh_token: Some(next),
+            ..current.grant.clone()
+        };
         let deadline = current.deadline(self.account.cell.rejected(), now);
         drop(current);
-        self.issued(grant, now, Some(deadline.unwrap_or(now)), lease.record.fails, &why).await
+        self.issued(
+            grant,
+            now,
+            Some(deadline.unwrap_or(now)),
+            lease.record.fails,
+            &why,
+        )
+        .await
     }
 
     /// Nothing was sent: the refresh token is as good as before.
@@ -202,13 +232,20 @@ impl Flight {
     /// The answer is lost, so the refresh token may be spent: it stays where it is.
     async fn doubt(&self, lease: &Lease, why: &str) -> Failure {
         let account = &*self.account;
-        tracing::warn!(why, "the answer to a refresh is lost: its refresh token is in doubt");
-        let doubt = account.store.doubt(&account.name, lease.generation, lease.fence, why);
+        tracing::warn!(
+            why,
+            "the answer to a refresh is lost: its refresh token is in doubt"
+        );
+        let doubt = account
+            .store
+            .doubt(&account.name, lease.generation, lease.fence, why);
         if let Err(failure) = self.step(doubt).await {
             // Whoever finds the intent past its deadline records the doubt.
             tracing::warn!(?failure, "the doubt could not be recorded yet");
         }
-        account.emit(Event::InDoubt { generation: self.generation });
+        account.emit(Event::InDoubt {
+            generation: self.generation,
+        });
         let replayable =
             !lease.record.replayed && account.policy.in_doubt == InDoubtPolicy::HoldUntilDead;
         Failure::InDoubt { replayable }

@@ -2,8 +2,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::state::Access;
-use crate::sign::{Credential, MacKey};
 use crate::Timestamp;
+use crate::sign::{Credential, MacKey};
 use crate::store::{AccessGrant, Generation, Grant, Origin, Record};
 
 /// The part of the lifetime after which a refresh ahead of time may start, in percent: each
@@ -34,8 +34,18 @@ impl Snapshot {
     /// are carried over to this process's clock by their distance from the record's `now`.
     pub(super) fn of(record: Record, client_id: &str, now: Timestamp) -> Self {
         let age = record.now.saturating_since(record.issued_at);
-        let rest = record.expires_at.map(|end| end.saturating_since(record.now));
-        Self::new(record.generation, record.origin, record.grant, client_id, now, age, rest)
+        let rest = record
+            .expires_at
+            .map(|end| end.saturating_since(record.now));
+        Self::new(
+            record.generation,
+            record.origin,
+            record.grant,
+            client_id,
+            now,
+            age,
+            rest,
+        )
     }
 
     /// `age` and `rest` are of the access token's life.
@@ -48,7 +58,10 @@ impl Snapshot {
         age: Duration,
         rest: Option<Duration>,
     ) -> Self {
-        let credential = grant.access.as_ref().and_then(|access| credential(access, client_id));
+        let credential = grant
+            .access
+            .as_ref()
+            .and_then(|access| credential(access, client_id));
         let issued_at = now.saturating_sub(age);
         let expires_at = match rest {
             Some(rest) if credential.is_some() => now.saturating_add(rest),
@@ -78,12 +91,15 @@ impl Snapshot {
     /// Whether a rotation made it less than `interval` ago.
     pub(super) fn was_rotated_within(&self, interval: Duration, now: Timestamp) -> bool {
         // A clock that was set back leaves `rotated_at` ahead of `now`: that is no evidence.
-        self.rotated_at.is_some_and(|at| at <= now && now < at.saturating_add(interval))
+        self.rotated_at
+            .is_some_and(|at| at <= now && now < at.saturating_add(interval))
     }
 
     /// The rest of the access token's life.
     pub(super) fn rest(&self, now: Timestamp) -> Option<Duration> {
-        self.credential.as_ref().map(|_| self.expires_at.saturating_since(now))
+        self.credential
+            .as_ref()
+            .map(|_| self.expires_at.saturating_since(now))
     }
 
     /// When the access token ends, if it has not.
@@ -130,7 +146,15 @@ mod tests {
         let set = crate::token::TokenSet::new("AT", "KEY", "RT", Duration::ZERO);
         let (age, rest) = (Duration::from_secs(age), Duration::from_secs(rest));
         let grant = Grant::from(set);
-        Snapshot::new(Generation::FIRST, origin, grant, "1", START, age, Some(rest))
+        Snapshot::new(
+            Generation::FIRST,
+            origin,
+            grant,
+            "1",
+            START,
+            age,
+            Some(rest),
+        )
     }
 
     fn after(secs: u64) -> Timestamp {

@@ -26,7 +26,10 @@ pub(super) struct Pause {
 
 impl Pause {
     pub(super) fn new(from: Timestamp, length: Duration) -> Self {
-        Self { from, until: from.saturating_add(length) }
+        Self {
+            from,
+            until: from.saturating_add(length),
+        }
     }
 
     /// A clock that was set back must not stretch the pause, so a time before it counts as after.
@@ -41,7 +44,10 @@ pub(super) enum Rotation {
     /// Nothing speaks against it.
     Idle,
     /// The last attempt failed with `cause`.
-    Backoff { pause: Pause, cause: Arc<RefreshError> },
+    Backoff {
+        pause: Pause,
+        cause: Arc<RefreshError>,
+    },
     /// The refresh token may be spent. `replayable`: the policy lets a dead account replay it once.
     InDoubt { recheck: Pause, replayable: bool },
     /// The refresh token is of no use.
@@ -57,9 +63,10 @@ impl Rotation {
         match self {
             Self::Idle => true,
             Self::Backoff { pause, .. } => pause.is_over(now),
-            Self::InDoubt { recheck, replayable } => {
-                (*replayable && access == Access::Dead) || recheck.is_over(now)
-            }
+            Self::InDoubt {
+                recheck,
+                replayable,
+            } => (*replayable && access == Access::Dead) || recheck.is_over(now),
             Self::Revoked { recheck } => recheck.is_over(now),
         }
     }
@@ -93,21 +100,41 @@ mod tests {
     fn the_two_axes_meet_as_the_table_says() {
         let now = Timestamp::from_secs(100);
         let pause = |secs| Pause::new(now, Duration::from_secs(secs));
-        let backoff = |pause| Rotation::Backoff { pause, cause: Arc::new(RefreshError::closed()) };
-        let doubt = |replayable| Rotation::InDoubt { recheck: pause(9), replayable };
+        let backoff = |pause| Rotation::Backoff {
+            pause,
+            cause: Arc::new(RefreshError::closed()),
+        };
+        let doubt = |replayable| Rotation::InDoubt {
+            recheck: pause(9),
+            replayable,
+        };
         let table = [
             (Rotation::Idle, (true, true)),
             (backoff(pause(9)), (false, false)),
             (backoff(pause(0)), (true, true)),
             (doubt(true), (false, true)),
             (doubt(false), (false, false)),
-            (Rotation::InDoubt { recheck: pause(0), replayable: false }, (true, true)),
+            (
+                Rotation::InDoubt {
+                    recheck: pause(0),
+                    replayable: false,
+                },
+                (true, true),
+            ),
             (Rotation::Revoked { recheck: pause(9) }, (false, false)),
             (Rotation::Revoked { recheck: pause(0) }, (true, true)),
         ];
         for (rotation, (aging, dead)) in table {
-            assert_eq!(rotation.may_fly(Access::Aging, now), aging, "aging, {rotation:?}");
-            assert_eq!(rotation.may_fly(Access::Dead, now), dead, "dead, {rotation:?}");
+            assert_eq!(
+                rotation.may_fly(Access::Aging, now),
+                aging,
+                "aging, {rotation:?}"
+            );
+            assert_eq!(
+                rotation.may_fly(Access::Dead, now),
+                dead,
+                "dead, {rotation:?}"
+            );
         }
     }
 
