@@ -22,8 +22,8 @@ pub(super) struct Cell<W> {
     /// The highest generation the API refused.
     rejected: AtomicU64,
     /// Before this moment (in milliseconds) a signer need not look at anything but the snapshot.
-    /// Written under the slot's lock; a signer that reads it late signs with a token the API will
-    /// refuse, and learns then.
+    /// Written under the slot's lock, after the snapshot it belongs to; a signer that reads it
+    /// late signs with a token the API will refuse, and learns then.
     attention_at: AtomicU64,
     slot: Mutex<Slot<W>>,
 }
@@ -70,10 +70,11 @@ impl<W> Cell<W> {
         self.snapshot.load()
     }
 
-    /// Whether a signer at `now` must look at the two axes first.
+    /// Whether a signer at `now` must look at the two axes first. If not, a snapshot loaded after
+    /// this call is the one this was said of, or a later one.
     #[inline]
     pub(super) fn needs_attention(&self, now: Timestamp) -> bool {
-        now.as_millis() >= self.attention_at.load(Ordering::Relaxed)
+        now.as_millis() >= self.attention_at.load(Ordering::Acquire)
     }
 
     pub(super) fn rejected(&self) -> Generation {
@@ -191,7 +192,7 @@ impl<W> Cell<W> {
                 .max(slot.rotation.look_again_at())
                 .min(current.expires_at)
         };
-        self.attention_at.store(at.as_millis(), Ordering::Relaxed);
+        self.attention_at.store(at.as_millis(), Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Slot<W>> {

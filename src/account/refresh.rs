@@ -60,10 +60,15 @@ impl Ready {
         self.snapshot.generation
     }
 
-    /// `None` only for a credential that died this very moment.
+    /// # Errors
+    ///
+    /// If the account was revoked this very moment.
     #[inline]
-    pub(crate) fn credential(&self) -> Option<&Credential> {
-        self.snapshot.credential.as_ref()
+    pub(crate) fn credential(&self) -> Result<&Credential, RefreshError> {
+        self.snapshot
+            .credential
+            .as_ref()
+            .ok_or_else(|| RefreshError::new(RefreshErrorKind::ReauthorizationRequired))
     }
 }
 
@@ -72,10 +77,11 @@ impl Account {
     #[inline]
     pub(crate) fn signer(&self) -> Signer {
         let now = self.0.clock.now();
-        let snapshot = self.0.cell.load();
         if self.0.cell.needs_attention(now) {
             return self.attend(now);
         }
+        // After the look at the time of attention, never before: see `Cell::needs_attention`.
+        let snapshot = self.0.cell.load();
         Signer::Ready(Ready { snapshot, now })
     }
 

@@ -62,10 +62,12 @@ impl Snapshot {
             .access
             .as_ref()
             .and_then(|access| credential(access, client_id));
-        let issued_at = now.saturating_sub(age);
-        let expires_at = match rest {
-            Some(rest) if credential.is_some() => now.saturating_add(rest),
-            _ => Timestamp::EPOCH,
+        // Without a credential the life is over, on any clock.
+        let (issued_at, expires_at) = match rest {
+            Some(rest) if credential.is_some() => {
+                (now.saturating_sub(age), now.saturating_add(rest))
+            }
+            _ => (Timestamp::EPOCH, Timestamp::EPOCH),
         };
         Self {
             generation,

@@ -112,6 +112,13 @@ impl<B: Body> ResponseBody<B> {
     }
 }
 
+impl<B: Body> ResponseBody<B> {
+    /// Whether the inner body was read to its end, so that the connection is done with it.
+    pub(super) fn is_read(&self) -> bool {
+        self.ended || self.rest.is_end_stream()
+    }
+}
+
 impl<B: Body> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;

@@ -1,0 +1,26 @@
+/// Which attempt a response answers; in its extensions.
+///
+/// ```
+/// use tower_mac_auth::layer::Attempt;
+///
+/// fn log<B>(response: &http::Response<B>) {
+///     if response.extensions().get() == Some(&Attempt::REPLAY) {
+///         println!("signed anew and sent again");
+///     }
+/// }
+/// # log(&http::Response::new(()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt(u8);
+
+impl Attempt {
+    /// The request as it was sent first.
+    pub const FIRST: Self = Self(1);
+    /// Its replay. There is never another.
+    pub const REPLAY: Self = Self(2);
+
+    /// 1 or 2.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}

@@ -1,0 +1,163 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::AuthorityError;
+use crate::account::RefreshError;
+use crate::sign::SignError;
+
+/// What a signed call fails with: the inner service's own error, untouched, or why the request was
+/// not sent.
+///
+/// It is a [`std::error::Error`] if the inner error is one. A boxed inner error is not;
+/// [`Error::into_boxed`] brings both to one box:
+///
+/// ```
+/// use tower_mac_auth::layer::Error;
+///
+/// type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// let error: Error<BoxError> = Error::Service("the connection was reset".into());
+/// let boxed: BoxError = error.into_boxed();
+/// assert_eq!(boxed.to_string(), "the connection was reset");
+/// ```
+#[derive(Debug)]
+pub enum Error<E> {
+    /// The inner service failed.
+    Service(E),
+    /// The request was not signed, and not sent.
+    Auth(AuthError),
+}
+
+impl<E: Into<Box<dyn StdError + Send + Sync>>> Error<E> {
+    /// Either error in a box.
+    pub fn into_boxed(self) -> Box<dyn StdError + Send + Sync> {
+        match self {
+            Self::Service(error) => error.into(),
+            Self::Auth(error) => error.into(),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(error) => error.fmt(f),
+            Self::Auth(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: StdError> StdError for Error<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Service(error) => error.source(),
+            Self::Auth(error) => error.source(),
+        }
+    }
+}
+
+/// Why a request was not signed. It was not sent.
+pub struct AuthError(Box<Cause>);
+
+#[derive(Debug)]
+pub(super) enum Cause {
+    Authority(AuthorityError),
+    Sign(SignError),
+    Refresh(RefreshError),
+    FormTooLong(usize),
+    FormBody(Box<dyn StdError + Send + Sync>),
+    Headers,
+}
+
+/// What kind of failure an [`AuthError`] is; its [`source`](StdError::source) has the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthErrorKind {
+    /// The request goes to a host, or in a way, that is not allowed: see [`AuthorityError`].
+    Authority,
+    /// A part of the request cannot be signed: see [`SignError`].
+    Request,
+    /// There is no live credential, and none could be had: see [`RefreshError`].
+    Credential,
+}
+
+impl AuthError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> AuthErrorKind {
+        match &*self.0 {
+            Cause::Authority(_) => AuthErrorKind::Authority,
+            Cause::Refresh(_) => AuthErrorKind::Credential,
+            Cause::Sign(_) | Cause::FormTooLong(_) | Cause::FormBody(_) | Cause::Headers => {
+                AuthErrorKind::Request
+            }
+        }
+    }
+
+    /// Why there is no credential, if that is the trouble.
+    pub fn refresh_error(&self) -> Option<&RefreshError> {
+        match &*self.0 {
+            Cause::Refresh(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Cause> for AuthError {
+    fn from(cause: Cause) -> Self {
+        Self(Box::new(cause))
+    }
+}
+
+impl From<AuthorityError> for AuthError {
+    fn from(error: AuthorityError) -> Self {
+        Cause::Authority(error).into()
+    }
+}
+
+impl From<SignError> for AuthError {
+    fn from(error: SignError) -> Self {
+        Cause::Sign(error).into()
+    }
+}
+
+impl From<RefreshError> for AuthError {
+    fn from(error: RefreshError) -> Self {
+        Cause::Refresh(error).into()
+    }
+}
+
+impl fmt::Debug for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AuthError").field(&self.0).finish()
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request was not sent: ")?;
+        match &*self.0 {
+            Cause::Authority(error) => error.fmt(f),
+            Cause::Sign(error) => error.fmt(f),
+            Cause::Refresh(error) => error.fmt(f),
+            Cause::FormTooLong(cap) => {
+                write!(
+                    f,
+                    "form: is longer than the {cap} bytes that are kept to be signed"
+                )
+            }
+            Cause::FormBody(_) => f.write_str("form: could not be read"),
+            Cause::Headers => f.write_str("headers: there are too many to add Authorization"),
+        }
+    }
+}
+
+impl StdError for AuthError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.0 {
+            Cause::Authority(error) => Some(error),
+            Cause::Sign(error) => Some(error),
+            Cause::Refresh(error) => Some(error),
+            Cause::FormBody(error) => Some(&**error),
+            Cause::FormTooLong(_) | Cause::Headers => None,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Reading a form that is signed, before it is sent.
+
+use std::error::Error as StdError;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::request::Parts;
+use http_body::Body;
+
+use super::error::Cause;
+use super::request_body::ReplayHandle;
+use super::service::Outgoing;
+use super::{AuthError, RequestBody};
+
+/// The longest form that is signed; the query and the form together cannot be longer either.
+const FORM_CAP: usize = 64 * 1024;
+
+/// Reads a body to its end, as a first attempt would; what is sent then is a replay of it.
+pub(super) struct ReadForm<B> {
+    /// `None` once it is done.
+    head: Option<Parts>,
+    body: Pin<Box<RequestBody<B>>>,
+    /// `None` if the form is known to be too long.
+    handle: Option<ReplayHandle<B>>,
+    form: Vec<u8>,
+    /// Whether the request may be replayed after it was sent, too.
+    replayable: bool,
+}
+
+impl<B> ReadForm<B>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    pub(super) fn new(head: Parts, body: B, replayable: bool) -> Self {
+        let (body, handle) = RequestBody::replayable(body, FORM_CAP);
+        let body = Box::pin(body);
+        Self {
+            head: Some(head),
+            body,
+            handle,
+            form: Vec::new(),
+            replayable,
+        }
+    }
+
+    /// Goes on reading. Not to be polled again once it was ready.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outgoing<B>, AuthError>> {
+        while self
+            .handle
+            .as_ref()
+            .is_some_and(ReplayHandle::is_replayable)
+        {
+            match ready!(self.body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.form.extend_from_slice(&data);
+                    }
+                }
+                Some(Err(error)) => {
+                    return Poll::Ready(Err(Cause::FormBody(error.into()).into()));
+                }
+                None => break,
+            }
+        }
+        Poll::Ready(
+            self.outgoing()
+                .ok_or_else(|| Cause::FormTooLong(FORM_CAP).into()),
+        )
+    }
+
+    /// `None` if the form was too long to be kept.
+    fn outgoing(&mut self) -> Option<Outgoing<B>> {
+        let body = self.handle.as_ref()?.take_over()?;
+        let handle = self.handle.take().filter(|_| self.replayable);
+        let form = Some(mem::take(&mut self.form).into());
+        Some(Outgoing {
+            head: self.head.take()?,
+            body,
+            handle,
+            form,
+        })
+    }
+}

@@ -1,0 +1,417 @@
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response, header};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::form::ReadForm;
+use super::refusal::{Inspect, Inspected, Inspection, inspect};
+use super::request_body::ReplayHandle;
+use super::service::{Call, Outgoing};
+use super::sign::sign;
+use super::{Attempt, AuthError, Error, Refusal, RefusalPolicy, RequestBody, ResponseBody};
+use crate::Timestamp;
+use crate::account::{Ready, Refresh, Signer};
+use crate::sign::Scheme;
+use crate::store::Generation;
+
+pin_project! {
+    /// The future of [`MacAuth`](super::MacAuth).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it cancels the request. A refresh it waited for goes on: it is the account's.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct MacAuthFuture<S, B, R, Sch, P>
+    where
+        S: Service<Request<RequestBody<B>>>,
+        R: Body,
+    {
+        call: Call<Sch, P>,
+        // What signed the latest attempt.
+        generation: Generation,
+        attempt: Attempt,
+        // `None` for a request that cannot be replayed, and once it was.
+        replay: Option<Box<Replay<S, B>>>,
+        #[pin]
+        state: State<S, B, R>,
+    }
+}
+
+pin_project! {
+    // Each state names what is waited for. An inner future is dropped before the service is made
+    // ready again: it may hold the very permit that readiness waits for.
+    #[project = StateProjection]
+    enum State<S, B, R>
+    where
+        S: Service<Request<RequestBody<B>>>,
+        R: Body,
+    {
+        // The body of a form is read, to be signed.
+        Form { form: Box<(ReadForm<B>, Option<S>)> },
+        // There is no live credential: the request waits for one, unsigned.
+        Parked { refresh: Refresh, parked: Option<Box<(Outgoing<B>, S)>> },
+        Called { #[pin] future: S::Future },
+        Inspecting { inspect: Inspect<R> },
+        // The credential was refused; the refusal is kept, should the refresh fail.
+        Refreshing { refresh: Refresh, refused: Option<Box<Response<ResponseBody<R>>>> },
+        // A newer credential or a corrected clock is there: the service is made ready again.
+        Readying { refused: Option<Box<Response<ResponseBody<R>>>> },
+        Failed { error: Option<AuthError> },
+        Done,
+    }
+}
+
+/// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
+struct Replay<S, B> {
+    /// As the caller made it, before it was signed.
+    head: Parts,
+    handle: ReplayHandle<B>,
+    form: Option<Bytes>,
+    /// Polled ready before it is called.
+    service: S,
+    /// Once the replay has taken the body over.
+    body: Option<RequestBody<B>>,
+}
+
+/// How a poll goes on.
+enum Next<S, B, R>
+where
+    S: Service<Request<RequestBody<B>>>,
+    R: Body,
+{
+    State(State<S, B, R>),
+    Respond(Response<ResponseBody<R>>),
+}
+
+impl<S, B, R, Sch, P> MacAuthFuture<S, B, R, Sch, P>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    R: Body + Unpin,
+    Sch: Scheme,
+{
+    fn new(call: Call<Sch, P>, state: State<S, B, R>) -> Self {
+        let generation = Generation::default();
+        Self {
+            call,
+            generation,
+            attempt: Attempt::FIRST,
+            replay: None,
+            state,
+        }
+    }
+
+    /// Signs and sends. `service` is ready.
+    #[inline]
+    pub(super) fn send(
+        call: Call<Sch, P>,
+        service: &mut S,
+        outgoing: Outgoing<B>,
+        ready: &Ready,
+    ) -> Self {
+        let (replay, state) = depart(&call, service, outgoing, ready);
+        let generation = ready.generation();
+        Self {
+            call,
+            generation,
+            attempt: Attempt::FIRST,
+            replay,
+            state,
+        }
+    }
+
+    /// Waits for a credential. `service` is ready.
+    pub(super) fn park(
+        call: Call<Sch, P>,
+        service: S,
+        outgoing: Outgoing<B>,
+        refresh: Refresh,
+    ) -> Self {
+        Self::new(
+            call,
+            State::Parked {
+                refresh,
+                parked: Some(Box::new((outgoing, service))),
+            },
+        )
+    }
+
+    /// Reads the form to be signed. `service` is ready.
+    pub(super) fn read_form(call: Call<Sch, P>, service: S, head: Parts, body: B) -> Self {
+        let form = ReadForm::new(head, body, call.config.replay_cap > 0);
+        Self::new(
+            call,
+            State::Form {
+                form: Box::new((form, Some(service))),
+            },
+        )
+    }
+}
+
+/// Signs a request and calls `service`, which is ready; keeps what a replay takes.
+#[inline]
+#[expect(
+    clippy::type_complexity,
+    reason = "the two halves of a future, used once"
+)]
+fn depart<S, B, R, Sch, P>(
+    call: &Call<Sch, P>,
+    service: &mut S,
+    outgoing: Outgoing<B>,
+    ready: &Ready,
+) -> (Option<Box<Replay<S, B>>>, State<S, B, R>)
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+    R: Body,
+    Sch: Scheme,
+{
+    let Outgoing {
+        mut head,
+        body,
+        handle,
+        form,
+    } = outgoing;
+    let replay = handle.map(|handle| {
+        let (head, form, service) = (head.clone(), form.clone(), service.clone());
+        Box::new(Replay {
+            head,
+            handle,
+            form,
+            service,
+            body: None,
+        })
+    });
+    match sign(call, ready, &mut head, form.as_deref()) {
+        Ok(()) => {
+            let future = service.call(Request::from_parts(head, body));
+            (replay, State::Called { future })
+        }
+        Err(error) => (None, State::Failed { error: Some(error) }),
+    }
+}
+
+impl<S, B, R, Sch, P> Future for MacAuthFuture<S, B, R, Sch, P>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    R: Body + Unpin,
+    Sch: Scheme,
+    P: RefusalPolicy,
+{
+    type Output = Result<Response<ResponseBody<R>>, Error<S::Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let this = self.as_mut().project();
+            let config = &this.call.config;
+            let next = match this.state.project() {
+                StateProjection::Form { form } => {
+                    let (reading, service) = &mut **form;
+                    let read = ready!(reading.poll(cx)).map_err(Error::Auth);
+                    match (read, service.take()) {
+                        (Ok(outgoing), Some(service)) => self.as_mut().go(outgoing, service),
+                        (Err(error), _) => return self.fail(error),
+                        (_, None) => finished(),
+                    }
+                }
+                StateProjection::Parked { refresh, parked } => {
+                    let refreshed = ready!(Pin::new(refresh).poll(cx));
+                    match (refreshed, parked.take()) {
+                        (Ok(_), Some(parked)) => {
+                            let (outgoing, service) = *parked;
+                            self.as_mut().go(outgoing, service)
+                        }
+                        (Err(error), _) => return self.fail(Error::Auth(error.into())),
+                        (_, None) => finished(),
+                    }
+                }
+                StateProjection::Called { future } => match ready!(future.poll(cx)) {
+                    Ok(response) => {
+                        let limit = config.inspection_limit;
+                        match inspect(&config.refusals, limit, response, cx) {
+                            Inspection::Done(inspected) => self.as_mut().conclude(inspected),
+                            Inspection::Waiting(inspect) => {
+                                Next::State(State::Inspecting { inspect })
+                            }
+                        }
+                    }
+                    Err(error) => return self.fail(Error::Service(error)),
+                },
+                StateProjection::Inspecting { inspect } => {
+                    let inspected = ready!(inspect.poll(&config.refusals, cx));
+                    self.as_mut().conclude(inspected)
+                }
+                StateProjection::Refreshing { refresh, refused } => {
+                    let refreshed = ready!(Pin::new(refresh).poll(cx));
+                    match (refreshed, refused.take()) {
+                        (Ok(_), refused) => Next::State(State::Readying { refused }),
+                        (Err(error), Some(mut refused)) => {
+                            refused.extensions_mut().insert(error);
+                            Next::Respond(*refused)
+                        }
+                        (Err(_), None) => finished(),
+                    }
+                }
+                StateProjection::Readying { refused } => {
+                    let readied = match this.replay {
+                        Some(replay) => ready!(replay.service.poll_ready(cx)),
+                        None => Ok(()),
+                    };
+                    match (readied, refused.take()) {
+                        (Ok(()), Some(refused)) => self.as_mut().send_again(refused),
+                        (Err(error), _) => return self.fail(Error::Service(error)),
+                        (_, None) => finished(),
+                    }
+                }
+                StateProjection::Failed { error } => match error.take() {
+                    Some(error) => return self.fail(Error::Auth(error)),
+                    None => finished(),
+                },
+                StateProjection::Done => finished(),
+            };
+            match next {
+                Next::State(state) => self.as_mut().project().state.set(state),
+                Next::Respond(response) => {
+                    self.as_mut().project().state.set(State::Done);
+                    return Poll::Ready(Ok(response));
+                }
+            }
+        }
+    }
+}
+
+impl<S, B, R, Sch, P> MacAuthFuture<S, B, R, Sch, P>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    R: Body + Unpin,
+    Sch: Scheme,
+    P: RefusalPolicy,
+{
+    fn fail(
+        self: Pin<&mut Self>,
+        error: Error<S::Error>,
+    ) -> Poll<Result<Response<ResponseBody<R>>, Error<S::Error>>> {
+        self.project().state.set(State::Done);
+        Poll::Ready(Err(error))
+    }
+
+    /// The form is read, or a credential there: sends the request with the service that was ready
+    /// all along, or waits (again) for a credential.
+    fn go(self: Pin<&mut Self>, outgoing: Outgoing<B>, mut service: S) -> Next<S, B, R> {
+        let this = self.project();
+        match this.call.account.signer() {
+            Signer::Ready(ready) => {
+                let (replay, state) = depart(this.call, &mut service, outgoing, &ready);
+                *this.generation = ready.generation();
+                *this.replay = replay;
+                Next::State(state)
+            }
+            Signer::Wait(refresh) => {
+                let parked = Some(Box::new((outgoing, service)));
+                Next::State(State::Parked { refresh, parked })
+            }
+        }
+    }
+
+    /// The response to an attempt: hand it out, or do something about a refusal.
+    #[inline]
+    fn conclude(self: Pin<&mut Self>, inspected: Inspected<R>) -> Next<S, B, R> {
+        let Inspected {
+            refusal,
+            mut response,
+        } = inspected;
+        let this = self.project();
+        let replayed = *this.attempt != Attempt::FIRST;
+        if refusal.is_some() || replayed || this.call.config.report_every_response {
+            response.extensions_mut().insert(*this.generation);
+            response.extensions_mut().insert(*this.attempt);
+        }
+        match refusal {
+            None => Next::Respond(response),
+            Some(Refusal::TokenRejected) => {
+                // Noted even if this request gains nothing by it: the next one will.
+                let refresh = this.call.account.refresh_if_current(*this.generation);
+                match this.replay {
+                    Some(replay) if replay.handle.is_replayable() => {
+                        replay.take_over_after(&response);
+                        let refused = Some(Box::new(response));
+                        Next::State(State::Refreshing { refresh, refused })
+                    }
+                    _ => Next::Respond(response),
+                }
+            }
+            Some(Refusal::SignatureRejected) => {
+                if let Some(time) = server_time(&response) {
+                    this.call.account.correct_clock(time);
+                }
+                if this.replay.is_some() {
+                    Next::State(State::Readying {
+                        refused: Some(Box::new(response)),
+                    })
+                } else {
+                    Next::Respond(response)
+                }
+            }
+        }
+    }
+
+    /// Signs anew and sends the request a second and last time. The service is ready.
+    fn send_again(self: Pin<&mut Self>, refused: Box<Response<ResponseBody<R>>>) -> Next<S, B, R> {
+        let this = self.project();
+        let Some(mut replay) = this.replay.take() else {
+            return Next::Respond(*refused);
+        };
+        let Signer::Ready(ready) = this.call.account.signer() else {
+            // The new credential is dead already.
+            return Next::Respond(*refused);
+        };
+        let Some(body) = replay.body.take().or_else(|| replay.handle.take_over()) else {
+            return Next::Respond(*refused);
+        };
+        match sign(this.call, &ready, &mut replay.head, replay.form.as_deref()) {
+            Ok(()) => {
+                *this.generation = ready.generation();
+                *this.attempt = Attempt::REPLAY;
+                let request = Request::from_parts(replay.head, body);
+                Next::State(State::Called {
+                    future: replay.service.call(request),
+                })
+            }
+            Err(error) => Next::State(State::Failed { error: Some(error) }),
+        }
+    }
+}
+
+impl<S, B> Replay<S, B> {
+    /// Takes the body over before the wait for a refresh, so that an upload under way does not go
+    /// on past what is kept. Over HTTP/1 that ends the connection: not before the refusal was read
+    /// whole, for it may have to be handed back.
+    fn take_over_after<R: Body>(&mut self, refused: &Response<ResponseBody<R>>) {
+        if refused.body().is_read() {
+            self.body = self.handle.take_over();
+        }
+    }
+}
+
+/// The server's clock, as `Date` (RFC 9110 §6.6.1) tells it.
+fn server_time<B>(response: &Response<B>) -> Option<Timestamp> {
+    let date = response.headers().get(header::DATE)?.to_str().ok()?;
+    httpdate::parse_http_date(date).ok().map(Timestamp::from)
+}
+
+/// A future is not polled again once it was ready.
+#[cold]
+fn finished() -> ! {
+    panic!("`MacAuthFuture` polled after it was ready")
+}

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use super::{AllowedAuthorities, InvalidAuthority, MacAuth, XiaomiRefusals};
+use crate::account::Account;
+use crate::sign::XiaomiOpenApi;
+
+/// How much of a request body is kept for a replay, unless told otherwise.
+const REPLAY_CAP: usize = 64 * 1024;
+/// How long a response may be held up to see whether it is a refusal.
+const INSPECTION_LIMIT: Duration = Duration::from_secs(1);
+
+/// Signs every request that goes through, has a refused credential refreshed once, and replays.
+/// See the [module docs](super).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct MacAuthLayer<Sch = XiaomiOpenApi, P = XiaomiRefusals> {
+    account: Account,
+    config: Config<Sch, P>,
+}
+
+/// What all services of a layer share.
+#[derive(Clone, Debug)]
+pub(super) struct Config<Sch, P> {
+    pub(super) scheme: Sch,
+    pub(super) refusals: P,
+    pub(super) allowed: AllowedAuthorities,
+    pub(super) replay_cap: usize,
+    pub(super) inspection_limit: Duration,
+    pub(super) report_every_response: bool,
+}
+
+impl MacAuthLayer {
+    /// For the Xiaomi Open API: its signature, its refusals, and `open.account.xiaomi.com` as the
+    /// one host allowed. [`allow`](Self::allow) names others.
+    pub fn xiaomi(account: Account) -> Self {
+        let allowed = AllowedAuthorities::new(["open.account.xiaomi.com"]).unwrap_or_default();
+        Self::new(account, XiaomiOpenApi::new(), XiaomiRefusals, allowed)
+    }
+}
+
+impl<Sch, P> MacAuthLayer<Sch, P> {
+    /// For any provider: how it wants requests signed, how it refuses them, where it lives.
+    pub fn new(account: Account, scheme: Sch, refusals: P, allowed: AllowedAuthorities) -> Self {
+        let config = Config {
+            scheme,
+            refusals,
+            allowed,
+            replay_cap: REPLAY_CAP,
+            inspection_limit: INSPECTION_LIMIT,
+            report_every_response: false,
+        };
+        Self { account, config }
+    }
+
+    /// Signs with this scheme instead.
+    pub fn scheme<T>(self, scheme: T) -> MacAuthLayer<T, P> {
+        let Self { account, config } = self;
+        MacAuthLayer {
+            account,
+            config: Config {
+                scheme,
+                refusals: config.refusals,
+                allowed: config.allowed,
+                replay_cap: config.replay_cap,
+                inspection_limit: config.inspection_limit,
+                report_every_response: config.report_every_response,
+            },
+        }
+    }
+
+    /// Allows these hosts, and no others.
+    pub fn allowed(mut self, allowed: AllowedAuthorities) -> Self {
+        self.config.allowed = allowed;
+        self
+    }
+
+    /// Allows this `host` or `host:port` too.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither.
+    pub fn allow(mut self, authority: &str) -> Result<Self, InvalidAuthority> {
+        self.config.allowed = self.config.allowed.and(authority)?;
+        Ok(self)
+    }
+
+    /// How many bytes of a request body are kept, while they are sent, for a replay; a longer body
+    /// is sent all the same, but not again. Default: 64 KiB. With 0 no request is replayed, not
+    /// even one without a body, and nothing is kept or cloned: a refusal goes back to the caller,
+    /// while the credential is refreshed for the next request.
+    pub fn replay_cap(mut self, bytes: usize) -> Self {
+        self.config.replay_cap = bytes;
+        self
+    }
+
+    /// How long a response may be held up while its body, which could be a refusal, arrives.
+    /// Default: 1 s.
+    pub fn inspection_limit(mut self, limit: Duration) -> Self {
+        self.config.inspection_limit = limit;
+        self
+    }
+
+    /// Puts [`Generation`](crate::store::Generation) and [`Attempt`](super::Attempt) into the
+    /// extensions of every response, at the price of some allocations each. Default: only of a
+    /// response that is a refusal or the answer to a replay.
+    pub fn report_every_response(mut self, report: bool) -> Self {
+        self.config.report_every_response = report;
+        self
+    }
+}
+
+impl<S, Sch: Clone, P: Clone> Layer<S> for MacAuthLayer<Sch, P> {
+    type Service = MacAuth<S, Sch, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        MacAuth::new(inner, self.account.clone(), Arc::new(self.config.clone()))
+    }
+}
