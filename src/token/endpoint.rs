@@ -172,11 +172,11 @@ impl Connected {
             return Outcome::Unsent(Unsent::new(UnsentKind::Request, None));
         };
 
-        let outcome = match self.connection.send(request).await {
+        let mut outcome = match self.connection.send(request).await {
             Ok(answer) => parse_answer(answer.status(), answer.body()),
-            Err(error) => not_answered(error, &sent),
+            Err(error) => not_answered(error),
         };
-        let outcome = redact(outcome, &sent);
+        redact(&mut outcome, &sent);
         let result = match &outcome {
             Outcome::Tokens(_) => "tokens",
             Outcome::Unsent(_) => "unsent",
@@ -198,11 +198,9 @@ impl fmt::Debug for Connected {
     }
 }
 
-fn not_answered(error: SendError, sent: &Sent<'_>) -> Outcome {
+fn not_answered(error: SendError) -> Outcome {
     let SendError { kind, source } = error;
-    let source = source
-        .map(SharedError::from)
-        .filter(|source| !sent.is_in_error(source.as_ref()));
+    let source = source.map(SharedError::from);
     let (kind, detail) = match kind {
         SendErrorKind::NotSent => {
             return Outcome::Unsent(Unsent::new(UnsentKind::ConnectionClosed, source));
@@ -217,14 +215,26 @@ fn not_answered(error: SendError, sent: &Sent<'_>) -> Outcome {
     Outcome::Ambiguous(Ambiguous::new(kind, detail).with_source(source))
 }
 
-/// Takes out of a refusal what it repeats of the request: its description goes to logs.
-fn redact(mut outcome: Outcome, sent: &Sent<'_>) -> Outcome {
-    if let Outcome::Refused(refusal) = &mut outcome {
-        if let Some(description) = refusal.description_mut() {
-            if sent.is_in(description) {
-                "[redacted]".clone_into(description);
+/// Takes out what repeats the request, since outcomes go to logs: servers quote what they
+/// refuse, and the errors of a transport may quote the URL.
+fn redact(outcome: &mut Outcome, sent: &Sent<'_>) {
+    let source = match outcome {
+        Outcome::Tokens(_) => return,
+        Outcome::Refused(refusal) => {
+            if let Some(description) = refusal.description_mut() {
+                if sent.is_in(description) {
+                    "[redacted]".clone_into(description);
+                }
             }
+            return;
         }
+        Outcome::Unsent(unsent) => unsent.source_mut(),
+        Outcome::Ambiguous(ambiguous) => ambiguous.source_mut(),
+    };
+    if source
+        .as_deref()
+        .is_some_and(|source| sent.is_in_error(source))
+    {
+        *source = None;
     }
-    outcome
 }
