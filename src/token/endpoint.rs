@@ -286,18 +286,27 @@ mod tests {
             .await
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a reply, with the type of one")]
     fn answer(body: impl Into<Bytes>) -> Result<Response<Bytes>, SendError> {
         Ok(Response::new(body.into()))
     }
 
     fn everything(error: &(dyn Error + 'static)) -> String {
-        let mut text = String::new();
-        let mut next = Some(error);
-        while let Some(error) = next {
-            text += &format!("{error} {error:?} {error:#?} ");
-            next = error.source();
-        }
-        text
+        std::iter::successors(Some(error), |&error| error.source())
+            .map(|error| format!("{error} {error:?} {error:#?} "))
+            .collect::<Vec<_>>()
+            .concat()
+    }
+
+    #[test]
+    fn an_exchange_can_run_as_a_task_of_its_own() {
+        fn is_send<T: Send + 'static>(_: &T) {}
+        let endpoint = builder(|_| answer("")).build().unwrap();
+        is_send(&async move {
+            let connected = endpoint.connect().await?;
+            let outcome = connected.refresh(&RefreshToken::new("R")).await;
+            Ok::<_, Unsent>((endpoint, outcome))
+        });
     }
 
     #[tokio::test]
@@ -431,27 +440,28 @@ mod tests {
                 )
             },
         ];
-        let mut text = String::new();
+        let mut texts = Vec::new();
         for reply in replies {
             let outcome = refresh(reply).await;
-            text += &format!("{outcome:?} {outcome:#?} ");
+            texts.push(format!("{outcome:?} {outcome:#?} "));
             match &outcome {
-                Outcome::Tokens(tokens) => text += &format!("{tokens:?}"),
-                Outcome::Unsent(error) => text += &everything(error),
-                Outcome::Refused(error) => text += &everything(error),
-                Outcome::Ambiguous(error) => text += &everything(error),
+                Outcome::Tokens(tokens) => texts.push(format!("{tokens:?}")),
+                Outcome::Unsent(error) => texts.push(everything(error)),
+                Outcome::Refused(error) => texts.push(everything(error)),
+                Outcome::Ambiguous(error) => texts.push(everything(error)),
             }
         }
         let builder = builder(|_| answer(""));
-        text += &format!("{builder:?} {builder:#?}");
+        texts.push(format!("{builder:?} {builder:#?}"));
         let endpoint = builder.build().unwrap();
         let connected = endpoint.connect().await.unwrap();
-        text += &format!("{endpoint:?} {connected:?}");
+        texts.push(format!("{endpoint:?} {connected:?}"));
         let _ = connected.exchange_code(&"CANARY-code".into()).await;
 
         let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert!(logged.contains("account.xiaomi.com"), "{logged}");
-        for text in [text, logged] {
+        texts.push(logged);
+        for text in texts {
             assert!(!text.to_lowercase().contains("canary"), "{text}");
         }
     }
