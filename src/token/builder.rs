@@ -281,3 +281,135 @@ impl Error for EndpointError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Connection, TransportError};
+    use futures_core::future::BoxFuture;
+
+    struct Nowhere;
+
+    impl Transport for Nowhere {
+        fn connect<'a>(
+            &'a self,
+            _: &'a Uri,
+        ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
+            Box::pin(async { Err(TransportError::timeout()) })
+        }
+    }
+
+    fn builder(url: &str) -> TokenEndpointBuilder {
+        TokenEndpoint::builder(url)
+            .client("id", "secret")
+            .transport(Nowhere)
+    }
+
+    fn refused(builder: TokenEndpointBuilder) -> EndpointErrorKind {
+        builder.build().unwrap_err().kind()
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        for host in [
+            "127.0.0.1",
+            "127.8.9.1:80",
+            "[::1]:8080",
+            "localhost",
+            "LocalHost:1",
+        ] {
+            let built = builder(&format!("http://{host}/t")).build();
+            assert!(built.is_ok(), "{host} {built:?}");
+        }
+        for host in [
+            "example.org",
+            "10.0.0.1",
+            "127.0.0.1.example.org",
+            "localhost.example.org",
+            "[::2]",
+            "0.0.0.0",
+            "127.1",
+        ] {
+            let url = format!("http://{host}/t");
+            assert_eq!(
+                refused(builder(&url)),
+                EndpointErrorKind::PlainHttp,
+                "{host}"
+            );
+            assert!(builder(&url).allow_plain_http(true).build().is_ok());
+            assert!(builder(&format!("https://{host}/t")).build().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_refused_and_not_shown() {
+        for url in [
+            "",
+            "/token",
+            "account.example",
+            "ftp://h/t",
+            "https://",
+            "https:///t",
+            "https://u:canary@h/t",
+            "https://h:99999/canary",
+            "https://h:/t",
+            "https://h/t#canary",
+            "https://h/canary t",
+            "https://h\n/t",
+        ] {
+            let error = builder(url).allow_plain_http(true).build().unwrap_err();
+            assert_eq!(error.kind(), EndpointErrorKind::Url, "{url:?}");
+            assert!(error.to_string().starts_with("url: "), "{error}");
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let url = "https://h/t";
+        let without_client = TokenEndpoint::builder(url).transport(Nowhere);
+        assert_eq!(refused(without_client), EndpointErrorKind::Client);
+        for (id, secret, text) in [
+            ("", "s", "client_id: empty"),
+            ("id", "", "client_secret: empty"),
+        ] {
+            let error = builder(url).client(id, secret).build().unwrap_err();
+            assert_eq!(error.to_string(), text);
+        }
+        let without_redirect = builder(url).redirect_uri("");
+        assert_eq!(refused(without_redirect), EndpointErrorKind::RedirectUri);
+    }
+
+    #[test]
+    fn the_host_header_leaves_out_the_schemes_own_port() {
+        for (url, host) in [
+            ("https://h/t", "h"),
+            ("https://h:443/t", "h"),
+            ("https://h:80/t", "h:80"),
+            ("http://[::1]:80/t", "[::1]"),
+            ("http://[::1]:443/t", "[::1]:443"),
+        ] {
+            assert_eq!(host_header(&url.parse().unwrap()).unwrap(), host);
+        }
+    }
+
+    #[cfg(not(feature = "transport"))]
+    #[test]
+    fn without_the_built_in_transport_one_must_be_given() {
+        let without = TokenEndpoint::xiaomi("id", "secret", "https://client/cb");
+        assert_eq!(refused(without), EndpointErrorKind::Transport);
+    }
+
+    #[cfg(feature = "transport")]
+    #[test]
+    fn plain_http_needs_no_roots() {
+        let endpoint = TokenEndpoint::xiaomi("id", "secret", "https://client/cb")
+            .url("http://127.0.0.1:1/t")
+            .build()
+            .unwrap();
+        assert_eq!(
+            format!("{endpoint:?}"),
+            r#"TokenEndpoint { host: "127.0.0.1:1", client_id: "id", .. }"#
+        );
+    }
+}

@@ -172,11 +172,11 @@ impl Connected {
             return Outcome::Unsent(Unsent::new(UnsentKind::Request, None));
         };
 
-        let outcome = match self.connection.send(request).await {
+        let mut outcome = match self.connection.send(request).await {
             Ok(answer) => parse_answer(answer.status(), answer.body()),
-            Err(error) => not_answered(error, &sent),
+            Err(error) => not_answered(error),
         };
-        let outcome = redact(outcome, &sent);
+        redact(&mut outcome, &sent);
         let result = match &outcome {
             Outcome::Tokens(_) => "tokens",
             Outcome::Unsent(_) => "unsent",
@@ -198,11 +198,9 @@ impl fmt::Debug for Connected {
     }
 }
 
-fn not_answered(error: SendError, sent: &Sent<'_>) -> Outcome {
+fn not_answered(error: SendError) -> Outcome {
     let SendError { kind, source } = error;
-    let source = source
-        .map(SharedError::from)
-        .filter(|source| !sent.is_in_error(source.as_ref()));
+    let source = source.map(SharedError::from);
     let (kind, detail) = match kind {
         SendErrorKind::NotSent => {
             return Outcome::Unsent(Unsent::new(UnsentKind::ConnectionClosed, source));
@@ -217,14 +215,254 @@ fn not_answered(error: SendError, sent: &Sent<'_>) -> Outcome {
     Outcome::Ambiguous(Ambiguous::new(kind, detail).with_source(source))
 }
 
-/// Takes out of a refusal what it repeats of the request: its description goes to logs.
-fn redact(mut outcome: Outcome, sent: &Sent<'_>) -> Outcome {
-    if let Outcome::Refused(refusal) = &mut outcome {
-        if let Some(description) = refusal.description_mut() {
-            if sent.is_in(description) {
-                "[redacted]".clone_into(description);
+/// Takes out what repeats the request, since outcomes go to logs: servers quote what they
+/// refuse, and the errors of a transport may quote the URL.
+fn redact(outcome: &mut Outcome, sent: &Sent<'_>) {
+    let source = match outcome {
+        Outcome::Tokens(_) => return,
+        Outcome::Refused(refusal) => {
+            if let Some(description) = refusal.description_mut() {
+                if sent.is_in(description) {
+                    "[redacted]".clone_into(description);
+                }
             }
+            return;
+        }
+        Outcome::Unsent(unsent) => unsent.source_mut(),
+        Outcome::Ambiguous(ambiguous) => ambiguous.source_mut(),
+    };
+    if source
+        .as_deref()
+        .is_some_and(|source| sent.is_in_error(source))
+    {
+        *source = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{TokenEndpointBuilder, TransportError};
+    use bytes::Bytes;
+    use futures_core::future::BoxFuture;
+    use http::{Request, Response};
+    use std::error::Error;
+    use std::io;
+    use std::sync::Mutex;
+
+    type Reply = fn(&Request<()>) -> Result<Response<Bytes>, SendError>;
+
+    /// Answers every request by a function.
+    struct Scripted(Reply);
+
+    impl Transport for Scripted {
+        fn connect<'a>(
+            &'a self,
+            _: &'a Uri,
+        ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
+            Box::pin(async { Ok(Box::new(Scripted(self.0)) as Box<dyn Connection>) })
         }
     }
-    outcome
+
+    impl Connection for Scripted {
+        fn send(
+            self: Box<Self>,
+            request: Request<()>,
+        ) -> BoxFuture<'static, Result<Response<Bytes>, SendError>> {
+            Box::pin(async move { (self.0)(&request) })
+        }
+    }
+
+    fn builder(reply: Reply) -> TokenEndpointBuilder {
+        TokenEndpoint::xiaomi("client", "CANARY-client/secret", "https://client/cb")
+            .transport(Scripted(reply))
+    }
+
+    async fn refresh(reply: Reply) -> Outcome {
+        let endpoint = builder(reply).build().unwrap();
+        let connected = endpoint.connect().await.unwrap();
+        connected
+            .refresh(&RefreshToken::new("CANARY-refresh/1"))
+            .await
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "a reply, with the type of one")]
+    fn answer(body: impl Into<Bytes>) -> Result<Response<Bytes>, SendError> {
+        Ok(Response::new(body.into()))
+    }
+
+    fn everything(error: &(dyn Error + 'static)) -> String {
+        std::iter::successors(Some(error), |&error| error.source())
+            .map(|error| format!("{error} {error:?} {error:#?} "))
+            .collect::<Vec<_>>()
+            .concat()
+    }
+
+    #[test]
+    fn an_exchange_can_run_as_a_task_of_its_own() {
+        fn is_send<T: Send + 'static>(_: &T) {}
+        let endpoint = builder(|_| answer("")).build().unwrap();
+        is_send(&async move {
+            let connected = endpoint.connect().await?;
+            let outcome = connected.refresh(&RefreshToken::new("R")).await;
+            Ok::<_, Unsent>((endpoint, outcome))
+        });
+    }
+
+    #[tokio::test]
+    async fn the_request_carries_a_host_and_no_cookie() {
+        let outcome = refresh(|request| {
+            assert_eq!(request.method(), "GET");
+            assert_eq!(request.headers()["host"], "account.xiaomi.com");
+            assert_eq!(request.headers().len(), 3);
+            assert_eq!(
+                request.uri(),
+                "/oauth2/token?client_id=client&redirect_uri=https%3A%2F%2Fclient%2Fcb\
+                 &client_secret=CANARY-client%2Fsecret\
+                 &grant_type=refresh_token&refresh_token=CANARY-refresh%2F1&token_type=mac"
+            );
+            answer("")
+        })
+        .await;
+        assert!(matches!(outcome, Outcome::Ambiguous(_)));
+    }
+
+    #[tokio::test]
+    async fn only_a_request_that_provably_stayed_is_unsent() {
+        let unsent = refresh(|_| Err(SendError::not_sent("closed"))).await;
+        assert!(matches!(unsent, Outcome::Unsent(u) if u.kind() == UnsentKind::ConnectionClosed));
+        for (reply, kind) in [
+            (
+                (|_| Err(SendError::lost("reset"))) as Reply,
+                AmbiguousKind::Lost,
+            ),
+            (|_| Err(SendError::timeout()), AmbiguousKind::Timeout),
+            (|_| Err(SendError::too_long()), AmbiguousKind::TooLong),
+            (|_| answer(vec![b' '; 65_537]), AmbiguousKind::TooLong),
+        ] {
+            let Outcome::Ambiguous(ambiguous) = refresh(reply).await else {
+                panic!("ambiguous");
+            };
+            assert_eq!(ambiguous.kind(), kind);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_too_long_for_a_url_is_not_sent() {
+        let endpoint = builder(|_| panic!("sent")).build().unwrap();
+        let connected = endpoint.connect().await.unwrap();
+        let outcome = connected.refresh(&"R".repeat(70_000).into()).await;
+        assert!(matches!(outcome, Outcome::Unsent(u) if u.kind() == UnsentKind::Request));
+    }
+
+    #[tokio::test]
+    async fn a_harmless_error_of_a_transport_is_kept_as_the_source() {
+        let Outcome::Ambiguous(ambiguous) =
+            refresh(|_| Err(SendError::lost(io::Error::from(io::ErrorKind::BrokenPipe)))).await
+        else {
+            panic!("ambiguous");
+        };
+        assert_eq!(ambiguous.source().unwrap().to_string(), "broken pipe");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clones_share_one_rate_limit() {
+        let endpoint = builder(|_| answer(""))
+            .requests_per_second(std::num::NonZeroU32::MIN)
+            .build()
+            .unwrap();
+        let _first = endpoint.connect().await.unwrap();
+        let clone = endpoint.clone();
+        let soon = std::time::Duration::from_millis(500);
+        assert!(tokio::time::timeout(soon, clone.connect()).await.is_err());
+        let then = std::time::Duration::from_millis(600);
+        assert!(tokio::time::timeout(then, clone.connect()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn without_a_limit_nothing_waits() {
+        let endpoint = builder(|_| answer(""))
+            .requests_per_second(None)
+            .build()
+            .unwrap();
+        for _ in 0..10_000 {
+            let _connected = endpoint.connect().await.unwrap();
+        }
+    }
+
+    /// A subscriber's output.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn no_secret_shows_in_any_text() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+
+        let replies: [Reply; 9] = [
+            |r| Err(SendError::lost(format!("GET {} failed", r.uri()))),
+            |r| Err(SendError::not_sent(format!("GET {} failed", r.uri()))),
+            |r| Err(SendError::lost(io::Error::other(format!("{r:?}")))),
+            |r| answer(r.uri().to_string()),
+            |r| {
+                answer(format!(
+                    r#"{{"error":96009,"error_description":"{}"}}"#,
+                    r.uri()
+                ))
+            },
+            |_| answer(r#"{"error":96009,"error_description":"bad token canary-REFRESH/1"}"#),
+            |_| answer(r#"{"error":96009,"error_description":"bad token CANARY-ref..."}"#),
+            |_| {
+                answer(
+                    r#"{"access_token":"A","mac_key":"K","expires_in":1,"mac_algorithm":"CANARY-refresh/1"}"#,
+                )
+            },
+            |_| {
+                answer(
+                    r#"{"access_token":"CANARY-a","mac_key":"CANARY-k","expires_in":9,"refresh_token":"CANARY-r"}"#,
+                )
+            },
+        ];
+        let mut texts = Vec::new();
+        for reply in replies {
+            let outcome = refresh(reply).await;
+            texts.push(format!("{outcome:?} {outcome:#?} "));
+            match &outcome {
+                Outcome::Tokens(tokens) => texts.push(format!("{tokens:?}")),
+                Outcome::Unsent(error) => texts.push(everything(error)),
+                Outcome::Refused(error) => texts.push(everything(error)),
+                Outcome::Ambiguous(error) => texts.push(everything(error)),
+            }
+        }
+        let builder = builder(|_| answer(""));
+        texts.push(format!("{builder:?} {builder:#?}"));
+        let endpoint = builder.build().unwrap();
+        let connected = endpoint.connect().await.unwrap();
+        texts.push(format!("{endpoint:?} {connected:?}"));
+        let _ = connected.exchange_code(&"CANARY-code".into()).await;
+
+        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(logged.contains("account.xiaomi.com"), "{logged}");
+        texts.push(logged);
+        for text in texts {
+            assert!(!text.to_lowercase().contains("canary"), "{text}");
+        }
+    }
 }

@@ -217,3 +217,427 @@ async fn read(response: Response<Incoming>) -> Result<Response<Bytes>, SendError
     }
     Ok(Response::from_parts(head, Bytes::from_owner(body)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RefreshToken;
+    use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, UnsentKind};
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{ServerConfig, ServerConnection};
+    use std::error::Error;
+    use std::io::{Read, Write};
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    const TOKENS: &str =
+        r#"{"access_token":"A","mac_key":"K","refresh_token":"R2","expires_in":9}"#;
+    const SOON: Duration = Duration::from_millis(150);
+
+    fn endpoint(url: String, transport: HyperTransport) -> TokenEndpoint {
+        TokenEndpoint::xiaomi("id 1", "s&c+r%e t=é", "https://client/cb?a=b")
+            .url(url)
+            .transport(transport)
+            .build()
+            .unwrap()
+    }
+
+    fn plain(address: SocketAddr) -> TokenEndpoint {
+        let transport = HyperTransport::without_roots().unwrap();
+        endpoint(
+            format!("http://{address}/oauth2/token"),
+            transport.answer_timeout(Duration::from_secs(20)),
+        )
+    }
+
+    fn impatient(address: SocketAddr) -> TokenEndpoint {
+        let transport = HyperTransport::without_roots().unwrap();
+        endpoint(
+            format!("http://{address}/oauth2/token"),
+            transport.answer_timeout(SOON),
+        )
+    }
+
+    async fn refresh(endpoint: &TokenEndpoint) -> Outcome {
+        let connected = endpoint.connect().await.unwrap();
+        connected.refresh(&RefreshToken::new("R/1+=")).await
+    }
+
+    /// A server that reads one request and writes `answer`, then gives the request and whether
+    /// the client closed the connection by itself.
+    async fn server(answer: impl Into<Vec<u8>>) -> (SocketAddr, JoinHandle<String>) {
+        let answer = answer.into();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let request = read_request(&mut stream).await;
+            // The client may close before it has read a long answer.
+            let _ = stream.write_all(&answer).await;
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
+            assert_eq!(rest, b"", "a second request on the connection");
+            let again = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await;
+            assert!(again.is_err(), "a second connection");
+            request
+        });
+        (address, server)
+    }
+
+    async fn read_request(stream: &mut TcpStream) -> String {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let byte = stream.read_u8().await.unwrap();
+            request.push(byte);
+        }
+        String::from_utf8(request).unwrap()
+    }
+
+    fn with_length(head: &str, body: &str) -> String {
+        format!(
+            "HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    async fn outcome_of(answer: impl Into<Vec<u8>>) -> Outcome {
+        let (address, server) = server(answer).await;
+        let outcome = refresh(&plain(address)).await;
+        server.await.unwrap();
+        outcome
+    }
+
+    async fn ambiguous(answer: impl Into<Vec<u8>>) -> AmbiguousKind {
+        match outcome_of(answer).await {
+            Outcome::Ambiguous(ambiguous) => ambiguous.kind(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_request_on_the_wire_is_this_one() {
+        let (address, server) = server(with_length("200 OK", TOKENS)).await;
+        assert!(matches!(refresh(&plain(address)).await, Outcome::Tokens(_)));
+        assert_eq!(
+            server.await.unwrap(),
+            format!(
+                "GET /oauth2/token?client_id=id%201\
+                 &redirect_uri=https%3A%2F%2Fclient%2Fcb%3Fa%3Db\
+                 &client_secret=s%26c%2Br%25e%20t%3D%C3%A9\
+                 &grant_type=refresh_token&refresh_token=R%2F1%2B%3D&token_type=mac HTTP/1.1\r\n\
+                 host: {address}\r\n\
+                 accept: application/json\r\n\
+                 user-agent: tower-mac-auth/{}\r\n\r\n",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn an_authorization_code_goes_as_its_own_grant() {
+        let (address, server) = server(with_length("200 OK", TOKENS)).await;
+        let endpoint = TokenEndpoint::builder(format!("http://{address}/t"))
+            .client("id", "secret")
+            .send_token_type(false)
+            .transport(HyperTransport::without_roots().unwrap())
+            .build()
+            .unwrap();
+        let connected = endpoint.connect().await.unwrap();
+        let outcome = connected.exchange_code(&"C&1".into()).await;
+        assert!(matches!(outcome, Outcome::Tokens(_)));
+        let request = server.await.unwrap();
+        assert_eq!(
+            request.lines().next().unwrap(),
+            "GET /t?client_id=id&client_secret=secret\
+             &grant_type=authorization_code&code=C%261 HTTP/1.1"
+        );
+    }
+
+    #[tokio::test]
+    async fn tokens_come_in_every_framing_of_http() {
+        let (a, b) = TOKENS.split_at(20);
+        for answer in [
+            with_length("200 OK\r\nContent-Type: text/html", TOKENS),
+            format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 {:x}\r\n{a}\r\n{:x};ext=1\r\n{b}\r\n0\r\nTrailer: 1\r\n\r\n",
+                a.len(),
+                b.len()
+            ),
+            format!(
+                "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{}",
+                with_length("200 OK", TOKENS)
+            ),
+        ] {
+            assert!(matches!(outcome_of(answer).await, Outcome::Tokens(_)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_ends_with_the_connection_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            let answer = format!("HTTP/1.0 200 OK\r\n\r\n{TOKENS}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        assert!(matches!(refresh(&plain(address)).await, Outcome::Tokens(_)));
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_read_whatever_its_status() {
+        for head in ["200 OK", "400 Bad Request", "401 Unauthorized"] {
+            let answer = with_length(head, r#"&&&START&&&{"error":"96009"}"#);
+            let outcome = outcome_of(answer).await;
+            assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let location = listener.local_addr().unwrap();
+        for head in [
+            "301 Moved Permanently",
+            "302 Found",
+            "307 Temporary Redirect",
+        ] {
+            let head = format!("{head}\r\nLocation: http://{location}/");
+            let kind = ambiguous(with_length(&head, "")).await;
+            assert!(matches!(kind, AmbiguousKind::Status(_)), "{kind:?}");
+        }
+        let followed = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await;
+        assert!(followed.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_decides_nothing_is_ambiguous() {
+        let server_error = with_length("503 Service Unavailable", r#"{"error":96009}"#);
+        assert!(matches!(
+            ambiguous(server_error).await,
+            AmbiguousKind::Status(_)
+        ));
+        let empty = with_length("200 OK", "");
+        assert_eq!(ambiguous(empty).await, AmbiguousKind::Empty);
+        let page = with_length("200 OK", "<html>96009</html>");
+        assert_eq!(ambiguous(page).await, AmbiguousKind::Unreadable);
+        assert_eq!(ambiguous("no HTTP\r\n\r\n").await, AmbiguousKind::Lost);
+        assert_eq!(ambiguous(vec![0xFF; 5000]).await, AmbiguousKind::Lost);
+        let headers = format!("HTTP/1.1 200 OK\r\n{}", "a: b\r\n".repeat(100_000));
+        assert_eq!(ambiguous(headers).await, AmbiguousKind::Lost);
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_cap_is_not_read_on() {
+        let long = with_length("200 OK", &" ".repeat(MAX_ANSWER_LEN + 1));
+        assert_eq!(ambiguous(long).await, AmbiguousKind::TooLong);
+    }
+
+    #[tokio::test]
+    async fn a_body_without_end_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            // Ends when the client has hung up.
+            while stream.write_all(b"4\r\n    \r\n").await.is_ok() {}
+        });
+        let Outcome::Ambiguous(ambiguous) = refresh(&plain(address)).await else {
+            panic!("ambiguous");
+        };
+        assert_eq!(ambiguous.kind(), AmbiguousKind::TooLong);
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_times_out_and_hangs_up() {
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"access_token\":";
+        for answer in ["", "HTTP/1.1 200 OK\r\n", half] {
+            let (address, server) = server(answer).await;
+            let Outcome::Ambiguous(ambiguous) = refresh(&impatient(address)).await else {
+                panic!("ambiguous");
+            };
+            assert_eq!(ambiguous.kind(), AmbiguousKind::Timeout);
+            server.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_cut_in_the_middle_is_ambiguous() {
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"access_token\":";
+        // Closed with bytes unread, a socket resets; with none unread, it ends.
+        for reset in [true, false] {
+            for answer in ["", "HTTP/1.1 20", half] {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap();
+                let server = tokio::spawn(async move {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    if reset {
+                        stream.read_u8().await.unwrap();
+                    } else {
+                        read_request(&mut stream).await;
+                    }
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                });
+                let Outcome::Ambiguous(ambiguous) = refresh(&plain(address)).await else {
+                    panic!("ambiguous");
+                };
+                assert_eq!(ambiguous.kind(), AmbiguousKind::Lost);
+                server.await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_is_unsent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let unsent = plain(address).connect().await.unwrap_err();
+        assert_eq!(unsent.kind(), UnsentKind::Connect);
+        assert!(unsent.source().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_connection_closed_before_the_request_is_unsent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connected = plain(listener.local_addr().unwrap())
+            .connect()
+            .await
+            .unwrap();
+        drop(listener.accept().await.unwrap());
+        // Lets the runtime hear of it.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let outcome = connected.refresh(&RefreshToken::new("R")).await;
+        let Outcome::Unsent(unsent) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(unsent.kind(), UnsentKind::ConnectionClosed);
+    }
+
+    #[tokio::test]
+    async fn nothing_leaves_before_the_request_is_asked_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connected = plain(listener.local_addr().unwrap())
+            .connect()
+            .await
+            .unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(connected);
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(bytes, b"");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_exchange_hangs_up_and_leaves_no_task() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connected = plain(listener.local_addr().unwrap())
+            .connect()
+            .await
+            .unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let token = RefreshToken::new("R");
+        let mut exchange = Box::pin(connected.refresh(&token));
+        let request = tokio::select! {
+            outcome = &mut exchange => panic!("{outcome:?}"),
+            request = read_request(&mut stream) => request,
+        };
+        assert!(request.starts_with("GET "));
+        drop(exchange);
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+        let metrics = tokio::runtime::Handle::current().metrics();
+        assert_eq!(metrics.num_alive_tasks(), 0);
+    }
+
+    /// A TLS server for one connection: its address, its certificate, and what it was sent.
+    fn tls_server() -> (SocketAddr, rcgen::Certificate, JoinHandle<String>) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::task::spawn_blocking(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let tls = ServerConnection::new(Arc::new(config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(tls, stream);
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") {
+                // An error is the client's refusal of the certificate.
+                match stream.read(&mut byte) {
+                    Ok(1) => request.push(byte[0]),
+                    _ => return String::from_utf8(request).unwrap(),
+                }
+            }
+            assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+            let answer = with_length("200 OK", TOKENS);
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        (address, made.cert, server)
+    }
+
+    #[tokio::test]
+    async fn a_trusted_server_is_asked_over_tls() {
+        let (address, certificate, server) = tls_server();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let transport = HyperTransport::with_tls_config(config);
+        let endpoint = endpoint(format!("https://{address}/t"), transport);
+        let outcome = refresh(&endpoint).await;
+        assert!(matches!(outcome, Outcome::Tokens(_)), "{outcome:?}");
+        assert!(server.await.unwrap().starts_with("GET /t?client_id="));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_trusted_is_sent_nothing() {
+        let (address, _, server) = tls_server();
+        let transport = HyperTransport::without_roots().unwrap();
+        let unsent = endpoint(format!("https://{address}/t"), transport)
+            .connect()
+            .await
+            .unwrap_err();
+        assert_eq!(unsent.kind(), UnsentKind::Connect);
+        let cause = unsent.source().unwrap().to_string();
+        assert!(cause.contains("certificate"), "{cause}");
+        assert_eq!(server.await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_speak_tls_times_out_unsent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let transport = HyperTransport::without_roots()
+            .unwrap()
+            .connect_timeout(SOON);
+        let unsent = endpoint(format!("https://{address}/t"), transport)
+            .connect()
+            .await
+            .unwrap_err();
+        assert_eq!(unsent.kind(), UnsentKind::ConnectTimeout);
+    }
+}

@@ -1,4 +1,51 @@
 //! The token endpoint: request, answer, error codes, transport.
+//!
+//! A refresh token works once, so "it failed" is too little to know. An [`Outcome`] says which of
+//! four things happened: [`Tokens`](Outcome::Tokens); [`Unsent`](Outcome::Unsent), nothing has
+//! left and the token may be presented later; [`Refused`](Outcome::Refused), with an
+//! [`ErrorCode`]; or [`Ambiguous`](Outcome::Ambiguous), and the token must be taken as spent.
+//!
+//! A request takes two steps. [`TokenEndpoint::connect`] does all that can fail or take long, and
+//! sends nothing; [`Connected::refresh`] then presents the token. Between the two, write down
+//! what is about to be presented: after a crash, that note is all there is.
+//!
+//! ```
+//! use tower_mac_auth::RefreshToken;
+//! use tower_mac_auth::token::{Meaning, Outcome, TokenEndpoint, Unsent};
+//!
+//! async fn rotate(endpoint: &TokenEndpoint, token: &RefreshToken) -> Result<(), Unsent> {
+//!     let connected = endpoint.connect().await?;
+//!     // Put down durably here that `token` is being presented.
+//!     match connected.refresh(token).await {
+//!         Outcome::Tokens(tokens) => println!("for {:?}", tokens.expires_in),
+//!         Outcome::Unsent(unsent) => return Err(unsent),
+//!         Outcome::Refused(no) if no.code().meaning() == Meaning::GrantEnded => {
+//!             println!("the user must authorize again");
+//!         }
+//!         Outcome::Refused(no) => println!("{no}"),
+//!         Outcome::Ambiguous(doubt) => println!("{doubt}: never present this token again"),
+//!     }
+//!     Ok(())
+//! }
+//!
+//! # #[cfg(feature = "transport")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let endpoint = TokenEndpoint::xiaomi("my-client", "my-secret", "https://me.example/callback")
+//!     .url("http://127.0.0.1:1/oauth2/token") // nobody listens here
+//!     .build()?;
+//! let unsent = rotate(&endpoint, &RefreshToken::new("R-1")).await.unwrap_err();
+//! assert_eq!(unsent.to_string(), "nothing was sent to the token endpoint: no connection");
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "transport"))]
+//! # fn main() {}
+//! ```
+//!
+//! The client's secret and the token travel in the URL, because that is what the provider wants.
+//! So nothing here shows a URL: the outcome, every error under it and every log are free of what
+//! was sent, and the buffers that this crate makes for it are wiped. What hyper, rustls and the
+//! operating system copy is out of reach.
 
 mod answer;
 mod builder;

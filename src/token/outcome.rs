@@ -51,6 +51,10 @@ impl Unsent {
         Self { kind, source }
     }
 
+    pub(super) fn source_mut(&mut self) -> &mut Option<SharedError> {
+        &mut self.source
+    }
+
     /// Why it did not leave.
     pub fn kind(&self) -> UnsentKind {
         self.kind
@@ -100,7 +104,6 @@ impl Refusal {
         self.description.as_deref()
     }
 
-    /// The description, to be replaced.
     pub(super) fn description_mut(&mut self) -> Option<&mut String> {
         self.description.as_mut()
     }
@@ -169,6 +172,10 @@ impl Ambiguous {
     pub(crate) fn with_next(mut self, next: Option<RefreshToken>) -> Self {
         self.next_refresh_token = next;
         self
+    }
+
+    pub(super) fn source_mut(&mut self) -> &mut Option<SharedError> {
+        &mut self.source
     }
 
     /// Why the outcome is not known.
