@@ -5,6 +5,8 @@ mod hint;
 mod refusal;
 mod request_body;
 mod response_body;
+#[cfg(test)]
+mod scripted;
 
 pub use authority::{AllowedAuthorities, AuthorityError, AuthorityErrorKind, InvalidAuthority};
 pub use refusal::{Head, Refusal, RefusalPolicy, XiaomiRefusals};
