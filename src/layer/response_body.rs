@@ -127,7 +127,9 @@ impl<B: Body> Body for ResponseBody<B> {
         if *this.ended {
             return Poll::Ready(None);
         }
-        this.rest.poll_frame(cx)
+        let polled = this.rest.poll_frame(cx);
+        *this.ended = matches!(polled, Poll::Ready(None | Some(Err(_))));
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
