@@ -203,3 +203,174 @@ impl<W> Cell<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(not(tower_mac_auth_loom))]
+    use std::sync::atomic::AtomicUsize;
+    #[cfg(not(tower_mac_auth_loom))]
+    use std::thread;
+    use std::time::Duration;
+
+    #[cfg(tower_mac_auth_loom)]
+    use loom::{sync::atomic::AtomicUsize, thread};
+
+    use super::*;
+    use crate::store::{Grant, Origin};
+    use crate::token::TokenSet;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+    const FIRST: Generation = Generation::FIRST;
+    const SECOND: Generation = Generation::FIRST.next();
+
+    /// A waiter that counts how often it is told.
+    type Told = Arc<AtomicUsize>;
+
+    fn snapshot(generation: Generation) -> Snapshot {
+        let life = Duration::from_secs(1_000);
+        let grant = Grant::from(TokenSet::new("AT", "KEY", "RT", life));
+        Snapshot::new(
+            generation,
+            Origin::Rotated,
+            grant,
+            "1",
+            NOW,
+            Duration::ZERO,
+            Some(life),
+        )
+    }
+
+    /// Explores every interleaving under loom; runs once, as a plain test, without.
+    fn explore(body: impl Fn() + Send + Sync + 'static) {
+        #[cfg(tower_mac_auth_loom)]
+        loom::model(body);
+        #[cfg(not(tower_mac_auth_loom))]
+        body();
+    }
+
+    /// What a refused request does.
+    fn refused(cell: &Cell<Told>, generation: Generation, told: &Told) -> Join {
+        cell.reject(generation);
+        cell.join(generation, NOW, Arc::clone(told))
+    }
+
+    fn land(cell: &Cell<Told>) {
+        cell.publish(snapshot(SECOND));
+        for waiter in cell.land(FIRST, Rotation::Idle) {
+            waiter.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn of_two_refusals_one_leads_and_each_who_waits_is_told_once() {
+        explore(|| {
+            let cell = Arc::new(Cell::new(snapshot(FIRST)));
+            let told: [Told; 2] = std::array::from_fn(|_| Arc::new(AtomicUsize::new(0)));
+            let threads = told.clone().map(|told| {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || {
+                    let join = refused(&cell, FIRST, &told);
+                    let lead = matches!(join, Join::Lead);
+                    if lead {
+                        land(&cell);
+                    }
+                    (lead, matches!(join, Join::Newer(_)))
+                })
+            });
+            let ends = threads.map(|thread| thread.join().unwrap());
+            assert_eq!(ends.iter().filter(|(lead, _)| *lead).count(), 1);
+            for (told, (_, newer)) in told.iter().zip(ends) {
+                assert_eq!(told.load(Ordering::SeqCst), usize::from(!newer));
+            }
+        });
+    }
+
+    #[test]
+    fn a_refusal_of_an_old_generation_starts_nothing() {
+        explore(|| {
+            let cell = Arc::new(Cell::new(snapshot(FIRST)));
+            let told = Arc::new(AtomicUsize::new(0));
+            assert!(matches!(refused(&cell, FIRST, &told), Join::Lead));
+            let landing = {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || land(&cell))
+            };
+            // Joins the flight or finds the new generation; never leads another.
+            let late = refused(&cell, FIRST, &told);
+            assert!(
+                matches!(late, Join::Joined | Join::Newer(SECOND)),
+                "{late:?}"
+            );
+            landing.join().unwrap();
+            assert!(matches!(refused(&cell, FIRST, &told), Join::Newer(SECOND)));
+        });
+    }
+
+    #[test]
+    fn a_signer_that_may_sign_at_once_sees_the_snapshot_this_was_said_of() {
+        explore(|| {
+            let cell: Arc<Cell<Told>> = Arc::new(Cell::new(snapshot(FIRST)));
+            cell.reject(FIRST);
+            let landing = {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || land(&cell))
+            };
+            if !cell.needs_attention(NOW) {
+                assert_eq!(cell.load().generation, SECOND);
+            }
+            landing.join().unwrap();
+            assert!(!cell.needs_attention(NOW));
+        });
+    }
+
+    #[test]
+    fn of_two_publications_the_higher_generation_stays() {
+        explore(|| {
+            let cell: Arc<Cell<Told>> = Arc::new(Cell::new(snapshot(FIRST)));
+            let late = {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || cell.publish(snapshot(SECOND)))
+            };
+            cell.publish(snapshot(SECOND.next()));
+            late.join().unwrap();
+            assert_eq!(cell.load().generation, SECOND.next());
+        });
+    }
+
+    #[test]
+    fn a_signer_never_waits_for_the_slot() {
+        explore(|| {
+            let cell: Arc<Cell<Told>> = Arc::new(Cell::new(snapshot(FIRST)));
+            let aging = NOW.saturating_add(Duration::from_secs(999));
+            let signer = {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || cell.look_ahead(aging))
+            };
+            let mine = cell.look_ahead(aging);
+            let other = signer.join().unwrap();
+            assert!(!(mine && other), "two flights");
+            if mine || other {
+                assert!(!cell.look_ahead(aging), "the flight is under way");
+            }
+        });
+    }
+
+    #[test]
+    fn what_a_flight_says_of_an_old_generation_is_not_held_against_the_new() {
+        let cell: Cell<Told> = Cell::new(snapshot(FIRST));
+        let told = Arc::new(AtomicUsize::new(0));
+        assert!(matches!(refused(&cell, FIRST, &told), Join::Lead));
+        cell.publish(snapshot(SECOND));
+        let recheck = super::super::state::Pause::new(NOW, Duration::from_secs(9));
+        cell.land(FIRST, Rotation::Revoked { recheck });
+        assert!(matches!(cell.rotation(), (Rotation::Idle, false)));
+    }
+
+    #[test]
+    fn nothing_flies_once_closed() {
+        let cell: Cell<Told> = Cell::new(snapshot(FIRST));
+        cell.close();
+        let told = Arc::new(AtomicUsize::new(0));
+        assert!(matches!(refused(&cell, FIRST, &told), Join::Closed));
+    }
+}

@@ -292,3 +292,230 @@ impl fmt::Display for AuthorityError {
 }
 
 impl Error for AuthorityError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use AuthorityErrorKind as Kind;
+
+    fn allowed() -> AllowedAuthorities {
+        AllowedAuthorities::new([
+            "Open.Account.Xiaomi.com",
+            "api.example:8443",
+            "localhost:8080",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "[2001:db8::1]",
+        ])
+        .unwrap()
+    }
+
+    fn check(uri: &str, host: Option<&str>) -> Result<String, AuthorityError> {
+        let host = host.map(|host| HeaderValue::from_str(host).unwrap());
+        allowed()
+            .check(&uri.parse().unwrap(), host.as_ref())
+            .map(str::to_owned)
+    }
+
+    fn refused(uri: &str, host: Option<&str>) -> Kind {
+        check(uri, host).expect_err(uri).kind()
+    }
+
+    #[test]
+    fn an_allowed_host_is_signed_in_lower_case_without_its_port() {
+        for (uri, host) in [
+            (
+                "https://open.account.xiaomi.com/user/profile?a=b",
+                "open.account.xiaomi.com",
+            ),
+            ("https://OPEN.account.Xiaomi.COM", "open.account.xiaomi.com"),
+            (
+                "https://open.account.xiaomi.com:443/",
+                "open.account.xiaomi.com",
+            ),
+            ("https://api.example:8443/", "api.example"),
+            ("https://[2001:DB8::1]/", "[2001:db8::1]"),
+            ("http://127.0.0.1:8080/", "127.0.0.1"),
+            ("http://[::1]:8080/", "[::1]"),
+            ("http://localhost:8080/", "localhost"),
+        ] {
+            assert_eq!(check(uri, None).as_deref(), Ok(host), "{uri}");
+        }
+    }
+
+    #[test]
+    fn any_other_host_or_port_is_refused_by_name() {
+        for uri in [
+            "https://evil.example/",
+            "https://open.account.xiaomi.com.evil.example/",
+            "https://xiaomi.com/",
+            "https://open.account.xiaomi.com./",
+            "https://open.account.xiaomi.com:8443/",
+            "https://api.example/",
+            "https://[2001:db8::2]/",
+        ] {
+            assert_eq!(refused(uri, None), Kind::NotAllowed, "{uri}");
+        }
+        let error = check("https://evil.example/", None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "uri: host \"evil.example\" is not among the allowed ones"
+        );
+    }
+
+    #[test]
+    fn nothing_is_allowed_by_default() {
+        let uri = "https://open.account.xiaomi.com/".parse().unwrap();
+        let error = AllowedAuthorities::default().check(&uri, None).unwrap_err();
+        assert_eq!(error.kind(), Kind::NotAllowed);
+    }
+
+    #[test]
+    fn a_uri_without_host_or_scheme_is_refused() {
+        assert_eq!(refused("/user/profile", None), Kind::NoHost);
+        assert_eq!(refused("/user/profile", Some("api.example")), Kind::NoHost);
+        assert_eq!(refused("*", None), Kind::NoHost);
+        assert_eq!(refused("api.example:8443", None), Kind::Scheme);
+        assert_eq!(refused("ftp://api.example:8443/", None), Kind::Scheme);
+    }
+
+    #[test]
+    fn user_information_is_refused_and_not_shown() {
+        let error = check("https://user:PASSWORD@open.account.xiaomi.com/", None).unwrap_err();
+        assert_eq!(error.kind(), Kind::UserInfo);
+        assert!(!format!("{error} {error:?}").contains("PASSWORD"));
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_alone_unless_told_otherwise() {
+        let uri = "http://api.example:8443/".parse().unwrap();
+        assert_eq!(
+            allowed().check(&uri, None).unwrap_err().kind(),
+            Kind::PlainHttp
+        );
+        let told = allowed().allow_plain_http(true);
+        assert_eq!(told.check(&uri, None), Ok("api.example"));
+
+        for host in ["127.0.0.1", "127.255.0.3", "LocalHost", "[::1]", "[0:0::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "128.0.0.1",
+            "127.0.0.1.example",
+            "localhost.example",
+            "[::2]",
+            "0.0.0.0",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_host_header_is_what_is_signed() {
+        let uri = "http://127.0.0.1:8080/";
+        for host in [
+            "open.account.xiaomi.com",
+            "OPEN.account.xiaomi.com",
+            "open.account.xiaomi.com:80",
+        ] {
+            assert_eq!(
+                check(uri, Some(host)).as_deref(),
+                Ok("open.account.xiaomi.com"),
+                "{host}"
+            );
+        }
+        assert_eq!(
+            check(uri, Some("api.example")).as_deref(),
+            Ok("api.example")
+        );
+    }
+
+    #[test]
+    fn an_odd_host_header_is_refused_by_name() {
+        let uri = "https://open.account.xiaomi.com/";
+        for host in [
+            "",
+            " ",
+            "a b",
+            "user@open.account.xiaomi.com",
+            "open.account.xiaomi.com/",
+            "open.account.xiaomi.com, evil.example",
+            "open.account.xiaomi.com:+443",
+            "open.account.xiaomi.com:65536",
+            "[::1",
+            "[]",
+            "[::1]x",
+            ":443",
+        ] {
+            assert_eq!(refused(uri, Some(host)), Kind::HostHeader, "{host:?}");
+        }
+        let latin1 = HeaderValue::from_bytes(b"\xe4.example").unwrap();
+        let error = allowed()
+            .check(&uri.parse().unwrap(), Some(&latin1))
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "host header: it is neither host nor host:port"
+        );
+        for host in [
+            "evil.example",
+            "open.account.xiaomi.com:8443",
+            "api.example:443",
+        ] {
+            assert_eq!(
+                refused(uri, Some(host)),
+                Kind::HostHeaderNotAllowed,
+                "{host:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_allowed_host_header_does_not_redeem_another_uri() {
+        assert_eq!(
+            refused("https://evil.example/", Some("open.account.xiaomi.com")),
+            Kind::NotAllowed
+        );
+    }
+
+    #[test]
+    fn a_bad_entry_is_refused_by_name() {
+        for entry in [
+            "",
+            "https://api.example",
+            "api.example/",
+            "api.example:",
+            "api.example:x",
+            "api.example:99999",
+            "user@api.example",
+            "*.example",
+            "::1",
+            "[::1",
+            "bücher.example",
+        ] {
+            let error = AllowedAuthorities::new([entry]).unwrap_err();
+            assert!(
+                error.to_string().starts_with("allowed authority: "),
+                "{entry}"
+            );
+        }
+        let error = AllowedAuthorities::default()
+            .and("user:PASSWORD@api.example")
+            .unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("PASSWORD"));
+    }
+
+    #[test]
+    fn the_check_costs_no_allocation() {
+        let allowed = allowed();
+        let uri: Uri = "https://OPEN.account.xiaomi.com/user/profile"
+            .parse()
+            .unwrap();
+        let host = HeaderValue::from_static("open.account.xiaomi.com");
+        let counted = allocation_counter::measure(|| {
+            assert!(allowed.check(&uri, None).is_ok());
+            assert!(allowed.check(&uri, Some(&host)).is_ok());
+        });
+        assert_eq!(counted.count_total, 0);
+    }
+}

@@ -14,8 +14,13 @@ mod layer;
 mod refusal;
 mod request_body;
 mod response_body;
+<<<<<<< HEAD
 mod service;
 mod sign;
+=======
+#[cfg(test)]
+mod scripted;
+>>>>>>> body
 
 pub use attempt::Attempt;
 pub use authority::{AllowedAuthorities, AuthorityError, AuthorityErrorKind, InvalidAuthority};

@@ -134,7 +134,9 @@ impl<B: Body> Body for ResponseBody<B> {
         if *this.ended {
             return Poll::Ready(None);
         }
-        this.rest.poll_frame(cx)
+        let polled = this.rest.poll_frame(cx);
+        *this.ended = matches!(polled, Poll::Ready(None | Some(Err(_))));
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -160,5 +162,84 @@ impl<B: Body> fmt::Debug for ResponseBody<B> {
         f.debug_struct("ResponseBody")
             .field("bytes_read_ahead", &self.kept.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+
+    use super::super::scripted::{Scripted, data, drain, expected, poll, trailers};
+    use super::*;
+
+    #[test]
+    fn an_untouched_body_is_the_body_itself_and_costs_nothing() {
+        let counted = allocation_counter::measure(|| {
+            let mut body = ResponseBody::untouched(Full::new(Bytes::from_static(b"abc")));
+            assert_eq!(body.size_hint().exact(), Some(3));
+            assert!(!body.is_end_stream());
+            assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(_)))));
+            assert!(body.is_end_stream());
+        });
+        assert_eq!(counted.count_total, 0);
+    }
+
+    #[test]
+    fn what_was_read_comes_first_then_the_rest() {
+        let steps = [data("ab"), data(""), data("c"), trailers("end")];
+        for read in 0..=steps.len() {
+            let mut rest = Scripted::new(steps.clone()).length_known(true);
+            let mut kept = Kept::Nothing;
+            for _ in 0..read {
+                let Poll::Ready(Some(frame)) = poll(&mut rest) else {
+                    panic!("no frame");
+                };
+                kept.push(frame);
+            }
+            let mut body = ResponseBody::with_kept(kept, false, rest);
+            assert_eq!(body.size_hint().exact(), Some(3), "{read} read");
+            assert_eq!(drain(&mut body), (expected(&steps), true), "{read} read");
+        }
+    }
+
+    #[test]
+    fn an_error_met_while_reading_comes_at_its_place() {
+        let mut kept = Kept::Nothing;
+        kept.push(Ok(Frame::data(Bytes::from_static(b"ab"))));
+        kept.push(Err("reset"));
+        let mut body = ResponseBody::with_kept(kept, true, Scripted::new([]));
+        let steps = [data("ab"), super::super::scripted::Step::Error("reset")];
+        assert_eq!(drain(&mut body), (expected(&steps), true));
+        assert!(body.is_end_stream());
+    }
+
+    #[test]
+    fn a_body_that_has_ended_is_not_polled_again() {
+        let mut rest = Scripted::new([]);
+        assert!(matches!(poll(&mut rest), Poll::Ready(None)));
+        let mut body = ResponseBody::with_kept(Kept::Nothing, true, rest);
+        assert!(body.is_end_stream());
+        assert_eq!(drain(&mut body), (vec![], true));
+    }
+
+    #[test]
+    fn it_is_unpin_and_small() {
+        fn is<T: Send + Unpin>() {}
+        is::<ResponseBody<hyper::body::Incoming>>();
+        let own =
+            size_of::<ResponseBody<hyper::body::Incoming>>() - size_of::<hyper::body::Incoming>();
+        assert!(own <= 48, "{own} bytes more than the body itself");
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_the_body() {
+        let mut kept = Kept::Nothing;
+        kept.push(Ok(Frame::data(Bytes::from_static(b"SECRET"))));
+        let body = ResponseBody::with_kept(kept, false, Scripted::new([]));
+        assert_eq!(
+            format!("{body:?}"),
+            "ResponseBody { bytes_read_ahead: 6, .. }"
+        );
     }
 }

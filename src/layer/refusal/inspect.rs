@@ -1,26 +1,18 @@
 //! Looking into the body of a response without holding it up.
 
-use std::borrow::Cow;
 use std::future::Future;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Buf;
-use http::response::Parts;
-use http::{HeaderMap, Response, StatusCode, header};
-use http_body::{Body, Frame};
+use http::Response;
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use super::super::response_body::{Kept, ResponseBody};
-use super::{Head, Refusal, RefusalPolicy};
-
-/// A refusal is at most this long.
-const MAX_BYTES: u64 = 4096;
-/// Bounds what empty frames can cost.
-const MAX_FRAMES: u16 = 256;
+use super::super::response_body::ResponseBody;
+use super::reading::Reading;
+use super::{Refusal, RefusalPolicy};
 
 /// What was found, and the response as it came.
 pub(crate) struct Inspected<B: Body> {
@@ -52,33 +44,6 @@ pin_project! {
     }
 }
 
-struct Reading<B: Body> {
-    head: Parts,
-    body: B,
-    kept: Kept<B::Data, B::Error>,
-    bytes: u64,
-    frames: u16,
-    look: Look,
-    /// The length, where it is known.
-    length: Option<u64>,
-    refusal: Option<Refusal>,
-    /// More is to be read.
-    open: bool,
-    /// The body gave its last frame, or an error.
-    ended: bool,
-}
-
-type PolledFrame<B> = Result<Frame<<B as Body>::Data>, <B as Body>::Error>;
-
-/// How much of the body is looked at before the verdict.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// It stands. If it is a refusal the body is still read to its end, for the connection.
-    Decided,
-    FirstChunk,
-    Whole,
-}
-
 /// Looks at a response: at its head, and at as much of its body as `policy` wants and the rules
 /// of [`RefusalPolicy`] allow. Whatever is read is given back with the response.
 ///
@@ -97,12 +62,7 @@ where
     P: RefusalPolicy + ?Sized,
     B: Body + Unpin,
 {
-    let (head, body) = response.into_parts();
-    let (refusal, look) = match policy.from_head(&head) {
-        Head::Verdict(refusal) => (refusal, Look::Decided),
-        Head::Read { otherwise } => (otherwise, Look::Whole),
-    };
-    let mut reading = Reading::new(head, body, refusal, look);
+    let mut reading = Reading::new(policy, response);
     if reading.advance(policy, cx).is_ready() {
         return Inspection::Done(reading.finish());
     }
@@ -153,202 +113,380 @@ impl<B: Body + Unpin> Inspect<B> {
     }
 }
 
-impl<B: Body + Unpin> Reading<B> {
-    fn new(head: Parts, body: B, refusal: Option<Refusal>, look: Look) -> Self {
-        let mut reading = Self {
-            head,
-            body,
-            kept: Kept::Nothing,
-            bytes: 0,
-            frames: 0,
-            look,
-            length: None,
-            refusal,
-            open: false,
-            ended: false,
-        };
-        if reading.is_settled() || has_no_body(reading.head.status) || reading.body.is_end_stream()
-        {
-            return reading;
-        }
-        let hint = reading.body.size_hint();
-        reading.length = hint
-            .exact()
-            .or_else(|| content_length(&reading.head.headers));
-        if hint.lower().max(reading.length.unwrap_or(0)) > MAX_BYTES {
-            return reading;
-        }
-        let error = reading.head.status.is_client_error() || reading.head.status.is_server_error();
-        if reading.look == Look::Whole && reading.length.is_none() && !error {
-            reading.look = Look::FirstChunk;
-        }
-        reading.open = true;
-        reading
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::StatusCode;
+    use http_body_util::{BodyExt, Full};
+    use proptest::prelude::*;
+    use tokio_test::{assert_ready, task};
+
+    use super::super::super::scripted::{
+        Scripted, Seen, Step, data, drain, expected, length, trailers,
+    };
+    use super::super::{Head, XiaomiRefusals};
+    use super::*;
+    use Refusal::{SignatureRejected, TokenRejected};
+
+    const LIMIT: Duration = Duration::from_secs(1);
+    const TOKEN: &str = r#"{"result":"error","code":96008}"#;
+    const SIGNATURE: &str = r#"{"result":"error","code":96012}"#;
+
+    fn response<B>(status: u16, headers: &[(&str, &str)], body: B) -> Response<B> {
+        let builder = Response::builder().status(status);
+        headers
+            .iter()
+            .fold(builder, |builder, (name, value)| {
+                builder.header(*name, *value)
+            })
+            .body(body)
+            .unwrap()
     }
 
-    /// Reads what is there; ready when no more is to be read.
-    fn advance<P>(&mut self, policy: &P, cx: &mut Context<'_>) -> Poll<()>
-    where
-        P: RefusalPolicy + ?Sized,
-    {
-        while self.open {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(frame)) => self.keep(policy, frame),
-                Poll::Ready(None) => {
-                    self.ended = true;
-                    self.open = false;
+    async fn run<B: Body + Unpin>(
+        policy: &dyn RefusalPolicy,
+        response: Response<B>,
+    ) -> Inspected<B> {
+        let mut response = Some(response);
+        let mut waiting = None;
+        std::future::poll_fn(|cx| {
+            if let Some(response) = response.take() {
+                match inspect(policy, LIMIT, response, cx) {
+                    Inspection::Done(inspected) => return Poll::Ready(inspected),
+                    Inspection::Waiting(inspect) => {
+                        waiting = Some(inspect);
+                        return Poll::Pending;
+                    }
                 }
-                Poll::Pending if self.is_worth_waiting() => return Poll::Pending,
-                Poll::Pending => self.open = false,
+            }
+            waiting.as_mut().unwrap().poll(policy, cx)
+        })
+        .await
+    }
+
+    /// The verdict on a response that must not have to wait, and must come back whole.
+    fn at_once(status: u16, headers: &[(&str, &str)], steps: &[Step]) -> Option<Refusal> {
+        let body = Scripted::new(steps.to_vec());
+        let mut run = task::spawn(run(&XiaomiRefusals, response(status, headers, body)));
+        let inspected = assert_ready!(run.poll());
+        let mut body = inspected.response.into_body();
+        let mut frames = drain(&mut body).0;
+        frames.extend(drain(&mut body).0);
+        assert_eq!(frames, expected(steps));
+        inspected.refusal
+    }
+
+    #[test]
+    fn a_refusal_is_found_whatever_the_status_and_given_back_whole() {
+        for status in [200, 206, 302, 400, 401, 403, 500, 503] {
+            let steps = [data(TOKEN)];
+            assert_eq!(
+                at_once(status, &[], &steps),
+                Some(TokenRejected),
+                "{status}"
+            );
+            let steps = [data(SIGNATURE), trailers("end")];
+            assert_eq!(
+                at_once(status, &[], &steps),
+                Some(SignatureRejected),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bare_401_rejects_the_token() {
+        assert_eq!(at_once(401, &[], &[]), Some(TokenRejected));
+        assert_eq!(at_once(401, &[], &[data("<html>")]), Some(TokenRejected));
+        assert_eq!(at_once(403, &[], &[]), None);
+        assert_eq!(at_once(401, &[], &[data("{\"code\":96001}")]), None);
+    }
+
+    #[test]
+    fn a_refusal_in_pieces_is_put_together() {
+        let steps = [
+            data("&&&START&&&{\"co"),
+            data(""),
+            data("de\":\"960"),
+            data("12\"}\n"),
+        ];
+        assert_eq!(at_once(400, &[], &steps), Some(SignatureRejected));
+        let length = [("content-length", "31")];
+        assert_eq!(at_once(200, &length, &steps), Some(SignatureRejected));
+    }
+
+    #[test]
+    fn of_a_success_without_a_length_only_the_first_chunk_is_looked_at() {
+        let steps = [data(""), data("{\"code\":"), Step::Pending, data("96008}")];
+        assert_eq!(at_once(200, &[], &steps), None);
+        let steps = [data(TOKEN), data(""), trailers("end")];
+        assert_eq!(at_once(200, &[], &steps), Some(TokenRejected));
+    }
+
+    #[test]
+    fn a_large_body_is_not_touched() {
+        let steps = [Step::Panic];
+        for status in [200, 400] {
+            let body = Scripted::new(steps.clone());
+            let response = response(status, &[("content-length", "4097")], body);
+            let mut run = task::spawn(run(&XiaomiRefusals, response));
+            assert_eq!(assert_ready!(run.poll()).refusal, None);
+        }
+        let body = Full::new(Bytes::from(vec![b' '; 4097]));
+        let mut run = task::spawn(run(&XiaomiRefusals, response(401, &[], body)));
+        let inspected = assert_ready!(run.poll());
+        assert_eq!(inspected.refusal, Some(TokenRejected));
+        assert_eq!(inspected.response.body().size_hint().exact(), Some(4097));
+    }
+
+    #[test]
+    fn a_response_that_has_no_body_is_not_waited_for() {
+        for status in [204, 304] {
+            assert_eq!(at_once(status, &[], &[Step::Pending]), None);
+        }
+        // As a client presents the answer to HEAD: no body, but the length it would have.
+        let body = Scripted::new([]).end_known(true);
+        let answer = response(200, &[("content-length", "31")], body);
+        let mut run = task::spawn(run(&XiaomiRefusals, answer));
+        let inspected = assert_ready!(run.poll());
+        assert!(inspected.response.body().is_end_stream());
+    }
+
+    #[test]
+    fn what_cannot_be_a_refusal_is_not_waited_for() {
+        for kind in [
+            "text/event-stream",
+            "Text/Event-Stream; charset=utf-8",
+            "application/octet-stream",
+            "image/png",
+            "video/mp4",
+            "application/grpc",
+            "application/grpc+proto",
+        ] {
+            let kind = [("content-type", kind)];
+            let steps = [Step::Pending, data(TOKEN)];
+            assert_eq!(at_once(200, &kind, &steps), None, "{kind:?}");
+            assert_eq!(at_once(401, &kind, &steps), Some(TokenRejected), "{kind:?}");
+            // Nor is it one if it is there.
+            assert_eq!(at_once(200, &kind, &steps[1..]), None, "{kind:?}");
+        }
+        let gzip = [("content-encoding", "gzip")];
+        assert_eq!(at_once(200, &gzip, &[Step::Pending, data(TOKEN)]), None);
+        assert_eq!(at_once(200, &gzip, &[data(TOKEN)]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_be_a_refusal_is_waited_for() {
+        for headers in [
+            &[][..],
+            &[("content-type", "application/json;charset=UTF-8")],
+            &[("content-type", "application/problem+json")],
+            &[
+                ("content-type", "TEXT/html"),
+                ("content-encoding", "Identity"),
+            ],
+        ] {
+            let body = Scripted::new([Step::Yield, data(TOKEN)]);
+            let inspected = run(&XiaomiRefusals, response(200, headers, body)).await;
+            assert_eq!(inspected.refusal, Some(TokenRejected), "{headers:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_ends_with_the_body() {
+        let source = Scripted::new([data("{\"code\":"), Step::Pending, data("96008}")]);
+        let waker = source.waker();
+        let mut run = task::spawn(run(&XiaomiRefusals, response(400, &[], source)));
+        assert!(run.poll().is_pending());
+        assert!(!run.is_woken());
+        waker.lock().unwrap().take().unwrap().wake();
+        assert!(run.is_woken());
+        assert_eq!(assert_ready!(run.poll()).refusal, Some(TokenRejected));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_ends_with_the_limit_and_the_response_is_whole() {
+        for (status, sent, refusal) in [
+            (401, "{\"code\":", Some(TokenRejected)),
+            (401, SIGNATURE, Some(SignatureRejected)),
+            (400, "{\"code\":", None),
+            (400, TOKEN, Some(TokenRejected)),
+            (200, "", None),
+        ] {
+            // Pending when it is first polled, and when the limit wakes the task.
+            let steps = [data(sent), Step::Pending, Step::Pending, data("late")];
+            let started = tokio::time::Instant::now();
+            let answer = response(status, &[], Scripted::new(steps.clone()));
+            let inspected = run(&XiaomiRefusals, answer).await;
+            assert_eq!(started.elapsed(), LIMIT, "{status}");
+            assert_eq!(inspected.refusal, refusal, "{status}");
+            let mut body = inspected.response.into_body();
+            assert_eq!(drain(&mut body), (expected(&steps), true));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_read_to_its_end_so_that_the_connection_can_be_used_again() {
+        let body = Scripted::new([data(TOKEN), Step::Yield, trailers("end")]);
+        let inspected = run(&XiaomiRefusals, response(200, &[], body)).await;
+        assert_eq!(inspected.refusal, Some(TokenRejected));
+        // The script panics if its end is polled for twice: it has been.
+        assert!(inspected.response.body().size_hint().exact().is_some());
+
+        struct Plain401;
+        impl RefusalPolicy for Plain401 {
+            fn from_head(&self, head: &http::response::Parts) -> Head {
+                let refused = head.status == StatusCode::UNAUTHORIZED;
+                Head::Verdict(refused.then_some(TokenRejected))
+            }
+            fn from_body(&self, _: &http::response::Parts, _: &[u8]) -> Option<Refusal> {
+                unreachable!("it was not to be read")
             }
         }
-        self.decide(policy);
-        Poll::Ready(())
+        for (status, left) in [(401, Some(3)), (200, None)] {
+            let body = Scripted::new([data("a"), Step::Yield, data("bc")]);
+            let inspected = run(&Plain401, response(status, &[], body)).await;
+            assert_eq!(
+                inspected.response.body().size_hint().exact(),
+                left,
+                "{status}"
+            );
+        }
     }
 
-    fn keep<P>(&mut self, policy: &P, frame: PolledFrame<B>)
-    where
-        P: RefusalPolicy + ?Sized,
-    {
-        match &frame {
-            Ok(frame) => {
-                self.frames += 1;
-                let len = frame.data_ref().map_or(0, Buf::remaining);
-                self.bytes = self.bytes.saturating_add(len as u64);
+    #[test]
+    fn a_body_that_has_its_length_is_not_waited_for() {
+        for refusal in [TOKEN, "{}"] {
+            let length = refusal.len().to_string();
+            let steps = [data(refusal), Step::Pending];
+            at_once(200, &[("content-length", &length)], &steps);
+        }
+    }
+
+    #[test]
+    fn a_body_that_lies_about_its_length_is_bounded_and_given_back() {
+        let flood: Vec<_> =
+            std::iter::repeat_n(Step::Data(vec![b' '; 1024].into()), 1024).collect();
+        for status in [200, 400] {
+            let mut left = 0;
+            let length = [("content-length", "100")];
+            let answer = response(status, &length, Scripted::new(flood.clone()));
+            let mut run = task::spawn(run(&XiaomiRefusals, answer));
+            let inspected = assert_ready!(run.poll());
+            assert_eq!(inspected.refusal, None);
+            assert!(inspected.response.body().size_hint().lower() <= 5 * 1024);
+            for frame in drain(&mut inspected.response.into_body()).0 {
+                if let Seen::Data(data) = frame {
+                    left += data.len();
+                }
             }
-            Err(_) => self.ended = true,
+            assert_eq!(left, 1024 * 1024);
         }
-        self.kept.push(frame);
-        if self.bytes > MAX_BYTES || self.frames == MAX_FRAMES {
-            // Whatever its length said, this is no refusal.
-            self.look = Look::Decided;
-            self.open = false;
-            return;
-        }
-        let at_end = self.ended || self.body.is_end_stream();
-        if at_end || self.has_its_length() || (self.look == Look::FirstChunk && self.bytes > 0) {
-            self.decide(policy);
-        }
-        self.open = !at_end && !self.is_settled();
+        let short = [data("{\"code\":"), Step::Error("reset")];
+        let length = [("content-length", "4096")];
+        assert_eq!(at_once(200, &length, &short), None);
+        assert_eq!(at_once(401, &length, &short), Some(TokenRejected));
+        assert_eq!(
+            at_once(400, &[("content-length", "x")], &[data(TOKEN)]),
+            Some(TokenRejected)
+        );
     }
 
-    /// Asks the policy, once, about the bytes there are.
-    fn decide<P>(&mut self, policy: &P)
-    where
-        P: RefusalPolicy + ?Sized,
-    {
-        if self.look == Look::Decided {
-            return;
-        }
-        self.look = Look::Decided;
-        if self.bytes == 0 {
-            return;
-        }
-        let Some(bytes) = contiguous(&self.kept) else {
-            return;
-        };
-        let found = policy.from_body(&self.head, &bytes);
-        // The headers are looked up only where they matter.
-        if found != self.refusal && is_plain(&self.head.headers) && may_be_json(&self.head.headers)
-        {
-            self.refusal = found;
-        }
+    #[test]
+    fn empty_frames_without_end_are_not_read_without_end() {
+        let steps: Vec<_> = std::iter::repeat_n(data(""), 2000)
+            .chain([data(TOKEN)])
+            .collect();
+        assert_eq!(at_once(200, &[], &steps), None);
     }
 
-    /// Nothing that is still to come can matter: no refusal, so no replay either, before which
-    /// the connection had to be read clean.
-    fn is_settled(&self) -> bool {
-        self.look == Look::Decided && self.refusal.is_none()
+    #[test]
+    fn a_buffer_in_pieces_is_looked_at_as_a_whole() {
+        let body = Full::new(bytes::Buf::chain(&b"{\"code\":9"[..], &b"6008}"[..]));
+        let mut run = task::spawn(run(&XiaomiRefusals, response(200, &[], body)));
+        let inspected = assert_ready!(run.poll());
+        assert_eq!(inspected.refusal, Some(TokenRejected));
+        let mut body = task::spawn(inspected.response.into_body().collect());
+        assert_eq!(
+            assert_ready!(body.poll()).unwrap().to_bytes(),
+            "{\"code\":96008}"
+        );
     }
 
-    fn has_its_length(&self) -> bool {
-        self.length.is_some_and(|length| self.bytes >= length)
+    #[test]
+    fn a_success_that_is_there_costs_no_allocation() {
+        let text = format!(
+            r#"{{"result":"ok","code":0,"data":"{}"}}"#,
+            "x96".repeat(600)
+        );
+        let answer = response(
+            200,
+            &[("content-type", "application/json")],
+            Full::new(Bytes::from(text)),
+        );
+        let mut answer = Some(answer);
+        let mut done = None;
+        let counted = allocation_counter::measure(|| {
+            let cx = &mut Context::from_waker(std::task::Waker::noop());
+            done = Some(inspect(&XiaomiRefusals, LIMIT, answer.take().unwrap(), cx));
+        });
+        assert!(matches!(
+            done,
+            Some(Inspection::Done(Inspected { refusal: None, .. }))
+        ));
+        assert_eq!(counted.count_total, 0);
     }
 
-    fn is_worth_waiting(&mut self) -> bool {
-        if !is_plain(&self.head.headers) {
-            self.look = Look::Decided;
-        }
-        !self.is_settled() && !self.has_its_length() && may_be_json(&self.head.headers)
+    #[test]
+    fn waiting_weighs_a_pointer() {
+        assert_eq!(
+            size_of::<Inspect<hyper::body::Incoming>>(),
+            size_of::<usize>()
+        );
     }
 
-    fn finish(self) -> Inspected<B> {
-        let body = ResponseBody::with_kept(self.kept, self.ended, self.body);
-        Inspected {
-            refusal: self.refusal,
-            response: Response::from_parts(self.head, body),
-        }
-    }
-}
-
-fn has_no_body(status: StatusCode) -> bool {
-    status.is_informational()
-        || status == StatusCode::NO_CONTENT
-        || status == StatusCode::NOT_MODIFIED
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-}
-
-/// Whether the bytes are the text itself, not compressed.
-fn is_plain(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// Whether a body of this type can hold a JSON refusal. Text of any kind can: providers send JSON
-/// as `text/html`. An event stream, a file, an image, a gRPC message cannot.
-fn may_be_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return true;
-    };
-    let essence = value.as_bytes().split(|byte| *byte == b';').next();
-    let essence = essence.unwrap_or_default().trim_ascii();
-    let starts = |start: &[u8]| {
-        essence
-            .get(..start.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(start))
-    };
-    let ends = |end: &[u8]| {
-        essence
-            .len()
-            .checked_sub(end.len())
-            .is_some_and(|at| essence[at..].eq_ignore_ascii_case(end))
-    };
-    (starts(b"text/") && !starts(b"text/event-stream"))
-        || ends(b"/json")
-        || ends(b"+json")
-        || ends(b"javascript")
-}
-
-/// The chunks as one piece: borrowed when there is one, `None` when a buffer does not show all
-/// it holds without being consumed.
-fn contiguous<D: Buf, E>(kept: &Kept<D, E>) -> Option<Cow<'_, [u8]>> {
-    let mut chunks = kept.chunks().filter(|data| data.has_remaining());
-    let first = chunks.next()?;
-    let mut rest = chunks.peekable();
-    if rest.peek().is_none() && first.chunk().len() == first.remaining() {
-        return Some(Cow::Borrowed(first.chunk()));
-    }
-    let mut bytes = Vec::new();
-    for data in std::iter::once(first).chain(rest) {
-        let mut slices = [IoSlice::new(&[]); 16];
-        let count = data.chunks_vectored(&mut slices);
-        let before = bytes.len();
-        for slice in &slices[..count] {
-            bytes.extend_from_slice(slice);
-        }
-        if bytes.len() - before != data.remaining() {
-            return None;
+    proptest! {
+        #[test]
+        fn any_response_is_given_back_whole(
+            status in proptest::sample::select(vec![200, 204, 400, 401, 500]),
+            steps in proptest::collection::vec(
+                prop_oneof![
+                    proptest::collection::vec(any::<u8>(), 0..3000).prop_map(|c| Step::Data(c.into())),
+                    Just(data(TOKEN)),
+                    Just(Step::Yield),
+                    Just(Step::Pending),
+                ],
+                0..6,
+            ),
+            end in proptest::sample::select(vec![None, Some(trailers("end")), Some(Step::Error("reset"))]),
+            claimed in proptest::option::of(0_u64..5000),
+            length_known: bool,
+            end_known: bool,
+        ) {
+            let steps: Vec<_> = steps.into_iter().chain(end).collect();
+            let source = Scripted::new(steps.clone()).length_known(length_known).end_known(end_known);
+            let mut answer = response(status, &[], source);
+            if let Some(claimed) = claimed {
+                answer.headers_mut().insert("content-length", claimed.into());
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            let inspected = runtime.block_on(run(&XiaomiRefusals, answer));
+            let mut body = inspected.response.into_body();
+            if length_known {
+                prop_assert_eq!(body.size_hint().exact(), Some(length(&steps)));
+            }
+            let mut all = Vec::new();
+            loop {
+                let (frames, ended) = drain(&mut body);
+                all.extend(frames);
+                if ended { break }
+            }
+            prop_assert_eq!(all, expected(&steps));
+            prop_assert!(body.is_end_stream());
         }
     }
-    Some(Cow::Owned(bytes))
 }

@@ -1,6 +1,7 @@
 //! Reading from a response whether the provider refused the credential.
 
 mod inspect;
+mod reading;
 mod xiaomi;
 
 use http::response::Parts;

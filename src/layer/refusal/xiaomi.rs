@@ -199,3 +199,127 @@ impl<'de> Deserialize<'de> for Code {
         deserializer.deserialize_any(Value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use proptest::prelude::*;
+
+    use super::*;
+    use Refusal::{SignatureRejected, TokenRejected};
+
+    fn read(status: u16, body: impl AsRef<[u8]>) -> Option<Refusal> {
+        let (head, ()) = Response::builder()
+            .status(status)
+            .body(())
+            .unwrap()
+            .into_parts();
+        XiaomiRefusals.from_body(&head, body.as_ref())
+    }
+
+    #[test]
+    fn the_status_does_not_matter() {
+        for status in [200, 400, 401, 403, 500] {
+            let body = r#"{"result":"error","description":"…","code":96008}"#;
+            assert_eq!(read(status, body), Some(TokenRejected), "{status}");
+            let body = r#"{"result":"error","description":"…","code":96012}"#;
+            assert_eq!(read(status, body), Some(SignatureRejected), "{status}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_refusal_is_read() {
+        for body in [
+            r#"{"code":96008}"#,
+            r#"{"code":"96008"}"#,
+            r#"{"code":" 96008 "}"#,
+            r#"{"code ":96008}"#,
+            r#"{" code":"96008"}"#,
+            r#"{"error":96008,"error_description":"…"}"#,
+            r#"{"error":"96008"}"#,
+            r#" {"data":{"code":0,"a":[1,{"code":1}]},"code":96008} "#,
+            "&&&START&&&{\"code\":96008}",
+            "&&&START&&& \r\n{\"code\":96008}\n",
+            "\u{feff}{\"code\":96008}",
+            "\u{feff}\n&&&START&&&{\"code\":96008}",
+        ] {
+            assert_eq!(read(200, body), Some(TokenRejected), "{body}");
+        }
+    }
+
+    #[test]
+    fn only_the_code_at_the_top_refuses() {
+        for body in [
+            r#"{"result":"ok","code":0,"data":{"code":96008}}"#,
+            r#"{"code":0,"description":"96008"}"#,
+            r#"{"96008":1}"#,
+            r#"{"error":{"code":96008}}"#,
+            r#"{"code":[96008]}"#,
+            r#"{"code":196008}"#,
+            r#"{"code":960081}"#,
+            r#"[{"code":96008}]"#,
+            r#""96008""#,
+            "96008",
+            r#"{"code":96008"#,
+            r#"{"code":96008}{"code":0}"#,
+            "<html>96008</html>",
+            "",
+        ] {
+            assert_eq!(read(200, body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn another_code_is_no_refusal_of_the_credential_even_as_a_401() {
+        for body in [
+            r#"{"code":96013}"#,
+            r#"{"code":"96001"}"#,
+            r#"{"error":96009}"#,
+            r#"{"code":0}"#,
+            r#"{"code":-1}"#,
+            r#"{"code":18446744073709551615}"#,
+        ] {
+            assert_eq!(read(401, body), None, "{body}");
+            assert_eq!(read(200, body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_401_that_names_no_code_rejects_the_token() {
+        for body in [
+            "",
+            "Unauthorized",
+            "<html></html>",
+            "{",
+            "{}",
+            r#"{"message":"no"}"#,
+            r#"{"error":"invalid_token"}"#,
+            r#"{"code":null}"#,
+            r#"{"code":true,"error":1.5}"#,
+            "[]",
+        ] {
+            assert_eq!(read(401, body), Some(TokenRejected), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_success_costs_no_allocation() {
+        let long = format!(
+            r#"{{"result":"ok","code":0,"data":"{}"}}"#,
+            "9 96 960 ".repeat(200)
+        );
+        let (head, ()) = Response::new(()).into_parts();
+        let counted = allocation_counter::measure(|| {
+            assert_eq!(XiaomiRefusals.from_body(&head, long.as_bytes()), None);
+        });
+        assert_eq!(counted.count_total, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(status in 200_u16..600, body: Vec<u8>) {
+            read(status, &body);
+            read(status, [b"{\"code\":96008".as_slice(), &body].concat());
+        }
+    }
+}

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -11,20 +10,15 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::super::hint;
-use super::{PolledFrame, RequestBody, RequestBodyError, to_bytes};
+use super::{PolledFrame, RequestBodyError, to_bytes};
 
 /// A body of more frames than this is not replayable, however few bytes they hold: each one
 /// kept costs a handle of 32 bytes.
 const MAX_FRAMES: usize = 1024;
 
-/// The one recording all attempts of a request share.
-///
-/// The mutex is held while the source is polled and never across an await. It is poisoned when
-/// the source panics; the tape is sound even then (see [`Tape::poll_source`]), so that is
-/// passed over.
-pub(super) struct SharedTape<B>(Arc<Mutex<Tape<B>>>);
-
-struct Tape<B> {
+/// What was sent of a body, and the rest of it. One attempt at a time reads; which one, the
+/// epoch says.
+pub(super) struct Tape<B> {
     source: Source<B>,
     frames: Vec<Recorded>,
     /// Where in `frames` the current attempt stands. There is one cursor because there is one
@@ -71,9 +65,9 @@ impl Recorded {
     }
 }
 
-impl<B> SharedTape<B> {
+impl<B> Tape<B> {
     pub(super) fn new(source: B, cap: usize) -> Self {
-        Self(Arc::new(Mutex::new(Tape {
+        Self {
             source: Source::Live(Box::pin(source)),
             frames: Vec::new(),
             next: 0,
@@ -83,131 +77,22 @@ impl<B> SharedTape<B> {
             recording: true,
             epoch: 0,
             waker: None,
-        })))
-    }
-
-    /// The body of the first attempt.
-    pub(super) fn first(&self) -> Attempt<B> {
-        Attempt {
-            tape: Some(Self(Arc::clone(&self.0))),
-            epoch: 0,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tape<B>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the layer keeps of a request's body, to send it a second time.
-///
-/// Dropping it ends the recording: from then on chunks only pass through.
-pub(crate) struct ReplayHandle<B> {
-    /// `None`: the body is empty, so there is nothing to share.
-    tape: Option<SharedTape<B>>,
-}
-
-impl<B> ReplayHandle<B> {
-    pub(super) const fn empty() -> Self {
-        Self { tape: None }
-    }
-
-    pub(super) const fn shared(tape: SharedTape<B>) -> Self {
-        Self { tape: Some(tape) }
-    }
-
-    /// Whether [`take_over`](Self::take_over) would succeed now. An upload that is still under
-    /// way may yet outgrow the cap.
-    pub(crate) fn is_replayable(&self) -> bool {
-        self.tape
-            .as_ref()
-            .is_none_or(|tape| tape.lock().is_replayable())
-    }
-
-    /// The same body from its first byte, for the next attempt; `None` if it outgrew the cap,
-    /// or its source failed.
-    ///
-    /// The attempt before ends with an error of kind
-    /// [`Superseded`](super::RequestBodyErrorKind::Superseded), and its task is woken to see it.
-    /// So take over only when that attempt's answer is read as far as it will be: over HTTP/1
-    /// the error costs the connection. Taking over before a long wait keeps the old attempt
-    /// from reading on past the cap meanwhile.
-    pub(crate) fn take_over(&self) -> Option<RequestBody<B>> {
-        let Some(shared) = &self.tape else {
-            return Some(RequestBody::empty());
-        };
-        let mut tape = shared.lock();
-        if !tape.is_replayable() {
-            return None;
-        }
-        tape.epoch = tape.epoch.wrapping_add(1);
-        tape.next = 0;
-        tape.ahead = tape.frames.iter().map(Recorded::data_len).sum();
-        let attempt = Attempt {
-            tape: Some(SharedTape(Arc::clone(&shared.0))),
-            epoch: tape.epoch,
-        };
-        let waker = tape.waker.take();
-        // A waker is code we do not know: not under the lock.
-        drop(tape);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        Some(RequestBody::shared(attempt))
-    }
-}
-
-impl<B> Drop for ReplayHandle<B> {
-    fn drop(&mut self) {
-        if let Some(tape) = &self.tape {
-            tape.lock().stop_recording();
-        }
-    }
-}
-
-/// The body of one attempt.
-pub(super) struct Attempt<B> {
-    /// `None` after an error: nothing follows one.
-    tape: Option<SharedTape<B>>,
-    epoch: u32,
-}
-
-impl<B> Attempt<B>
-where
-    B: Body,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<PolledFrame> {
-        let Some(tape) = &self.tape else {
-            return Poll::Ready(None);
-        };
-        let polled = tape.lock().poll_frame(self.epoch, cx);
-        if let Poll::Ready(Some(Err(_))) = polled {
-            self.tape = None;
-        }
-        polled
-    }
-
-    pub(super) fn is_end_stream(&self) -> bool {
-        self.tape
-            .as_ref()
-            .is_none_or(|tape| tape.lock().is_end_stream(self.epoch))
-    }
-
-    pub(super) fn size_hint(&self) -> SizeHint {
-        match &self.tape {
-            Some(tape) => tape.lock().size_hint(self.epoch),
-            None => SizeHint::with_exact(0),
-        }
-    }
-}
-
-impl<B> Tape<B> {
-    fn is_replayable(&self) -> bool {
+    pub(super) fn is_replayable(&self) -> bool {
         self.recording && !matches!(self.source, Source::Lost)
     }
 
-    fn stop_recording(&mut self) {
+    /// Starts over for a new attempt: its epoch, and the task of the attempt before.
+    pub(super) fn rewind(&mut self) -> (u32, Option<Waker>) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.next = 0;
+        self.ahead = self.frames.iter().map(Recorded::data_len).sum();
+        (self.epoch, self.waker.take())
+    }
+
+    pub(super) fn stop_recording(&mut self) {
         self.recording = false;
         // The current attempt may still have to send some of them.
         if self.next == self.frames.len() {
@@ -226,7 +111,7 @@ where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    fn poll_frame(&mut self, epoch: u32, cx: &mut Context<'_>) -> Poll<PolledFrame> {
+    pub(super) fn poll_frame(&mut self, epoch: u32, cx: &mut Context<'_>) -> Poll<PolledFrame> {
         if epoch != self.epoch {
             return Poll::Ready(Some(Err(RequestBodyError::superseded())));
         }
@@ -301,7 +186,7 @@ where
         self.next = self.frames.len();
     }
 
-    fn is_end_stream(&self, epoch: u32) -> bool {
+    pub(super) fn is_end_stream(&self, epoch: u32) -> bool {
         // A superseded body must not look complete: its error is still to come.
         epoch == self.epoch
             && self.next == self.frames.len()
@@ -312,7 +197,7 @@ where
             }
     }
 
-    fn size_hint(&self, epoch: u32) -> SizeHint {
+    pub(super) fn size_hint(&self, epoch: u32) -> SizeHint {
         if epoch != self.epoch {
             return SizeHint::new();
         }

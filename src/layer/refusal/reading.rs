@@ -1,0 +1,256 @@
+//! How far the body of a response is read, and what is made of it.
+
+use std::borrow::Cow;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Buf;
+use http::response::Parts;
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body::{Body, Frame};
+
+use super::super::response_body::{Kept, ResponseBody};
+use super::inspect::Inspected;
+use super::{Head, Refusal, RefusalPolicy};
+
+/// A refusal is at most this long.
+const MAX_BYTES: u64 = 4096;
+/// Bounds what empty frames can cost.
+const MAX_FRAMES: u16 = 256;
+
+/// A response on its way through the inspection.
+pub(super) struct Reading<B: Body> {
+    head: Parts,
+    body: B,
+    kept: Kept<B::Data, B::Error>,
+    bytes: u64,
+    frames: u16,
+    look: Look,
+    /// The length, where it is known.
+    length: Option<u64>,
+    refusal: Option<Refusal>,
+    /// More is to be read.
+    open: bool,
+    /// The body gave its last frame, or an error.
+    ended: bool,
+}
+
+type PolledFrame<B> = Result<Frame<<B as Body>::Data>, <B as Body>::Error>;
+
+/// How much of the body is looked at before the verdict.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// It stands. If it is a refusal the body is still read to its end, for the connection.
+    Decided,
+    FirstChunk,
+    Whole,
+}
+
+impl<B: Body + Unpin> Reading<B> {
+    pub(super) fn new<P>(policy: &P, response: Response<B>) -> Self
+    where
+        P: RefusalPolicy + ?Sized,
+    {
+        let (head, body) = response.into_parts();
+        let (refusal, look) = match policy.from_head(&head) {
+            Head::Verdict(refusal) => (refusal, Look::Decided),
+            Head::Read { otherwise } => (otherwise, Look::Whole),
+        };
+        let mut reading = Self {
+            head,
+            body,
+            kept: Kept::Nothing,
+            bytes: 0,
+            frames: 0,
+            look,
+            length: None,
+            refusal,
+            open: false,
+            ended: false,
+        };
+        if reading.is_settled() || has_no_body(reading.head.status) || reading.body.is_end_stream()
+        {
+            return reading;
+        }
+        let hint = reading.body.size_hint();
+        reading.length = hint
+            .exact()
+            .or_else(|| content_length(&reading.head.headers));
+        if hint.lower().max(reading.length.unwrap_or(0)) > MAX_BYTES {
+            return reading;
+        }
+        let error = reading.head.status.is_client_error() || reading.head.status.is_server_error();
+        if reading.look == Look::Whole && reading.length.is_none() && !error {
+            reading.look = Look::FirstChunk;
+        }
+        reading.open = true;
+        reading
+    }
+
+    /// Reads what is there; ready when no more is to be read.
+    pub(super) fn advance<P>(&mut self, policy: &P, cx: &mut Context<'_>) -> Poll<()>
+    where
+        P: RefusalPolicy + ?Sized,
+    {
+        while self.open {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(frame)) => self.keep(policy, frame),
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    self.open = false;
+                }
+                Poll::Pending if self.is_worth_waiting() => return Poll::Pending,
+                Poll::Pending => self.open = false,
+            }
+        }
+        self.decide(policy);
+        Poll::Ready(())
+    }
+
+    fn keep<P>(&mut self, policy: &P, frame: PolledFrame<B>)
+    where
+        P: RefusalPolicy + ?Sized,
+    {
+        match &frame {
+            Ok(frame) => {
+                self.frames += 1;
+                let len = frame.data_ref().map_or(0, Buf::remaining);
+                self.bytes = self.bytes.saturating_add(len as u64);
+            }
+            Err(_) => self.ended = true,
+        }
+        self.kept.push(frame);
+        if self.bytes > MAX_BYTES || self.frames == MAX_FRAMES {
+            // Whatever its length said, this is no refusal.
+            self.look = Look::Decided;
+            self.open = false;
+            return;
+        }
+        let at_end = self.ended || self.body.is_end_stream();
+        if at_end || self.has_its_length() || (self.look == Look::FirstChunk && self.bytes > 0) {
+            self.decide(policy);
+        }
+        self.open = !at_end && !self.is_settled();
+    }
+
+    /// Asks the policy, once, about the bytes there are.
+    pub(super) fn decide<P>(&mut self, policy: &P)
+    where
+        P: RefusalPolicy + ?Sized,
+    {
+        if self.look == Look::Decided {
+            return;
+        }
+        self.look = Look::Decided;
+        if self.bytes == 0 {
+            return;
+        }
+        let Some(bytes) = contiguous(&self.kept) else {
+            return;
+        };
+        let found = policy.from_body(&self.head, &bytes);
+        // The headers are looked up only where they matter.
+        if found != self.refusal && is_plain(&self.head.headers) && may_be_json(&self.head.headers)
+        {
+            self.refusal = found;
+        }
+    }
+
+    /// Nothing that is still to come can matter: no refusal, so no replay either, before which
+    /// the connection had to be read clean.
+    fn is_settled(&self) -> bool {
+        self.look == Look::Decided && self.refusal.is_none()
+    }
+
+    fn has_its_length(&self) -> bool {
+        self.length.is_some_and(|length| self.bytes >= length)
+    }
+
+    fn is_worth_waiting(&mut self) -> bool {
+        if !is_plain(&self.head.headers) {
+            self.look = Look::Decided;
+        }
+        !self.is_settled() && !self.has_its_length() && may_be_json(&self.head.headers)
+    }
+
+    pub(super) fn finish(self) -> Inspected<B> {
+        let body = ResponseBody::with_kept(self.kept, self.ended, self.body);
+        Inspected {
+            refusal: self.refusal,
+            response: Response::from_parts(self.head, body),
+        }
+    }
+}
+
+fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// Whether the bytes are the text itself, not compressed.
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether a body of this type can hold a JSON refusal. Text of any kind can: providers send JSON
+/// as `text/html`. An event stream, a file, an image, a gRPC message cannot.
+fn may_be_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let essence = value.as_bytes().split(|byte| *byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii();
+    let starts = |start: &[u8]| {
+        essence
+            .get(..start.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(start))
+    };
+    let ends = |end: &[u8]| {
+        essence
+            .len()
+            .checked_sub(end.len())
+            .is_some_and(|at| essence[at..].eq_ignore_ascii_case(end))
+    };
+    (starts(b"text/") && !starts(b"text/event-stream"))
+        || ends(b"/json")
+        || ends(b"+json")
+        || ends(b"javascript")
+}
+
+/// The chunks as one piece: borrowed when there is one, `None` when a buffer does not show all
+/// it holds without being consumed.
+fn contiguous<D: Buf, E>(kept: &Kept<D, E>) -> Option<Cow<'_, [u8]>> {
+    let mut chunks = kept.chunks().filter(|data| data.has_remaining());
+    let first = chunks.next()?;
+    let mut rest = chunks.peekable();
+    if rest.peek().is_none() && first.chunk().len() == first.remaining() {
+        return Some(Cow::Borrowed(first.chunk()));
+    }
+    let mut bytes = Vec::new();
+    for data in std::iter::once(first).chain(rest) {
+        let mut slices = [IoSlice::new(&[]); 16];
+        let count = data.chunks_vectored(&mut slices);
+        let before = bytes.len();
+        for slice in &slices[..count] {
+            bytes.extend_from_slice(slice);
+        }
+        if bytes.len() - before != data.remaining() {
+            return None;
+        }
+    }
+    Some(Cow::Owned(bytes))
+}
