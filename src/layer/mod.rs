@@ -14,13 +14,10 @@ mod layer;
 mod refusal;
 mod request_body;
 mod response_body;
-<<<<<<< HEAD
-mod service;
-mod sign;
-=======
 #[cfg(test)]
 mod scripted;
->>>>>>> body
+mod service;
+mod sign;
 
 pub use attempt::Attempt;
 pub use authority::{AllowedAuthorities, AuthorityError, AuthorityErrorKind, InvalidAuthority};
