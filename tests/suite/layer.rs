@@ -65,7 +65,11 @@ async fn two_layers_with_one_account_share_one_flight() {
     world.provider.expire_access_tokens();
     let (one, other) = (world.client(), world.client());
     let (one, other) = tokio::join!(at_once(&one, 50), at_once(&other, 50));
-    assert!(one.iter().chain(&other).all(|answer| status(answer) == StatusCode::OK));
+    assert!(
+        one.iter()
+            .chain(&other)
+            .all(|answer| status(answer) == StatusCode::OK)
+    );
     assert_eq!(world.presented(), 1);
 }
 
@@ -88,7 +92,17 @@ async fn each_way_to_refuse_is_understood() {
 }
 
 /// An API whose first answer arrives when the test says so.
-fn held(api: Api) -> (impl Service<Request<RequestBody<Full<Bytes>>>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send> + Clone, oneshot::Sender<()>) {
+fn held(
+    api: Api,
+) -> (
+    impl Service<
+        Request<RequestBody<Full<Bytes>>>,
+        Response = Response<Full<Bytes>>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone,
+    oneshot::Sender<()>,
+) {
     let (release, released) = oneshot::channel();
     let first = Arc::new(Mutex::new(Some(released)));
     let service = service_fn(move |request| {
@@ -140,7 +154,14 @@ async fn a_refusal_that_refreshing_cannot_fix_is_handed_back_and_burns_one_token
     }
     assert_eq!(world.presented(), 1);
     let rejected = |event: &Event| matches!(event, Event::RejectedFresh { .. });
-    assert_eq!(world.events_so_far().iter().filter(|event| rejected(event)).count(), 20);
+    assert_eq!(
+        world
+            .events_so_far()
+            .iter()
+            .filter(|event| rejected(event))
+            .count(),
+        20
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +169,9 @@ async fn a_caller_dropped_at_any_poll_changes_nothing() {
     for polls in 0..12 {
         let world = World::new().await;
         world.provider.expire_access_tokens();
-        world.provider.fault_next(Fault::Delay(Duration::from_secs(3)));
+        world
+            .provider
+            .fault_next(Fault::Delay(Duration::from_secs(3)));
         let mut call = tokio_test::task::spawn(world.client().oneshot(get("/dropped")));
         for _ in 0..polls {
             if call.poll().is_ready() {
@@ -157,7 +180,11 @@ async fn a_caller_dropped_at_any_poll_changes_nothing() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         drop(call);
-        assert_eq!(status(&world.get("/next").await), StatusCode::OK, "after {polls} polls");
+        assert_eq!(
+            status(&world.get("/next").await),
+            StatusCode::OK,
+            "after {polls} polls"
+        );
         assert_eq!(world.presented(), 1, "after {polls} polls");
     }
 }
@@ -166,7 +193,9 @@ async fn a_caller_dropped_at_any_poll_changes_nothing() {
 async fn a_leader_dropped_while_the_token_answer_is_under_way_loses_nothing() {
     let mut world = World::new().await;
     world.provider.expire_access_tokens();
-    world.provider.fault_next(Fault::Delay(Duration::from_secs(10)));
+    world
+        .provider
+        .fault_next(Fault::Delay(Duration::from_secs(10)));
     let leader = tokio::spawn(world.client().oneshot(get("/leader")));
     while world.presented() == 0 {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -193,9 +222,14 @@ async fn a_dead_token_is_not_sent_the_request_waits_for_the_next() {
 async fn a_wrong_clock_is_corrected_from_date_and_never_refreshed() {
     for forward in [true, false] {
         let clock = tower_mac_auth::testing::TestClock::new();
-        let mut world = World::with(|provider| provider.clock(clock.clone()), |account| account).await;
+        let mut world =
+            World::with(|provider| provider.clock(clock.clone()), |account| account).await;
         let day = Duration::from_secs(86_400);
-        if forward { clock.advance(day) } else { clock.set_back(day) }
+        if forward {
+            clock.advance(day)
+        } else {
+            clock.set_back(day)
+        }
         // Beyond the access token's life for the provider, if a day ahead: a new one then.
         let tokens = world.provider.issue(crate::world::HOUR);
         world.account = tower_mac_auth::account::Account::builder(world.provider.endpoint())
@@ -209,10 +243,13 @@ async fn a_wrong_clock_is_corrected_from_date_and_never_refreshed() {
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.extensions().get(), Some(&Attempt::REPLAY));
         assert_eq!(world.presented(), 0);
-        let offset = world.events_so_far().into_iter().find_map(|event| match event {
-            Event::ClockCorrected { offset_secs } => Some(offset_secs),
-            _ => None,
-        });
+        let offset = world
+            .events_so_far()
+            .into_iter()
+            .find_map(|event| match event {
+                Event::ClockCorrected { offset_secs } => Some(offset_secs),
+                _ => None,
+            });
         let expected = if forward { 86_400 } else { -86_400 };
         assert!((offset.unwrap() - expected).abs() <= 1, "{offset:?}");
         // Learnt once.
@@ -229,7 +266,11 @@ async fn a_refused_signature_is_handed_back_after_one_more_try_and_never_refresh
     let counted = Arc::clone(&calls);
     let deaf = service_fn(move |_: Request<RequestBody<Full<Bytes>>>| {
         *counted.lock().unwrap() += 1;
-        async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(refusal.as_bytes())))) }
+        async move {
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(
+                refusal.as_bytes(),
+            ))))
+        }
     });
     let answer = world.layer().layer(deaf).oneshot(get("/")).await.unwrap();
     assert_eq!(text(answer).await, refusal);
@@ -262,7 +303,11 @@ struct Strict {
 
 impl Clone for Strict {
     fn clone(&self) -> Self {
-        Self { api: self.api.clone(), ready: false, permit: Arc::clone(&self.permit) }
+        Self {
+            api: self.api.clone(),
+            ready: false,
+            permit: Arc::clone(&self.permit),
+        }
     }
 }
 
@@ -277,7 +322,8 @@ impl Drop for Permit {
 impl Service<Request<RequestBody<Full<Bytes>>>> for Strict {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         if !self.ready {
@@ -291,7 +337,10 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Strict {
     }
 
     fn call(&mut self, request: Request<RequestBody<Full<Bytes>>>) -> Self::Future {
-        assert!(std::mem::take(&mut self.ready), "called without having been ready");
+        assert!(
+            std::mem::take(&mut self.ready),
+            "called without having been ready"
+        );
         let permit = Permit(Arc::clone(&self.permit));
         let response = self.api.clone().oneshot(request);
         Box::pin(async move {
@@ -304,15 +353,20 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Strict {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_inner_service_is_called_only_when_ready_also_for_a_replay_that_needs_the_first_permit() {
+async fn the_inner_service_is_called_only_when_ready_also_for_a_replay_that_needs_the_first_permit()
+{
     let world = World::new().await;
     let permit = Arc::new(AtomicBool::new(true));
-    let strict = Strict { api: world.provider.api(), ready: false, permit };
+    let strict = Strict {
+        api: world.provider.api(),
+        ready: false,
+        permit,
+    };
     let mut client = world.layer().layer(strict);
     // Live, then refused and replayed, then dead before it is sent.
-    for prepare in [|_: &World| {}, |world: &World| world.provider.expire_access_tokens(), |world| {
-        world.clock.advance(Duration::from_secs(400_000));
-    }] {
+    let dead = |world: &World| world.clock.advance(Duration::from_secs(400_000));
+    let refused = |world: &World| world.provider.expire_access_tokens();
+    for prepare in [|_: &World| {}, refused, dead] {
         prepare(&world);
         let answer = client.ready().await.unwrap().call(get("/")).await;
         assert_eq!(status(&answer), StatusCode::OK);
@@ -324,10 +378,25 @@ async fn the_inner_service_is_called_only_when_ready_also_for_a_replay_that_need
 async fn the_layers_future_is_no_larger_than_the_inner_one_and_256_bytes() {
     type Outer = MacAuthFuture<Api, Full<Bytes>, Full<Bytes>, XiaomiOpenApi, XiaomiRefusals>;
     type Inner = <Api as Service<Request<RequestBody<Full<Bytes>>>>>::Future;
-    assert!(size_of::<Outer>() <= size_of::<Inner>() + 256, "{} {}", size_of::<Outer>(), size_of::<Inner>());
-    println!("{} over {}", size_of::<Outer>() - size_of::<Inner>(), size_of::<Inner>());
+    assert!(
+        size_of::<Outer>() <= size_of::<Inner>() + 256,
+        "{} {}",
+        size_of::<Outer>(),
+        size_of::<Inner>()
+    );
+    println!(
+        "{} over {}",
+        size_of::<Outer>() - size_of::<Inner>(),
+        size_of::<Inner>()
+    );
     // And with an inner future of no size, where the layer's own states weigh most.
-    type Least = MacAuthFuture<tower::util::MapErr<Ready0, fn(Infallible) -> Infallible>, Full<Bytes>, Full<Bytes>, XiaomiOpenApi, XiaomiRefusals>;
+    type Least = MacAuthFuture<
+        tower::util::MapErr<Ready0, fn(Infallible) -> Infallible>,
+        Full<Bytes>,
+        Full<Bytes>,
+        XiaomiOpenApi,
+        XiaomiRefusals,
+    >;
     assert!(size_of::<Least>() <= 256 + 64, "{}", size_of::<Least>());
 }
 
@@ -351,7 +420,10 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Ready0 {
 #[tokio::test(start_paused = true)]
 async fn every_response_reports_its_generation_if_asked() {
     let world = World::new().await;
-    let client = world.layer().report_every_response(true).layer(world.provider.api());
+    let client = world
+        .layer()
+        .report_every_response(true)
+        .layer(world.provider.api());
     let answer = client.oneshot(get("/")).await.unwrap();
     assert_eq!(answer.extensions().get(), Some(&Generation::FIRST));
     assert_eq!(answer.extensions().get(), Some(&Attempt::FIRST));
@@ -361,12 +433,20 @@ async fn every_response_reports_its_generation_if_asked() {
 async fn an_inbound_authorization_and_token_are_replaced() {
     let world = World::new().await;
     let mut request = Request::get(format!("https://{HOST}/x?token=theirs&a=1&clientId=theirs"))
-        .body(Full::default())
+        .body(Full::<Bytes>::default())
         .unwrap();
     for value in ["MAC theirs", "Bearer theirs"] {
-        request.headers_mut().append("authorization", value.parse().unwrap());
+        request
+            .headers_mut()
+            .append("authorization", value.parse().unwrap());
     }
-    assert_eq!(status(&world.client().oneshot(request).await), StatusCode::OK);
+    assert_eq!(
+        status(&world.client().oneshot(request).await),
+        StatusCode::OK
+    );
     let query = world.provider.accepted()[0].query.clone().unwrap();
-    assert!(query.starts_with("a=1&clientId=") && !query.contains("theirs"), "{query}");
+    assert!(
+        query.starts_with("a=1&clientId=") && !query.contains("theirs"),
+        "{query}"
+    );
 }

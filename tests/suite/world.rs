@@ -39,13 +39,25 @@ impl World {
         let provider = provider(Provider::builder().clock(clock.clone())).build();
         let tokens = provider.issue(HOUR);
         let builder = Account::builder(provider.endpoint()).clock(clock.clone());
-        let account = account(builder).tokens(tokens.clone()).open("user").await.unwrap();
+        let account = account(builder)
+            .tokens(tokens.clone())
+            .open("user")
+            .await
+            .unwrap();
         let events = account.events();
-        Self { provider, clock, tokens, account, events }
+        Self {
+            provider,
+            clock,
+            tokens,
+            account,
+            events,
+        }
     }
 
     pub fn layer(&self) -> MacAuthLayer {
-        MacAuthLayer::xiaomi(self.account.clone()).allow(HOST).unwrap()
+        MacAuthLayer::xiaomi(self.account.clone())
+            .allow(HOST)
+            .unwrap()
     }
 
     pub fn client(&self) -> MacAuth<Api> {
@@ -71,11 +83,15 @@ impl World {
 }
 
 pub fn get(path: &str) -> Request<Full<Bytes>> {
-    Request::get(format!("https://{HOST}{path}")).body(Full::default()).unwrap()
+    Request::get(format!("https://{HOST}{path}"))
+        .body(Full::default())
+        .unwrap()
 }
 
 pub fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
-    Request::post(format!("https://{HOST}{path}")).body(Full::new(body.into())).unwrap()
+    Request::post(format!("https://{HOST}{path}"))
+        .body(Full::new(body.into()))
+        .unwrap()
 }
 
 pub fn status(answer: &Answer) -> StatusCode {
