@@ -39,6 +39,7 @@ pub(super) enum Kept<D, E> {
 }
 
 impl<D: Buf, E> Kept<D, E> {
+    #[inline]
     pub(super) fn push(&mut self, frame: Result<Frame<D>, E>) {
         let frame = match (&mut *self, frame) {
             (Self::Nothing, Ok(frame)) => match frame.into_data() {
