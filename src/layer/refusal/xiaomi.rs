@@ -6,6 +6,7 @@ use memchr::memmem::Finder;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{Head, Refusal, RefusalPolicy};
+use crate::token::{ErrorCode, Meaning};
 
 /// What the Xiaomi Open API answers when it does not accept a request.
 ///
@@ -15,11 +16,6 @@ use super::{Head, Refusal, RefusalPolicy};
 /// counts as a rejected token by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct XiaomiRefusals;
-
-/// "The access token is wrong or has expired."
-const TOKEN: i64 = 96008;
-/// "Denied": also what a MAC that does not verify gets.
-const SIGNATURE: i64 = 96012;
 
 impl RefusalPolicy for XiaomiRefusals {
     fn read_head(&self, status: StatusCode, _: &HeaderMap) -> Head {
@@ -34,11 +30,13 @@ impl RefusalPolicy for XiaomiRefusals {
         if bare.is_none() && !names_a_code(body) {
             return None;
         }
-        match Codes::read(body).map(Codes::code) {
-            Some(Some(TOKEN)) => Some(Refusal::TokenRejected),
-            Some(Some(SIGNATURE)) => Some(Refusal::SignatureRejected),
-            Some(Some(_)) => None,
-            Some(None) | None => bare,
+        let Some(code) = Codes::read(body).and_then(Codes::code) else {
+            return bare;
+        };
+        match u32::try_from(code).map(|code| ErrorCode::from_code(code).meaning()) {
+            Ok(Meaning::AccessTokenRejected) => Some(Refusal::TokenRejected),
+            Ok(Meaning::SignatureRejected) => Some(Refusal::SignatureRejected),
+            _ => None,
         }
     }
 }
@@ -47,7 +45,7 @@ fn bare(status: StatusCode) -> Option<Refusal> {
     (status == StatusCode::UNAUTHORIZED).then_some(Refusal::TokenRejected)
 }
 
-/// How both codes begin. Made once: making it costs more than most searches.
+/// How 96008 and 96012, the codes that are about the credential, begin. Made once: making it costs more than most searches.
 static CODE_PREFIX: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("960"));
 
 /// Whether the digits of a code that matters are anywhere in `body`: the cheap question before
