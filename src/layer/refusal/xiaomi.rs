@@ -45,7 +45,8 @@ fn bare(status: StatusCode) -> Option<Refusal> {
     (status == StatusCode::UNAUTHORIZED).then_some(Refusal::TokenRejected)
 }
 
-/// How 96008 and 96012, the codes that are about the credential, begin. Made once: making it costs more than most searches.
+/// How 96008 and 96012, the codes that are about the credential, begin. Made once: making it
+/// costs more than most searches.
 static CODE_PREFIX: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("960"));
 
 /// Whether the digits of a code that matters are anywhere in `body`: the cheap question before
