@@ -3,12 +3,12 @@
 
 // mod bad_input;
 mod layer;
-// mod outcomes;
+mod outcomes;
 // mod peers;
 // mod replay;
-// mod rotation;
+mod rotation;
 // mod secrets;
 // mod sockets;
 // mod store_faults;
-// mod users;
+mod users;
 mod world;
