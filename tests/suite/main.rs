@@ -4,11 +4,11 @@
 // mod bad_input;
 mod layer;
 mod outcomes;
-// mod peers;
+mod peers;
 // mod replay;
 mod rotation;
 // mod secrets;
 // mod sockets;
-// mod store_faults;
+mod store_faults;
 mod users;
 mod world;
