@@ -79,7 +79,7 @@ impl Client {
             host: authority,
             path,
             query,
-            form: None,
+            form: Some(body.as_bytes()),
         };
         let signed = self.scheme.sign(&credential, &parts, nonce).unwrap();
         let target = match signed.path_and_query {
