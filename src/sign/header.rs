@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::HeaderValue;
 
+use super::encode::run;
 use super::key::{MAX_TAG, Tag};
 use super::{Credential, Nonce, SignError};
 
@@ -43,81 +44,83 @@ pub(super) fn authorization(
     Ok(value)
 }
 
-/// A MAC in padded standard base64, form-encoded: at most three bytes for each character.
+/// A MAC in padded standard base64, form-encoded.
 struct EncodedTag {
     bytes: [u8; ENCODED_TAG],
     len: usize,
 }
 
-/// Four characters for three bytes, three bytes for each.
-const ENCODED_TAG: usize = MAX_TAG.div_ceil(3) * 4 * 3;
+/// Six bytes make eight characters: how many such groups hold the longest MAC.
+const GROUPS: usize = MAX_TAG.div_ceil(6);
+/// Three bytes for each character.
+const ENCODED_TAG: usize = 3 * 8 * GROUPS;
 
 impl EncodedTag {
-    /// Base64 and form encoding in one go.
     #[inline]
     fn new(tag: &Tag) -> Self {
+        let tag = tag.as_bytes();
+        let mut padded = [0; 6 * GROUPS + 2];
+        padded[..tag.len()].copy_from_slice(tag);
+        let mut base64 = [0; 8 * GROUPS];
+        for (group, eight) in base64.chunks_exact_mut(8).enumerate() {
+            let mut six = [0; 8];
+            six.copy_from_slice(&padded[6 * group..6 * group + 8]);
+            eight.copy_from_slice(&sextets(u64::from_be_bytes(six) >> 16).to_be_bytes());
+        }
+        let base64 = base64.map(character);
+        let base64 = &base64[..(8 * tag.len()).div_ceil(6)];
+
         let mut text = Self {
             bytes: [0; ENCODED_TAG],
             len: 0,
         };
-        let mut groups = tag.as_bytes().chunks_exact(3);
-        for group in &mut groups {
-            let bits = u32::from(group[0]) << 16 | u32::from(group[1]) << 8 | u32::from(group[2]);
-            for shift in [18, 12, 6, 0] {
-                text.put_sextet(bits >> shift);
+        let mut start = 0;
+        loop {
+            let end = run(base64, start, |byte| !matches!(byte, b'+' | b'/'));
+            text.put(&base64[start..end]);
+            match base64.get(end) {
+                None => break,
+                Some(b'+') => text.put(b"%2B"),
+                Some(_) => text.put(b"%2F"),
             }
+            start = end + 1;
         }
-        match *groups.remainder() {
-            [first] => {
-                text.put_sextet(u32::from(first) >> 2);
-                text.put_sextet(u32::from(first) << 4);
-                text.put(*b"%3D", 3);
-                text.put(*b"%3D", 3);
-            }
-            [first, second] => {
-                let bits = u32::from(first) << 8 | u32::from(second);
-                text.put_sextet(bits >> 10);
-                text.put_sextet(bits >> 4);
-                text.put_sextet(bits << 2);
-                text.put(*b"%3D", 3);
-            }
-            _ => {}
+        for _ in 0..(3 - tag.len() % 3) % 3 {
+            text.put(b"%3D");
         }
         text
     }
 
-    /// The lowest six bits as one character, escaped if need be. Always writes three bytes: what
-    /// a bare character leaves behind it the next one overwrites.
     #[inline]
-    fn put_sextet(&mut self, bits: u32) {
-        const ESCAPED: [[u8; 3]; 64] = {
-            let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-            let mut escaped = [[0; 3]; 64];
-            let mut i = 0;
-            while i < alphabet.len() {
-                escaped[i][0] = alphabet[i];
-                i += 1;
-            }
-            escaped[62] = *b"%2B";
-            escaped[63] = *b"%2F";
-            escaped
-        };
-        let sextet = (bits & 63) as usize;
-        self.put(ESCAPED[sextet], if sextet < 62 { 1 } else { 3 });
-    }
-
-    #[inline]
-    fn put(&mut self, text: [u8; 3], len: usize) {
-        if let Some(slot) = self.bytes.get_mut(self.len..self.len + 3) {
-            slot.copy_from_slice(&text);
-            self.len += len;
-        }
+    fn put(&mut self, text: &[u8]) {
+        self.bytes[self.len..self.len + text.len()].copy_from_slice(text);
+        self.len += text.len();
     }
 
     #[inline]
     fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        &self.bytes[..self.len]
     }
+}
+
+/// Spreads 48 bits over eight bytes, six in each.
+#[inline]
+const fn sextets(bits: u64) -> u64 {
+    let bits = (bits & 0xFF_FFFF) | (bits & 0xFFFF_FF00_0000) << 8;
+    let bits = (bits & 0x0FFF_0000_0FFF) | (bits & 0x00FF_F000_00FF_F000) << 4;
+    (bits & 0x003F_003F_003F_003F) | (bits & 0x0FC0_0FC0_0FC0_0FC0) << 2
+}
+
+/// The character of a sextet, by how far each range of the alphabet is from the one before.
+#[inline]
+const fn character(sextet: u8) -> u8 {
+    let small = if sextet >= 26 { b'a' - b'Z' - 1 } else { 0 };
+    let digit = if sextet >= 52 { b'z' + 1 - b'0' } else { 0 };
+    let plus = if sextet >= 62 { b'9' + 1 - b'+' } else { 0 };
+    let slash = if sextet >= 63 { b'/' - b'+' - 1 } else { 0 };
+    (b'A' + sextet + small + slash)
+        .wrapping_sub(digit)
+        .wrapping_sub(plus)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::KeyInit as _;
+use hmac::block_api::HmacCore;
+use hmac::digest::block_api::{Buffer, FixedOutputCore as _, UpdateCore as _};
 use sha1::Sha1;
 
 use super::{Algorithm, SignError};
@@ -20,7 +22,8 @@ pub struct MacKey(Prepared);
 
 #[derive(Clone)]
 enum Prepared {
-    HmacSha1(Hmac<Sha1>),
+    /// The bare core: `Hmac` would carry, and copy, an empty block with it.
+    HmacSha1(HmacCore<Sha1>),
 }
 
 impl MacKey {
@@ -39,7 +42,7 @@ impl MacKey {
             return Err(SignError::too_long("mac_key", "is longer than 4 KiB"));
         }
         match algorithm {
-            Algorithm::HmacSha1 => Hmac::new_from_slice(key)
+            Algorithm::HmacSha1 => HmacCore::new_from_slice(key)
                 .map(|state| Self(Prepared::HmacSha1(state)))
                 .map_err(|_| SignError::malformed("mac_key", "has a length HMAC cannot take")),
         }
@@ -63,8 +66,11 @@ impl MacKey {
         match &self.0 {
             Prepared::HmacSha1(state) => {
                 let mut state = state.clone();
-                state.update(message);
-                Tag::HmacSha1(state.finalize().into_bytes().into())
+                let mut block = Buffer::<HmacCore<Sha1>>::default();
+                block.digest_blocks(message, |blocks| state.update_blocks(blocks));
+                let mut tag = [0; 20].into();
+                state.finalize_fixed_core(&mut block, &mut tag);
+                Tag::HmacSha1(tag.into())
             }
         }
     }

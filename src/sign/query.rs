@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::SignError;
-use super::encode::{Decoded, Text, escaped, is_bare, recode};
+use super::encode::{Decoded, Text, bare_run, escaped, is_bare, recode};
 use super::spill::Spill;
 
 /// The pairs of one request; more than 32 are rare.
@@ -73,13 +73,24 @@ impl<'a> Pair<'a> {
     }
 }
 
-#[inline]
+/// The first eight bytes of `decoded_name`, zeroes after its end.
 fn key(decoded_name: impl Iterator<Item = u8>) -> u64 {
     let mut key = [0; 8];
     for (slot, byte) in key.iter_mut().zip(decoded_name) {
         *slot = byte;
     }
     u64::from_be_bytes(key)
+}
+
+/// [`key`] of the first `name_len` bytes of `head`.
+#[inline]
+fn key_of_head(head: [u8; 8], name_len: usize) -> u64 {
+    let after = 8_usize.saturating_sub(name_len) * 8;
+    // Shifting out all 64 bits is no shift to Rust.
+    let mask = u32::try_from(after)
+        .ok()
+        .and_then(|after| u64::MAX.checked_shl(after));
+    u64::from_be_bytes(head) & mask.unwrap_or(0)
 }
 
 /// Finds the pairs of `text`; a segment without a byte is none. `field` is what an error names.
@@ -101,45 +112,29 @@ pub(super) fn each_pair<'a>(
         let mut name_len = None;
         let (mut plain_name, mut canonical) = (true, true);
         let mut at = start;
-        while let Some(&byte) = text.get(at) {
-            if !is_bare_fast(byte) {
-                match byte {
-                    b'&' => break,
-                    b'=' if name_len.is_none() => name_len = Some(at - start),
-                    b'+' => plain_name &= name_len.is_some(),
-                    b'%' => {
-                        let digits = text.get(at + 1).zip(text.get(at + 2));
-                        match digits.and_then(|(high, low)| escaped(*high, *low)) {
-                            Some(decoded) => {
-                                let digits = &text[at + 1..at + 3];
-                                canonical &= !is_bare(decoded)
-                                    && decoded != b' '
-                                    && !digits.iter().any(u8::is_ascii_lowercase);
-                                at += 2;
-                            }
-                            None if accept_malformed => canonical = false,
-                            None => {
-                                return Err(
-                                    SignError::malformed(field, "bad percent escape").at(at)
-                                );
-                            }
+        loop {
+            at = bare_run(text, at);
+            match text.get(at) {
+                None | Some(b'&') => break,
+                Some(b'=') if name_len.is_none() => name_len = Some(at - start),
+                Some(b'+') => plain_name &= name_len.is_some(),
+                Some(b'%') => {
+                    plain_name &= name_len.is_some();
+                    match text.get(at + 1..at + 3) {
+                        Some(&[high, low]) if escaped(high, low).is_some() => {
+                            canonical &= is_canonical_escape(high, low);
+                            at += 2;
                         }
-                        plain_name &= name_len.is_some();
-                    }
-                    b'#' if field == "query" => {
-                        return Err(SignError::malformed(field, "begins a fragment").at(at));
-                    }
-                    b'!'..=b'~' => canonical = false,
-                    _ if accept_malformed => canonical = false,
-                    _ => {
-                        let reason = if byte.is_ascii() {
-                            "control character or space"
-                        } else {
-                            "non-ASCII byte that is not percent-encoded"
-                        };
-                        return Err(SignError::malformed(field, reason).at(at));
+                        _ if accept_malformed => canonical = false,
+                        _ => return Err(SignError::malformed(field, "bad percent escape").at(at)),
                     }
                 }
+                Some(b'#') if field == "query" => {
+                    return Err(SignError::malformed(field, "begins a fragment").at(at));
+                }
+                Some(b'!'..=b'~') => canonical = false,
+                Some(_) if accept_malformed => canonical = false,
+                Some(byte) => return Err(SignError::malformed(field, odd(*byte)).at(at)),
             }
             at += 1;
         }
@@ -151,10 +146,9 @@ pub(super) fn each_pair<'a>(
             let name_len = name_len.unwrap_or(segment.len());
             let name = segment.get(..name_len).unwrap_or_default();
             each(Pair {
-                key: if plain_name {
-                    key(name.iter().copied())
-                } else {
-                    key(Decoded(name))
+                key: match text.get(start..).and_then(<[u8]>::first_chunk) {
+                    Some(head) if plain_name => key_of_head(*head, name_len),
+                    _ => key(Decoded(name)),
                 },
                 text: segment,
                 name_len,
@@ -167,21 +161,45 @@ pub(super) fn each_pair<'a>(
     Ok(())
 }
 
-/// [`is_bare`] as one look-up.
+/// Whether form encoding would write `%` and these digits, and not the byte itself, `+`, or
+/// small letters.
+fn is_canonical_escape(high: u8, low: u8) -> bool {
+    escaped(high, low).is_some_and(|byte| byte != b' ' && !is_bare(byte))
+        && !high.is_ascii_lowercase()
+        && !low.is_ascii_lowercase()
+}
+
+#[cold]
+const fn odd(byte: u8) -> &'static str {
+    if byte.is_ascii() {
+        "control character or space"
+    } else {
+        "non-ASCII byte that is not percent-encoded"
+    }
+}
+
+/// Whether `query` is what would be signed, down to the byte. Says no to some that are, whose
+/// pairs need a closer look; finding out is cheaper than gathering the pairs.
 #[inline]
-fn is_bare_fast(byte: u8) -> bool {
-    const BARE: [bool; 256] = {
-        let mut bare = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            #[expect(clippy::cast_possible_truncation, reason = "below 256")]
-            let value = is_bare(byte as u8);
-            bare[byte] = value;
-            byte += 1;
+pub(super) fn is_canonical(query: &[u8]) -> bool {
+    let mut last_name: &[u8] = &[];
+    let mut start = 0;
+    loop {
+        let equals = bare_run(query, start);
+        let end = bare_run(query, equals + 1);
+        let name = query.get(start..equals).unwrap_or_default();
+        // An empty value may have to be left out.
+        if query.get(equals) != Some(&b'=') || end <= equals + 1 || name < last_name {
+            return false;
         }
-        bare
-    };
-    BARE[usize::from(byte)]
+        match query.get(end) {
+            None => return true,
+            Some(b'&') => {}
+            Some(_) => return false,
+        }
+        last_name = name;
+        start = end + 1;
+    }
 }
 
 /// Appends the pairs in canonical form: ordered by decoded name, pairs of one name in the order

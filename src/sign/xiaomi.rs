@@ -6,7 +6,7 @@ use super::header::authorization;
 #[cfg(feature = "verify")]
 use super::key::{MacKey, Tag};
 use super::lines::{checked_path, write_host, write_method};
-use super::query::{Pair, Pairs, each_pair, write_canonical};
+use super::query::{Pair, Pairs, each_pair, is_canonical, write_canonical};
 use super::{Credential, Nonce, RequestParts, Scheme, SignError, Signed};
 
 /// The largest query and form taken, together.
@@ -93,11 +93,9 @@ impl XiaomiOpenApi {
         request: &RequestParts<'_>,
         nonce: &Nonce,
     ) -> Result<String, SignError> {
-        let credential = self.owned(credential)?;
-        let mut pairs = Pairs::new();
-        self.collect(&mut pairs, credential, request)?;
+        let owned = self.owned(credential)?;
         let mut text = Text::new();
-        self.write(&mut text, &mut pairs, HostLine::Given, request, nonce)?;
+        self.write(&mut text, owned, HostLine::Given, request, nonce)?;
         Ok(String::from_utf8_lossy(text.as_slice()).into_owned())
     }
 
@@ -110,10 +108,8 @@ impl XiaomiOpenApi {
         request: &RequestParts<'_>,
         nonce: &Nonce,
     ) -> Result<Tag, SignError> {
-        let mut pairs = Pairs::new();
-        self.collect(&mut pairs, None, request)?;
         let mut text = Text::new();
-        self.write(&mut text, &mut pairs, host, request, nonce)?;
+        self.write(&mut text, None, host, request, nonce)?;
         Ok(key.tag(text.as_slice()))
     }
 
@@ -126,71 +122,16 @@ impl XiaomiOpenApi {
         Ok(self.query_credentials.then_some(credential))
     }
 
-    /// Gathers the pairs to sign: the caller's query without what `owned` replaces, the pairs of
-    /// `owned`, the form. Returns how many are the caller's.
-    #[inline]
-    fn collect<'a>(
-        &self,
-        pairs: &mut Pairs<'a>,
-        owned: Option<&'a Credential>,
-        request: &RequestParts<'a>,
-    ) -> Result<usize, SignError> {
-        let query = request.query.unwrap_or_default().as_bytes();
-        let form = request.form.filter(|_| self.form).unwrap_or_default();
-        let query_len = query.len() + owned.map_or(0, |owned| owned.query().len());
-        if query_len > MAX_PAIRS {
-            return Err(SignError::too_long("query", TOO_LONG));
-        }
-        if query_len + form.len() > MAX_PAIRS {
-            return Err(SignError::too_long("form", TOO_LONG));
-        }
-        let Some(owned) = owned else {
-            each_pair("query", query, self.accept_malformed_query, |pair| {
-                pairs.push(pair);
-                Ok(())
-            })?;
-            let callers = pairs.as_slice().len();
-            each_pair("form", form, self.accept_malformed_query, |pair| {
-                pairs.push(pair);
-                Ok(())
-            })?;
-            return Ok(callers);
-        };
-        let (client_id, token) = owned.pairs();
-        let is_owned = |pair: &Pair<'_>| {
-            pair.same_name(&token) || client_id.is_some_and(|client_id| pair.same_name(&client_id))
-        };
-        each_pair("query", query, self.accept_malformed_query, |pair| {
-            if !is_owned(&pair) {
-                pairs.push(pair);
-            }
-            Ok(())
-        })?;
-        let callers = pairs.as_slice().len();
-        if let Some(client_id) = client_id {
-            pairs.push(client_id);
-        }
-        pairs.push(token);
-        each_pair("form", form, self.accept_malformed_query, |pair| {
-            if is_owned(&pair) {
-                return Err(SignError::conflict("form", IN_BOTH));
-            }
-            pairs.push(pair);
-            Ok(())
-        })?;
-        Ok(callers)
-    }
-
-    /// The five lines.
+    /// The five lines; returns the path and query to send, if they are not the caller's.
     #[inline]
     fn write(
         &self,
         out: &mut Text,
-        pairs: &mut Pairs<'_>,
+        owned: Option<&Credential>,
         host: HostLine,
         request: &RequestParts<'_>,
         nonce: &Nonce,
-    ) -> Result<(), SignError> {
+    ) -> Result<Option<PathAndQuery>, SignError> {
         out.extend(nonce.as_bytes());
         out.push(b'\n');
         write_method(request.method, out)?;
@@ -201,11 +142,100 @@ impl XiaomiOpenApi {
             HostLine::Empty => {}
         }
         out.push(b'\n');
-        out.extend(checked_path(request.path)?);
+        let path = checked_path(request.path)?;
+        out.extend(path);
         out.push(b'\n');
+
+        let query = request.query.unwrap_or_default().as_bytes();
+        let form = request.form.filter(|_| self.form).unwrap_or_default();
+        let rewritten = match owned {
+            None if form.is_empty() && query.len() <= MAX_PAIRS && is_canonical(query) => {
+                out.extend(query);
+                None
+            }
+            None => {
+                self.write_pairs(out, None, path, query, form)?;
+                None
+            }
+            Some(owned) if query.is_empty() && form.is_empty() => {
+                out.extend(owned.query());
+                Some(rewritten(path, &[], owned.query())?)
+            }
+            Some(owned) => self.write_pairs(out, Some(owned), path, query, form)?,
+        };
+        out.push(b'\n');
+        Ok(rewritten)
+    }
+
+    /// The line of the query when it is not at hand: gathers the pairs and puts them in order.
+    #[inline(never)]
+    fn write_pairs(
+        &self,
+        out: &mut Text,
+        owned: Option<&Credential>,
+        path: &[u8],
+        query: &[u8],
+        form: &[u8],
+    ) -> Result<Option<PathAndQuery>, SignError> {
+        let query_len = query.len() + owned.map_or(0, |owned| owned.query().len());
+        if query_len > MAX_PAIRS {
+            return Err(SignError::too_long("query", TOO_LONG));
+        }
+        if query_len + form.len() > MAX_PAIRS {
+            return Err(SignError::too_long("form", TOO_LONG));
+        }
+        let mut pairs = Pairs::new();
+        let mut sent = None;
+        match owned {
+            None => {
+                self.gather("query", query, |pair| {
+                    pairs.push(pair);
+                    Ok(())
+                })?;
+                self.gather("form", form, |pair| {
+                    pairs.push(pair);
+                    Ok(())
+                })?;
+            }
+            Some(owned) => {
+                let (client_id, token) = owned.pairs();
+                let is_owned = |pair: &Pair<'_>| {
+                    pair.same_name(&token)
+                        || client_id.is_some_and(|client_id| pair.same_name(&client_id))
+                };
+                self.gather("query", query, |pair| {
+                    if !is_owned(&pair) {
+                        pairs.push(pair);
+                    }
+                    Ok(())
+                })?;
+                // Before the pairs are put in order: on the wire they keep the caller's.
+                sent = Some(rewritten(path, pairs.as_slice(), owned.query())?);
+                if let Some(client_id) = client_id {
+                    pairs.push(client_id);
+                }
+                pairs.push(token);
+                self.gather("form", form, |pair| {
+                    if is_owned(&pair) {
+                        return Err(SignError::conflict("form", IN_BOTH));
+                    }
+                    pairs.push(pair);
+                    Ok(())
+                })?;
+            }
+        }
         write_canonical(pairs.as_mut_slice(), self.empty_values, out);
-        out.push(b'\n');
-        Ok(())
+        Ok(sent)
+    }
+
+    #[inline]
+    fn gather<'a>(
+        &self,
+        field: &'static str,
+        text: &'a [u8],
+        each: impl FnMut(Pair<'a>) -> Result<(), SignError>,
+    ) -> Result<(), SignError> {
+        each_pair(field, text, self.accept_malformed_query, each)
     }
 }
 
@@ -218,18 +248,8 @@ impl Scheme for XiaomiOpenApi {
         nonce: &Nonce,
     ) -> Result<Signed, SignError> {
         let owned = self.owned(credential)?;
-        let mut pairs = Pairs::new();
-        let callers = self.collect(&mut pairs, owned, request)?;
-        let path_and_query = match owned {
-            Some(owned) => {
-                // Before the pairs are sorted: on the wire they keep their order.
-                let callers = pairs.as_slice().get(..callers).unwrap_or_default();
-                Some(rewritten(request.path, callers, owned.query())?)
-            }
-            None => None,
-        };
         let mut text = Text::new();
-        self.write(&mut text, &mut pairs, HostLine::Given, request, nonce)?;
+        let path_and_query = self.write(&mut text, owned, HostLine::Given, request, nonce)?;
         let tag = credential.key().tag(text.as_slice());
         Ok(Signed {
             authorization: authorization(credential, nonce, &tag)?,
@@ -254,8 +274,7 @@ pub(crate) enum HostLine {
 
 /// The path and the query to send: the caller's own pairs, then those of the credential.
 #[inline]
-fn rewritten(path: &str, callers: &[Pair<'_>], owned: &[u8]) -> Result<PathAndQuery, SignError> {
-    let path = checked_path(path)?;
+fn rewritten(path: &[u8], callers: &[Pair<'_>], owned: &[u8]) -> Result<PathAndQuery, SignError> {
     let callers_len: usize = callers.iter().map(|pair| pair.text().len() + 1).sum();
     let mut text = Vec::with_capacity(path.len() + 1 + callers_len + owned.len());
     text.extend_from_slice(path);

@@ -1,0 +1,157 @@
+//! What the benches of signing share: published vector 1, the floor, and the obvious signer.
+
+#![expect(clippy::unwrap_used, reason = "a bench may stop")]
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::uri::{PathAndQuery, Uri};
+use sha1::Sha1;
+use tower_mac_auth::sign::{
+    Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi,
+};
+use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
+
+pub(crate) const NONCE: &str = "2870867952176701445:23282360";
+pub(crate) const MAC_KEY: &str = "ORhx44qK6Alqf8vt2rGB5f-oPq0";
+pub(crate) const CLIENT_ID: &str = "179887661252608";
+pub(crate) const TOKEN: &str = "eJxjYGAQydknLLCFsVyIR-DxSqdTnQFGfX4yDAwMjAzxQJIheJfnRTDtvAhMM8SE_2FgWDw7Rg3MYzdUMFIwVjABMplzE5MBClYRuw";
+/// Ten pairs out of order, some of which need another spelling.
+pub(crate) const TEN_PAIRS: &str = "zone=east&user=2882303761517592427&page=12&limit=100&fields=id%2cname%2Cphone&name=Li%20Lei&lang=zh-CN&from=2024-01-01&token=eJxjYGAQydknLLCFsVyIR&clientId=179887661252608";
+
+pub(crate) fn credential() -> Credential {
+    let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(MAC_KEY)).unwrap();
+    Credential::new(&AccessToken::new(TOKEN), key).with_client_id(CLIENT_ID)
+}
+
+/// The request of published vector 1.
+pub(crate) fn ready_uri() -> Uri {
+    format!("https://open.account.xiamomi.com/user/profile?clientId={CLIENT_ID}&token={TOKEN}")
+        .parse()
+        .unwrap()
+}
+
+/// The same request, before the credentials are in its query.
+pub(crate) fn bare_uri() -> Uri {
+    "https://open.account.xiamomi.com/user/profile"
+        .parse()
+        .unwrap()
+}
+
+pub(crate) fn ten_pairs_uri() -> Uri {
+    format!("https://open.account.xiaomi.com/user/profile?{TEN_PAIRS}")
+        .parse()
+        .unwrap()
+}
+
+pub(crate) fn parts(uri: &Uri) -> RequestParts<'_> {
+    RequestParts {
+        method: "GET",
+        // The signer drops the port faster than `Uri::host` looks for it.
+        host: uri.authority().unwrap().as_str(),
+        path: uri.path(),
+        query: uri.query(),
+        form: None,
+    }
+}
+
+/// What would be signed for `uri` as it stands.
+pub(crate) fn canonical(uri: &Uri) -> Vec<u8> {
+    let nonce = Nonce::verbatim(NONCE).unwrap();
+    XiaomiOpenApi::new()
+        .query_credentials(false)
+        .canonical(&credential(), &parts(uri), &nonce)
+        .unwrap()
+        .into_bytes()
+}
+
+pub(crate) fn prepared() -> Hmac<Sha1> {
+    Hmac::new_from_slice(MAC_KEY.as_bytes()).unwrap()
+}
+
+/// The least a signature can cost: the MAC itself, its key prepared, over one buffer.
+#[inline]
+pub(crate) fn floor(prepared: &Hmac<Sha1>, message: &[u8]) -> [u8; 20] {
+    let mut mac = prepared.clone();
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// A request signed as it stands: nonce, clock, signature, header.
+#[inline]
+pub(crate) fn ready(
+    scheme: &XiaomiOpenApi,
+    credential: &Credential,
+    uri: &Uri,
+    headers: &mut HeaderMap,
+) {
+    let nonce = Nonce::fresh(SystemClock.now());
+    let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
+    headers.insert(AUTHORIZATION, signed.authorization);
+}
+
+/// A request whose query the signer completes: the same, and a new URI.
+#[inline]
+pub(crate) fn with_credentials(
+    scheme: &XiaomiOpenApi,
+    credential: &Credential,
+    uri: &mut Uri,
+    headers: &mut HeaderMap,
+) {
+    let nonce = Nonce::fresh(SystemClock.now());
+    let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
+    headers.insert(AUTHORIZATION, signed.authorization);
+    let mut uri_parts = std::mem::take(uri).into_parts();
+    uri_parts.path_and_query = signed.path_and_query;
+    *uri = Uri::from_parts(uri_parts).unwrap();
+}
+
+/// The same URI without a query, in no allocation: what a bench starts each round from.
+#[inline]
+pub(crate) fn without_query(uri: &mut Uri, path: &PathAndQuery) {
+    let mut uri_parts = std::mem::take(uri).into_parts();
+    uri_parts.path_and_query = Some(path.clone());
+    *uri = Uri::from_parts(uri_parts).unwrap();
+}
+
+/// A signer written the obvious way: a map, `format!`, the key set up anew.
+#[expect(clippy::disallowed_methods, reason = "the obvious clock")]
+#[inline]
+pub(crate) fn obvious(mac_key: &str, token: &str, uri: &Uri, headers: &mut HeaderMap) {
+    let minutes = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+        / 60;
+    let nonce = format!("{}:{minutes}", fastrand::i64(..));
+    let mut pairs = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        pairs.insert(name.into_owned(), value.into_owned());
+    }
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let query = pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect::<Vec<_>>()
+        .join("&");
+    let canonical = format!(
+        "{nonce}\n{}\n{}\n{}\n{query}\n",
+        "get".to_uppercase(),
+        uri.host().unwrap().to_lowercase(),
+        uri.path(),
+    );
+    let mut mac = Hmac::<Sha1>::new_from_slice(mac_key.as_bytes()).unwrap();
+    mac.update(canonical.as_bytes());
+    let mac = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+    let header = format!(
+        "MAC access_token=\"{}\", nonce=\"{}\",mac=\"{}\"",
+        encode(token),
+        encode(&nonce),
+        encode(&mac),
+    );
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&header).unwrap());
+}

@@ -1,0 +1,95 @@
+//! Loops of signatures for callgrind to count: `instructions <what> <rounds>`. Run by
+//! `scripts/instructions`.
+
+use std::hint::black_box;
+
+use http::HeaderMap;
+use http::uri::PathAndQuery;
+use tower_mac_auth::sign::XiaomiOpenApi;
+
+mod common;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().unwrap_or_default();
+    let rounds = arguments
+        .next()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(1);
+    match what.as_str() {
+        "floor" => floor(rounds),
+        "ready" => ready(rounds),
+        "with_credentials" => with_credentials(rounds),
+        "ten_pairs" => ten_pairs(rounds),
+        "obvious" => obvious(rounds),
+        // As `cargo bench` calls it.
+        _ => [floor, ready, with_credentials, ten_pairs, obvious]
+            .iter()
+            .for_each(|run| run(rounds)),
+    }
+}
+
+#[inline(never)]
+fn floor(rounds: usize) {
+    let prepared = common::prepared();
+    let message = common::canonical(&common::ready_uri());
+    for _ in 0..rounds {
+        black_box(common::floor(black_box(&prepared), black_box(&message)));
+    }
+}
+
+#[inline(never)]
+fn ready(rounds: usize) {
+    signed(rounds, &common::ready_uri());
+}
+
+#[inline(never)]
+fn ten_pairs(rounds: usize) {
+    signed(rounds, &common::ten_pairs_uri());
+}
+
+fn signed(rounds: usize, uri: &http::Uri) {
+    let scheme = XiaomiOpenApi::new().query_credentials(false);
+    let credential = common::credential();
+    let mut headers = HeaderMap::new();
+    for _ in 0..rounds {
+        common::ready(
+            black_box(&scheme),
+            black_box(&credential),
+            black_box(uri),
+            &mut headers,
+        );
+    }
+}
+
+#[inline(never)]
+fn with_credentials(rounds: usize) {
+    let scheme = XiaomiOpenApi::new();
+    let credential = common::credential();
+    let mut headers = HeaderMap::new();
+    let mut uri = common::bare_uri();
+    let path = PathAndQuery::from_static("/user/profile");
+    for _ in 0..rounds {
+        common::without_query(&mut uri, &path);
+        common::with_credentials(
+            black_box(&scheme),
+            black_box(&credential),
+            black_box(&mut uri),
+            &mut headers,
+        );
+    }
+}
+
+#[inline(never)]
+fn obvious(rounds: usize) {
+    let uri = common::ready_uri();
+    let mut headers = HeaderMap::new();
+    for _ in 0..rounds {
+        common::obvious(
+            black_box(common::MAC_KEY),
+            black_box(common::TOKEN),
+            black_box(&uri),
+            &mut headers,
+        );
+    }
+}

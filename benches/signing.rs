@@ -1,0 +1,156 @@
+//! What a signature costs, over the floor: the MAC alone, its key prepared, over the same bytes.
+//!
+//! All in one run, so that ratios hold whatever the machine: `cargo bench --bench signing`.
+
+#![expect(clippy::unwrap_used, reason = "a bench may stop")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::uri::PathAndQuery;
+use tower_mac_auth::sign::XiaomiOpenApi;
+
+mod common;
+
+/// Published vector 1: 206 bytes to sign.
+fn vector_1(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("vector_1");
+    let message = common::canonical(&common::ready_uri());
+    assert_eq!(message.len(), 206);
+    let prepared = common::prepared();
+    group.bench_function("floor", |bencher| {
+        bencher.iter(|| common::floor(black_box(&prepared), black_box(&message)));
+    });
+
+    let credential = common::credential();
+    let mut headers = HeaderMap::new();
+    let uri = common::ready_uri();
+    let scheme = XiaomiOpenApi::new().query_credentials(false);
+    group.bench_function("ready", |bencher| {
+        bencher.iter(|| {
+            common::ready(
+                black_box(&scheme),
+                black_box(&credential),
+                black_box(&uri),
+                &mut headers,
+            );
+        });
+    });
+
+    let scheme = XiaomiOpenApi::new();
+    let mut uri = common::bare_uri();
+    let path = PathAndQuery::from_static("/user/profile");
+    group.bench_function("with_credentials", |bencher| {
+        bencher.iter(|| {
+            common::without_query(&mut uri, &path);
+            common::with_credentials(
+                black_box(&scheme),
+                black_box(&credential),
+                black_box(&mut uri),
+                &mut headers,
+            );
+        });
+    });
+
+    let uri = common::ready_uri();
+    group.bench_function("obvious", |bencher| {
+        bencher.iter(|| {
+            common::obvious(
+                black_box(common::MAC_KEY),
+                black_box(common::TOKEN),
+                black_box(&uri),
+                &mut headers,
+            );
+        });
+    });
+
+    group.bench_function("oauth1_request", |bencher| {
+        let token = oauth1_request::Token::from_parts(
+            common::CLIENT_ID,
+            "",
+            common::TOKEN,
+            common::MAC_KEY,
+        );
+        let parameters = [("clientId", common::CLIENT_ID), ("token", common::TOKEN)];
+        let parameters = oauth1_request::ParameterList::new(parameters);
+        bencher.iter(|| {
+            let header = oauth1_request::get(
+                black_box("https://open.account.xiamomi.com/user/profile"),
+                black_box(&parameters),
+                black_box(&token),
+                oauth1_request::HMAC_SHA1,
+            );
+            headers.insert(AUTHORIZATION, HeaderValue::try_from(header).unwrap());
+        });
+    });
+
+    group.bench_function("aws_sigv4", |bencher| {
+        let identity = Credentials::new("id", common::MAC_KEY, None, None, "bench").into();
+        let uri = uri.to_string();
+        bencher.iter(|| aws_sigv4(black_box(&identity), black_box(&uri)));
+    });
+    group.finish();
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock its documentation shows"
+)]
+fn aws_sigv4(identity: &Identity, uri: &str) -> http::Request<()> {
+    let parameters = v4::SigningParams::builder()
+        .identity(identity)
+        .region("cn")
+        .name("open")
+        .time(std::time::SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap()
+        .into();
+    let request = SignableRequest::new("GET", uri, std::iter::empty(), SignableBody::Bytes(&[]));
+    let (instructions, _signature) = sign(request.unwrap(), &parameters).unwrap().into_parts();
+    let mut request = http::Request::get(uri).body(()).unwrap();
+    instructions.apply_to_request_http1x(&mut request);
+    request
+}
+
+/// Ten pairs out of order.
+fn ten_pairs(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ten_pairs");
+    let uri = common::ten_pairs_uri();
+    let message = common::canonical(&uri);
+    let prepared = common::prepared();
+    group.bench_function("floor", |bencher| {
+        bencher.iter(|| common::floor(black_box(&prepared), black_box(&message)));
+    });
+
+    let credential = common::credential();
+    let mut headers = HeaderMap::new();
+    let scheme = XiaomiOpenApi::new().query_credentials(false);
+    group.bench_function("unsorted", |bencher| {
+        bencher.iter(|| {
+            common::ready(
+                black_box(&scheme),
+                black_box(&credential),
+                black_box(&uri),
+                &mut headers,
+            );
+        });
+    });
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    targets = vector_1, ten_pairs
+}
+criterion_main!(benches);
