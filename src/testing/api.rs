@@ -15,8 +15,7 @@ use sha1::{Digest, Sha1};
 use tower_service::Service;
 
 use super::answer::{self, JSON};
-use super::check::Signer;
-use super::grants::Refused as Reason;
+use super::check::{Denial, Signer};
 use super::{Accepted, Provider, Refused};
 use crate::sign::Scheme;
 use crate::token::ErrorCode;
@@ -80,9 +79,11 @@ impl Provider {
         };
         let is_form = config.scheme.signs_form() && is_form(&head.headers);
         let checked = (early && !is_form).then(|| self.check(&head, None));
-        if let Some(Err(reason)) = checked {
-            return self.refuse(&head, reason);
-        }
+        let checked = match checked {
+            Some(Err(denial)) => return self.refuse(&head, denial),
+            Some(Ok(signer)) => Some(signer),
+            None => None,
+        };
         let keep = is_form || config.echo_bodies || !config.accept_any_body;
         let received = match receive(body, keep).await {
             Ok(received) => received,
@@ -91,13 +92,14 @@ impl Provider {
                 return answer::response(config, status, JSON, Bytes::new());
             }
             Err(NotReceived::Broken) => {
-                return self.refuse(&head, (ErrorCode::InvalidRequest, "body: broke off"));
+                let denial = Denial::new(ErrorCode::InvalidRequest, "body: broke off");
+                return self.refuse(&head, denial);
             }
         };
         let form = is_form.then_some(&*received.bytes);
-        match checked.unwrap_or_else(|| self.check(&head, form)) {
+        match checked.map_or_else(|| self.check(&head, form), Ok) {
             Ok(signer) => self.accept(head, signer, received),
-            Err(reason) => self.refuse(&head, reason),
+            Err(denial) => self.refuse(&head, denial),
         }
     }
 
@@ -139,30 +141,28 @@ impl Provider {
             body_len: received.len,
             body_sha1: received.sha1,
             trailers: received.trailers,
-            access_token: signer.access_token,
+            access_token: signer.authorization.access_token().clone(),
             open_id: signer.holder.open_id,
             generation: signer.holder.generation,
-            nonce: signer.nonce.as_str().to_owned(),
+            nonce: signer.authorization.nonce().as_str().to_owned(),
             at,
         });
         response
     }
 
-    fn refuse(&self, head: &Parts, (code, reason): Reason) -> Response<Bytes> {
+    fn refuse(&self, head: &Parts, Denial { code, reason }: Denial) -> Response<Bytes> {
         let config = self.config();
         let at = config.clock.now();
-        let style = {
-            let mut state = self.state();
-            state.records.refused.push(Refused {
-                method: head.method.clone(),
-                path: head.uri.path().to_owned(),
-                code,
-                reason,
-                at,
-            });
-            state.refusal_style
-        };
-        answer::api_refusal(config, style, code, reason)
+        let style = self.state().refusal_style;
+        let answer = answer::api_refusal(config, style, code, &reason);
+        self.state().records.refused.push(Refused {
+            method: head.method.clone(),
+            path: head.uri.path().to_owned(),
+            code,
+            reason: reason.into_owned(),
+            at,
+        });
+        answer
     }
 }
 
@@ -377,6 +377,10 @@ mod tests {
             ),
             (authorization(&|value| value.replace("%3A", "")), 96012),
             (
+                authorization(&|value| value.replace("nonce=\"", "nonce=\"0")),
+                96012,
+            ),
+            (
                 authorization(&|value| value.replace("mac=\"", "mac=\"A")),
                 96012,
             ),
@@ -394,7 +398,7 @@ mod tests {
                 assert_eq!(client.last_refusal().0, code, "{shown}");
             }
         }
-        assert_eq!(provider.api_requests(), 20);
+        assert_eq!(provider.api_requests(), 21);
     }
 
     #[tokio::test]
@@ -405,7 +409,10 @@ mod tests {
         let [client, neighbour] = [&first, &other].map(|tokens| Client::new(&provider, tokens));
         provider.expire_access_token(&first.access_token);
         assert_eq!(client.call().await.status(), 401);
-        assert_eq!(client.last_refusal(), (96008, "access_token: expired"));
+        assert_eq!(
+            client.last_refusal(),
+            (96008, "access_token: expired".to_owned())
+        );
         assert_eq!(neighbour.call().await.status(), 200);
 
         let next = rotated(&provider.endpoint(), &first).await;
@@ -542,7 +549,7 @@ mod tests {
         sender.abort("gone");
         let response = provider.api().oneshot(request.map(|_| body)).await.unwrap();
         assert_eq!(response.status(), 401);
-        assert_eq!(client.last_refusal(), (96002, "body: broke off"));
+        assert_eq!(client.last_refusal(), (96002, "body: broke off".to_owned()));
         assert!(provider.accepted().is_empty());
     }
 

@@ -104,9 +104,9 @@ impl Client {
     }
 
     /// The code and the reason of the last refusal.
-    pub(super) fn last_refusal(&self) -> (u32, &'static str) {
+    pub(super) fn last_refusal(&self) -> (u32, String) {
         let refused = self.provider.refused();
         let last = refused.last().unwrap();
-        (last.code.code(), last.reason)
+        (last.code.code(), last.reason.clone())
     }
 }
