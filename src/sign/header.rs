@@ -76,7 +76,7 @@ impl EncodedTag {
         };
         let mut start = 0;
         loop {
-            let end = run(base64, start, |byte| (byte != b'+') & (byte != b'/'));
+            let end = run(base64, start, |byte| !matches!(byte, b'+' | b'/'));
             text.put(&base64[start..end]);
             match base64.get(end) {
                 None => break,
