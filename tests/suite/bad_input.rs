@@ -11,7 +11,7 @@ use tower_mac_auth::testing::Provider;
 use crate::world::{HOUR, World};
 
 async fn refused(world: &World, request: Request<Full<Bytes>>, kind: AuthErrorKind, named: &str) {
-    let shown = format!("{:?} {}", request.method(), request.uri());
+    let shown = format!("{:?} {:.80}", request.method(), request.uri().to_string());
     let Err(Error::Auth(error)) = world.client().oneshot(request).await else {
         panic!("sent: {shown}")
     };
@@ -50,7 +50,7 @@ async fn where_a_request_goes_is_checked_before_it_is_signed() {
         request
             .headers_mut()
             .insert("host", HeaderValue::from_str(host).unwrap());
-        refused(&world, request, AuthErrorKind::Authority, "Host").await;
+        refused(&world, request, AuthErrorKind::Authority, "host header").await;
     }
     let mut twice = request("https://api.example/");
     twice
@@ -59,13 +59,13 @@ async fn where_a_request_goes_is_checked_before_it_is_signed() {
     twice
         .headers_mut()
         .append("host", HeaderValue::from_static("evil.example"));
-    refused(&world, twice, AuthErrorKind::Authority, "Host").await;
+    refused(&world, twice, AuthErrorKind::Authority, "host header").await;
 }
 
 #[tokio::test]
 async fn a_malformed_path_or_query_is_named() {
     let world = World::new().await;
-    let long = format!("https://api.example/?{}", "a=b&".repeat(15_900));
+    let long = format!("https://api.example/?{}", "a=b&".repeat(16_375));
     for (uri, named) in [
         ("https://api.example/?a=%zz", "query"),
         ("https://api.example/?a=%", "query"),
@@ -89,12 +89,14 @@ async fn any_method_and_any_uri_that_http_takes_is_sent_or_refused_without_a_pan
         for uri in [&b"https://api.example/p"[..], b"https://api.example/?q="] {
             let uri = Bytes::from([uri, &[byte]].concat());
             if let Ok(uri) = Uri::from_maybe_shared(uri) {
-                let request = Request::get(uri).body(Full::default()).unwrap();
+                let request = Request::get(uri).body(Full::<Bytes>::default()).unwrap();
                 let _ = world.client().oneshot(request).await;
             }
         }
     }
-    let options = Request::options("*").body(Full::default()).unwrap();
+    let options = Request::options("*")
+        .body(Full::<Bytes>::default())
+        .unwrap();
     let _ = world.client().oneshot(options).await.unwrap_err();
 }
 

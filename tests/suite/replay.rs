@@ -175,6 +175,7 @@ async fn a_form_is_signed_sent_unchanged_and_replayed() {
                 .all(|accepted| accepted.body == body)
         );
         // A dead token: the form waits, and is signed with the next.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         world.clock.advance(std::time::Duration::from_secs(400_000));
         assert_eq!(status(&client.oneshot(form(body)).await), StatusCode::OK);
     }
