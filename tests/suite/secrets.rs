@@ -1,0 +1,197 @@
+//! Canaries: no secret in any log, span, event, error or Debug.
+
+use std::error::Error;
+use std::fmt::{Debug, Write as _};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use http::StatusCode;
+use tower::{Layer, ServiceExt};
+use tower_mac_auth::account::Account;
+use tower_mac_auth::store::{AccountName, MemoryStore, RotationStore};
+use tower_mac_auth::testing::{Fault, Provider};
+use tower_mac_auth::token::{ErrorCode, TokenSet};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::world::{HOUR, World, get, post};
+
+/// Collects everything that is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Everything that was printed, and every secret there was.
+#[derive(Default)]
+struct Watch {
+    printed: String,
+    secrets: Vec<String>,
+}
+
+impl Watch {
+    fn print(&mut self, thing: &impl Debug) {
+        writeln!(self.printed, "{thing:?} {thing:#?}").unwrap();
+    }
+
+    fn print_error(&mut self, error: &(dyn Error + 'static)) {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            writeln!(self.printed, "{error} {error:?}").unwrap();
+            next = error.source();
+        }
+    }
+
+    fn know(&mut self, tokens: &TokenSet) {
+        self.secrets
+            .push(tokens.access_token.expose_secret().to_owned());
+        self.secrets.push(tokens.mac_key.expose_secret().to_owned());
+        let refresh_token = tokens.refresh_token.as_ref().unwrap();
+        self.secrets.push(refresh_token.expose_secret().to_owned());
+    }
+
+    fn know_provider(&mut self, provider: &Provider) {
+        self.secrets
+            .push(provider.client_secret().expose_secret().to_owned());
+        for presentation in provider.presentations() {
+            self.secrets
+                .push(presentation.token.expose_secret().to_owned());
+        }
+        for accepted in provider.accepted() {
+            self.secrets
+                .push(accepted.access_token.expose_secret().to_owned());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_is_ever_printed() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(log.clone())
+        .finish();
+    // For the whole thread, so for the account's own tasks too.
+    let guard = tracing::subscriber::set_default(subscriber);
+    let watch = everything().await;
+    drop(guard);
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        logged.contains("in doubt") && logged.contains("Refreshed"),
+        "the log was not heard"
+    );
+    assert!(watch.secrets.len() > 30 && watch.printed.len() > 10_000);
+    for secret in &watch.secrets {
+        for (place, text) in [("log", &logged), ("print", &watch.printed)] {
+            let at = text.find(secret.as_str());
+            let around = at.map(|at| &text[at.saturating_sub(200)..at]);
+            assert!(at.is_none(), "a secret in the {place}, after: {around:?}");
+        }
+    }
+}
+
+/// A walk through everything that can go well or wrong.
+async fn everything() -> Watch {
+    let mut watch = Watch::default();
+    for fault in [
+        None,
+        Some(Fault::ConnectionRefused),
+        Some(Fault::ServerError(StatusCode::BAD_GATEWAY)),
+        Some(Fault::Garbage),
+        Some(Fault::CutShort),
+        Some(Fault::Empty200),
+        Some(Fault::Html),
+        Some(Fault::Hang),
+        Some(Fault::ConsumedThenReset),
+        Some(Fault::WrongAlgorithm),
+        Some(Fault::RefuseWith(ErrorCode::RefreshTokenRejected)),
+        Some(Fault::RefuseWith(ErrorCode::ClientMismatch)),
+        Some(Fault::RefuseWith(ErrorCode::from_code(1))),
+    ] {
+        let mut world = World::new().await;
+        watch.know(&world.tokens);
+        world.provider.expire_access_tokens();
+        if let Some(fault) = fault {
+            world.provider.fault_next(fault);
+        }
+        let client = world.client();
+        watch.print(&client);
+        let mut call = client.oneshot(get("/?q=1"));
+        watch.print(&world.account.refresh_if_current(world.account.generation()));
+        match (&mut call).await {
+            Ok(answer) => watch.print(&answer),
+            Err(error) => watch.print_error(&error),
+        }
+        for request in [get("/?q=%"), post("https", "b"), get("/x")] {
+            if let Err(error) = world.client().oneshot(request).await {
+                watch.print_error(&error);
+            }
+        }
+        if let Err(error) = world.account.authorize("no code").await {
+            watch.print_error(&error);
+        }
+        let code = world.provider.authorization_code();
+        watch.secrets.push(code.expose_secret().to_owned());
+        world.account.authorize(code).await.unwrap();
+        world.account.revoke().await.unwrap();
+        for event in world.events_so_far() {
+            watch.print(&event);
+        }
+        watch.print(&world.account);
+        watch.know_provider(&world.provider);
+    }
+    let provider = Provider::new();
+    let store = MemoryStore::new();
+    let tokens = provider.issue(HOUR);
+    watch.know(&tokens);
+    watch.print(&tokens);
+    watch.print(&provider.endpoint());
+    let builder = Account::builder(provider.endpoint())
+        .store(store.clone())
+        .tokens(tokens);
+    watch.print(&builder);
+    let account = builder.open("user").await.unwrap();
+    watch.print(&store);
+    watch.print(
+        &store
+            .read(&AccountName::new("user").unwrap())
+            .await
+            .unwrap(),
+    );
+    let layer = tower_mac_auth::layer::MacAuthLayer::xiaomi(account);
+    watch.print(&layer);
+    watch.print(&layer.layer(()));
+    watch.know_provider(&provider);
+    watch
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signed_request_marks_its_authorization_sensitive() {
+    let world = World::new().await;
+    let looked = tower::service_fn(|request: http::Request<_>| {
+        let value = request.headers()["authorization"].clone();
+        assert!(value.is_sensitive());
+        assert_eq!(format!("{value:?}"), "Sensitive");
+        std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(
+            http_body_util::Full::<bytes::Bytes>::default(),
+        )))
+    });
+    world.layer().layer(looked).oneshot(get("/")).await.unwrap();
+}
