@@ -413,3 +413,299 @@ impl Watch for Changes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::token::TokenSet;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[derive(Clone, Debug)]
+    struct ByHand(Arc<AtomicU64>);
+
+    impl ByHand {
+        fn advance(&self, by: Duration) {
+            let millis = u64::try_from(by.as_millis()).unwrap();
+            self.0.fetch_add(millis, Ordering::SeqCst);
+        }
+    }
+
+    impl Clock for ByHand {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    struct Stored {
+        store: MemoryStore,
+        clock: ByHand,
+        name: AccountName,
+    }
+
+    fn grant(number: u32) -> Grant {
+        let [at, key, rt] = ["AT", "KEY", "RT"].map(|name| format!("{name}-{number}"));
+        TokenSet::new(at, key, rt, MINUTE).into()
+    }
+
+    async fn stored() -> Stored {
+        let clock = ByHand(Arc::new(AtomicU64::new(1_000_000_000)));
+        let store = MemoryStore::with_clock(clock.clone());
+        let name = AccountName::new("user").unwrap();
+        store.seed(&name, grant(1), Some(MINUTE)).await.unwrap();
+        Stored { store, clock, name }
+    }
+
+    impl Stored {
+        async fn read(&self) -> Record {
+            self.store.read(&self.name).await.unwrap().unwrap()
+        }
+
+        async fn acquire(&self, from: LeaseFrom) -> Option<Lease> {
+            let generation = self.read().await.generation;
+            let acquired = self
+                .store
+                .acquire(&self.name, generation, "me", MINUTE, from);
+            match acquired.await.unwrap() {
+                Acquire::Granted(lease) => Some(lease),
+                Acquire::Lost(_) => None,
+            }
+        }
+
+        async fn lease(&self) -> Lease {
+            self.acquire(LeaseFrom::Active).await.unwrap()
+        }
+
+        async fn intend(&self, lease: &Lease) -> Guarded {
+            self.store.intend(&self.name, lease, MINUTE).await.unwrap()
+        }
+
+        async fn doubt(&self, lease: &Lease) -> Guarded {
+            let (generation, fence) = (lease.generation, lease.fence);
+            self.store
+                .doubt(&self.name, generation, fence, "lost")
+                .await
+                .unwrap()
+        }
+
+        async fn release(&self, lease: &Lease, pause: Duration) -> Guarded {
+            self.store
+                .release(&self.name, lease, pause, "unsent")
+                .await
+                .unwrap()
+        }
+
+        async fn commit(&self, number: u32) -> bool {
+            let generation = Generation::from_number(number.into());
+            let commit = self
+                .store
+                .commit(&self.name, generation, grant(number), Some(MINUTE));
+            matches!(commit.await.unwrap(), Commit::Committed(_))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_seed_never_replaces_what_stands() {
+        let stored = stored().await;
+        let record = stored
+            .store
+            .seed(&stored.name, grant(9), None)
+            .await
+            .unwrap();
+        assert_eq!(
+            (record.generation, record.grant),
+            (Generation::FIRST, grant(1))
+        );
+    }
+
+    #[tokio::test]
+    async fn one_lease_at_a_time_until_it_ends_or_is_given_back() {
+        let stored = stored().await;
+        let first = stored.lease().await;
+        assert!(stored.acquire(LeaseFrom::Active).await.is_none());
+        stored.clock.advance(MINUTE);
+        let second = stored.lease().await;
+        assert!(second.fence > first.fence);
+        assert_eq!(
+            stored.intend(&first).await,
+            Guarded::Refused,
+            "its lease was taken over"
+        );
+        assert_eq!(stored.release(&first, MINUTE).await, Guarded::Refused);
+        assert_eq!(stored.release(&second, Duration::ZERO).await, Guarded::Done);
+        stored.lease().await;
+    }
+
+    #[tokio::test]
+    async fn a_late_holder_whose_lease_nobody_took_may_go_on() {
+        let stored = stored().await;
+        let lease = stored.lease().await;
+        stored.clock.advance(10 * MINUTE);
+        assert_eq!(stored.intend(&lease).await, Guarded::Done);
+    }
+
+    #[tokio::test]
+    async fn an_intent_is_taken_over_by_nobody_however_old() {
+        let stored = stored().await;
+        let lease = stored.lease().await;
+        assert_eq!(stored.intend(&lease).await, Guarded::Done);
+        stored.clock.advance(100 * MINUTE);
+        assert!(stored.read().await.is_past_deadline());
+        assert!(stored.acquire(LeaseFrom::Active).await.is_none());
+        assert!(stored.acquire(LeaseFrom::InDoubt).await.is_none());
+        assert_eq!(
+            stored.intend(&lease).await,
+            Guarded::Refused,
+            "written once"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_record_in_doubt_is_leased_once_more_and_only_as_such() {
+        let stored = stored().await;
+        let lease = stored.lease().await;
+        assert_eq!(
+            stored.doubt(&lease).await,
+            Guarded::Refused,
+            "nothing was sent"
+        );
+        assert_eq!(stored.intend(&lease).await, Guarded::Done);
+        assert_eq!(stored.doubt(&lease).await, Guarded::Done);
+        assert!(stored.acquire(LeaseFrom::Active).await.is_none());
+        let replay = stored.acquire(LeaseFrom::InDoubt).await.unwrap();
+        assert_eq!(stored.intend(&replay).await, Guarded::Done);
+        assert_eq!(stored.doubt(&replay).await, Guarded::Done);
+        assert!(
+            stored.acquire(LeaseFrom::InDoubt).await.is_none(),
+            "replayed already"
+        );
+        assert!(stored.commit(2).await, "a late answer still counts");
+        let record = stored.read().await;
+        assert_eq!((record.status, record.replayed), (Status::Active, false));
+    }
+
+    #[tokio::test]
+    async fn a_replay_that_sent_nothing_leaves_the_doubt_as_it_was() {
+        let stored = stored().await;
+        let lease = stored.lease().await;
+        assert_eq!(stored.intend(&lease).await, Guarded::Done);
+        let sent_at = stored.read().await.intended_at;
+        assert_eq!(stored.doubt(&lease).await, Guarded::Done);
+        stored.clock.advance(MINUTE);
+        let replay = stored.acquire(LeaseFrom::InDoubt).await.unwrap();
+        assert_eq!(stored.intend(&replay).await, Guarded::Done);
+        assert_eq!(stored.release(&replay, Duration::ZERO).await, Guarded::Done);
+        let record = stored.read().await;
+        assert_eq!(
+            (record.status, record.intended_at),
+            (Status::InDoubt, sent_at)
+        );
+        assert!(stored.acquire(LeaseFrom::InDoubt).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn the_holder_withdraws_a_doubt_that_others_recorded_if_it_sent_nothing() {
+        let stored = stored().await;
+        let lease = stored.lease().await;
+        assert_eq!(stored.intend(&lease).await, Guarded::Done);
+        assert_eq!(stored.doubt(&lease).await, Guarded::Done);
+        assert_eq!(stored.release(&lease, Duration::ZERO).await, Guarded::Done);
+        let record = stored.read().await;
+        assert_eq!((record.status, record.intended_at), (Status::Active, None));
+    }
+
+    #[tokio::test]
+    async fn nobody_acquires_before_the_back_off_ends() {
+        let stored = stored().await;
+        let lease = stored.lease().await;
+        assert_eq!(stored.release(&lease, MINUTE).await, Guarded::Done);
+        let record = stored.read().await;
+        assert!(record.is_backing_off() && record.fails == 1);
+        assert!(stored.acquire(LeaseFrom::Active).await.is_none());
+        stored.clock.advance(MINUTE);
+        stored.lease().await;
+    }
+
+    #[tokio::test]
+    async fn generations_only_rise() {
+        let stored = stored().await;
+        assert!(stored.commit(2).await);
+        assert!(!stored.commit(2).await);
+        assert!(!stored.commit(1).await);
+        assert_eq!(stored.read().await.grant, grant(2));
+    }
+
+    #[tokio::test]
+    async fn a_late_commit_undoes_neither_an_authorization_nor_a_revocation() {
+        let stored = stored().await;
+        let lease = stored.lease().await;
+        assert_eq!(stored.intend(&lease).await, Guarded::Done);
+        let authorized = stored
+            .store
+            .authorize(&stored.name, grant(7), None)
+            .await
+            .unwrap();
+        assert_eq!(authorized.generation.number(), 3);
+        assert!(!stored.commit(2).await);
+        for refused in [
+            stored.doubt(&lease).await,
+            stored.release(&lease, MINUTE).await,
+        ] {
+            assert_eq!(refused, Guarded::Refused);
+        }
+        assert_eq!(stored.read().await.grant, grant(7));
+        stored.store.revoke(&stored.name).await.unwrap();
+        assert!(!stored.commit(4).await);
+        let record = stored.read().await;
+        assert_eq!(
+            (record.status, record.grant),
+            (Status::Revoked, Grant::default())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_refresh_token_leaves_the_access_token_and_the_generation() {
+        let stored = stored().await;
+        let lease = stored.lease().await;
+        assert_eq!(stored.intend(&lease).await, Guarded::Done);
+        let reject = stored
+            .store
+            .reject(&stored.name, &lease, "96009")
+            .await
+            .unwrap();
+        assert_eq!(reject, Guarded::Done);
+        let record = stored.read().await;
+        assert_eq!(
+            (record.status, record.generation),
+            (Status::Revoked, Generation::FIRST)
+        );
+        assert_eq!(record.grant, grant(1));
+        assert!(stored.commit(2).await, "whoever spent it commits late");
+    }
+
+    #[tokio::test]
+    async fn a_watch_tells_of_a_change_after_it_began() {
+        let stored = stored().await;
+        let mut watch = stored.store.watch(&stored.name);
+        let mut change = tokio_test::task::spawn(watch.changed());
+        tokio_test::assert_pending!(change.poll());
+        stored.read().await;
+        assert!(!change.is_woken(), "reading is no change");
+        stored.lease().await;
+        assert!(change.is_woken());
+        tokio_test::assert_ready!(change.poll());
+    }
+
+    #[tokio::test]
+    async fn what_was_written_before_the_clock_was_set_back_no_longer_counts() {
+        let stored = stored().await;
+        let lease = stored.lease().await;
+        assert_eq!(stored.release(&lease, MINUTE).await, Guarded::Done);
+        stored.clock.0.fetch_sub(86_400_000, Ordering::SeqCst);
+        stored.lease().await;
+        stored.clock.0.fetch_sub(86_400_000, Ordering::SeqCst);
+        stored.lease().await;
+    }
+}
