@@ -7,8 +7,9 @@ use std::time::Duration;
 use tracing::Instrument as _;
 
 use super::commit::Pending;
+use super::landing::Landing;
 use super::snapshot::Snapshot;
-use super::state::{Access, Pause, Rotation};
+use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, Shared};
 use crate::Timestamp;
 use crate::clock::{finish_by, sleep_until};
@@ -23,8 +24,6 @@ const POLL: std::ops::Range<u64> = 500..1_000;
 const LEASE: Duration = Duration::from_secs(30);
 /// After the deadline there is still time for one last look at the store.
 const LAST_LOOK: Duration = Duration::from_secs(2);
-/// How often an account in doubt or revoked is looked at again, should a request ask.
-const RECHECK: Duration = Duration::from_secs(30);
 
 pub(super) struct Flight {
     pub(super) account: Arc<Shared>,
@@ -80,10 +79,7 @@ pub(super) fn launch(account: &Arc<Shared>, generation: Generation) {
         .clock
         .now()
         .saturating_add(account.policy.refresh_timeout);
-    let landing = Landing {
-        account: Some(Arc::clone(account)),
-        generation,
-    };
+    let landing = Landing::new(account, generation);
     let mut flight = Flight {
         account: Arc::clone(account),
         generation,
@@ -282,76 +278,6 @@ impl Flight {
     }
 }
 
-/// Ends the flight exactly once, also when its task is dropped or panics.
-struct Landing {
-    account: Option<Arc<Shared>>,
-    generation: Generation,
-}
-
-impl Landing {
-    fn succeed(mut self, generation: Generation) {
-        if let Some(account) = self.account.take() {
-            for waiter in account.cell.land(self.generation, Rotation::Idle) {
-                // Nobody listens to a dropped caller's waiter.
-                let _ = waiter.send(Ok(generation));
-            }
-        }
-    }
-
-    /// `generation` is the one the flight was looking at when it failed.
-    fn fail(mut self, failure: Failure, generation: Generation) {
-        let Some(account) = self.account.take() else {
-            return;
-        };
-        let now = account.clock.now();
-        let recheck = Pause::new(now, RECHECK);
-        let (rotation, error) = match failure {
-            Failure::Retry { error, after } => {
-                let pause = Pause::new(now, after);
-                account.emit(Event::RefreshFailed {
-                    generation,
-                    error: error.clone(),
-                    retry_at: pause.until,
-                });
-                (
-                    Rotation::Backoff {
-                        pause,
-                        cause: Arc::new(error.clone()),
-                    },
-                    error,
-                )
-            }
-            Failure::InDoubt { replayable } => {
-                let rotation = Rotation::InDoubt {
-                    recheck,
-                    replayable,
-                };
-                (rotation.clone(), rotation.error())
-            }
-            Failure::Revoked => {
-                let rotation = Rotation::Revoked { recheck };
-                (rotation.clone(), rotation.error())
-            }
-            Failure::Closed => (Rotation::Idle, RefreshError::closed()),
-        };
-        account.announce_reauthorization(&rotation, now);
-        for waiter in account.cell.land(generation, rotation) {
-            let _ = waiter.send(Err(error.clone()));
-        }
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        if let Some(account) = self.account.take() {
-            let error = RefreshError::new(RefreshErrorKind::Interrupted);
-            for waiter in account.cell.land(self.generation, Rotation::Idle) {
-                let _ = waiter.send(Err(error.clone()));
-            }
-        }
-    }
-}
-
 impl Shared {
     /// Takes over a record of a higher generation: its generation, and whether it signs.
     pub(super) fn adopt(&self, record: Record) -> (Generation, Access) {
@@ -364,23 +290,5 @@ impl Shared {
             self.emit(Event::Adopted { generation });
         }
         (self.cell.load().generation, self.cell.access(now))
-    }
-
-    /// Tells once that a person is needed, and how long the access token still signs.
-    fn announce_reauthorization(&self, rotation: &Rotation, now: Timestamp) {
-        let (before, _) = self.cell.rotation();
-        let known = matches!(
-            (&before, rotation),
-            (Rotation::Revoked { .. }, Rotation::Revoked { .. })
-                | (Rotation::InDoubt { .. }, Rotation::InDoubt { .. })
-        );
-        let needed = matches!(
-            rotation,
-            Rotation::Revoked { .. } | Rotation::InDoubt { .. }
-        );
-        if needed && !known {
-            let deadline = self.cell.load().deadline(self.cell.rejected(), now);
-            self.emit(Event::ReauthorizationRequired { deadline });
-        }
     }
 }

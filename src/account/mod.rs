@@ -10,6 +10,7 @@ mod commit;
 mod error;
 mod event;
 mod flight;
+mod landing;
 mod policy;
 mod refresh;
 mod rotate;

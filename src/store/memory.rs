@@ -7,8 +7,8 @@ use futures_core::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Lease, LeaseFrom, Origin,
-    Record, RotationStore, Status, StoreError, Watch,
+    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Lease, LeaseFrom, Record,
+    RotationStore, StoreError, StoreErrorKind, Watch,
 };
 use crate::{Clock, SystemClock, Timestamp};
 
@@ -47,71 +47,52 @@ impl MemoryStore {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs one step on the record that stands, if there is one; `step` says whether it changed.
+    /// Looks at the record that stands and, if `step` says so, writes another.
     fn step<T>(
         &self,
         account: &AccountName,
-        step: impl FnOnce(&mut Record, Timestamp) -> (bool, T),
-    ) -> Option<T> {
+        step: impl FnOnce(Option<&Record>, Timestamp) -> (Option<Record>, T),
+    ) -> T {
         let now = self.clock.now();
         let mut accounts = self.lock();
-        let entry = accounts.get_mut(account)?;
-        entry.record.now = now;
-        let (changed, answer) = step(&mut entry.record, now);
-        if changed {
-            entry.changes.send_modify(|changes| *changes += 1);
-        }
-        Some(answer)
-    }
-
-    /// A step guarded by generation and fence.
-    fn guarded(
-        &self,
-        account: &AccountName,
-        generation: Generation,
-        fence: Fence,
-        from: &[Status],
-        then: impl FnOnce(&mut Record, Timestamp),
-    ) -> Guarded {
-        self.step(account, |record, now| {
-            let holds = record.generation == generation
-                && record.fence == fence
-                && from.contains(&record.status);
-            if holds {
-                then(record, now);
+        let standing = accounts.get(account).map(|entry| Record {
+            now,
+            ..entry.record.clone()
+        });
+        let (written, answer) = step(standing.as_ref(), now);
+        if let Some(record) = written {
+            if let Some(entry) = accounts.get_mut(account) {
+                entry.record = record;
+                entry.changes.send_modify(|changes| *changes += 1);
+            } else {
+                let changes = watch::Sender::new(0);
+                accounts.insert(account.clone(), Entry { record, changes });
             }
-            (
-                holds,
-                if holds {
-                    Guarded::Done
-                } else {
-                    Guarded::Refused
-                },
-            )
-        })
-        .unwrap_or(Guarded::Refused)
+        }
+        answer
     }
 
-    /// Writes a whole record made from the one that stands, unless `make` hands that one back.
+    /// A step that is guarded by what stands.
+    fn guarded(&self, account: &AccountName, step: impl FnOnce(&mut Record) -> Guarded) -> Guarded {
+        self.step(account, |standing, _| {
+            let Some(mut record) = standing.cloned() else {
+                return (None, Guarded::Refused);
+            };
+            let guarded = step(&mut record);
+            ((guarded == Guarded::Done).then_some(record), guarded)
+        })
+    }
+
+    /// A step that writes a whole record, whatever stands.
     fn put(
         &self,
         account: &AccountName,
-        make: impl FnOnce(Option<&Record>, Timestamp) -> Result<Record, Record>,
-    ) -> Result<Record, Record> {
-        let now = self.clock.now();
-        let mut accounts = self.lock();
-        let made = make(accounts.get(account).map(|entry| &entry.record), now)?;
-        if let Some(entry) = accounts.get_mut(account) {
-            entry.record = made.clone();
-            entry.changes.send_modify(|changes| *changes += 1);
-        } else {
-            let entry = Entry {
-                record: made.clone(),
-                changes: watch::Sender::new(0),
-            };
-            accounts.insert(account.clone(), entry);
-        }
-        Ok(made)
+        make: impl FnOnce(Option<&Record>, Timestamp) -> Record,
+    ) -> Record {
+        self.step(account, |standing, now| {
+            let record = make(standing, now);
+            (Some(record.clone()), record)
+        })
     }
 }
 
@@ -129,19 +110,11 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// Two above what stands: one more than a rotation under way will commit.
-fn above(standing: Option<&Record>) -> (Generation, Fence) {
-    standing.map_or((Generation::FIRST, Fence::default()), |record| {
-        (record.generation.next().next(), record.fence.next())
-    })
-}
+type Step<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 impl RotationStore for MemoryStore {
-    fn read<'a>(
-        &'a self,
-        account: &'a AccountName,
-    ) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
-        Box::pin(async move { Ok(self.step(account, |record, _| (false, record.clone()))) })
+    fn read<'a>(&'a self, account: &'a AccountName) -> Step<'a, Option<Record>> {
+        Box::pin(async move { Ok(self.step(account, |standing, _| (None, standing.cloned()))) })
     }
 
     fn seed<'a>(
@@ -149,27 +122,15 @@ impl RotationStore for MemoryStore {
         account: &'a AccountName,
         grant: Grant,
         expires_in: Option<Duration>,
-    ) -> BoxFuture<'a, Result<Record, StoreError>> {
+    ) -> Step<'a, Record> {
         Box::pin(async move {
-            let put = self.put(account, |standing, now| match standing {
-                Some(record) => Err(Record {
-                    now,
-                    ..record.clone()
-                }),
-                None => {
-                    let (generation, fence) = above(None);
-                    Ok(Record::active(
-                        generation,
-                        Origin::Authorized,
-                        grant,
-                        expires_in,
-                        fence,
-                        now,
-                    ))
+            Ok(self.step(account, |standing, now| {
+                if let Some(record) = standing {
+                    return (None, record.clone());
                 }
-            });
-            let (Ok(record) | Err(record)) = put;
-            Ok(record)
+                let record = Record::seed(grant, expires_in, now);
+                (Some(record.clone()), record)
+            }))
         })
     }
 
@@ -178,21 +139,11 @@ impl RotationStore for MemoryStore {
         account: &'a AccountName,
         grant: Grant,
         expires_in: Option<Duration>,
-    ) -> BoxFuture<'a, Result<Record, StoreError>> {
+    ) -> Step<'a, Record> {
         Box::pin(async move {
-            let put = self.put(account, |standing, now| {
-                let (generation, fence) = above(standing);
-                Ok(Record::active(
-                    generation,
-                    Origin::Authorized,
-                    grant,
-                    expires_in,
-                    fence,
-                    now,
-                ))
-            });
-            let (Ok(record) | Err(record)) = put;
-            Ok(record)
+            Ok(self.put(account, |standing, now| {
+                Record::authorize(standing, grant, expires_in, now)
+            }))
         })
     }
 
@@ -203,40 +154,17 @@ impl RotationStore for MemoryStore {
         owner: &'a str,
         lease: Duration,
         from: LeaseFrom,
-    ) -> BoxFuture<'a, Result<Acquire, StoreError>> {
+    ) -> Step<'a, Acquire> {
         Box::pin(async move {
-            let acquired = self.step(account, |record, now| {
-                let free = match (from, record.status) {
-                    (LeaseFrom::Active, Status::Active) => !record.is_backing_off(),
-                    (LeaseFrom::Active, Status::Leased) => record.is_past_deadline(),
-                    (LeaseFrom::InDoubt, Status::InDoubt) => {
-                        !record.replayed && !record.is_backing_off()
-                    }
-                    _ => false,
+            self.step(account, |standing, _| {
+                let gone = || StoreError::new(StoreErrorKind::Corrupt, "the record is gone");
+                let Some(mut record) = standing.cloned() else {
+                    return (None, Err(gone()));
                 };
-                if record.generation != generation || !free {
-                    return (false, Acquire::Lost(record.clone()));
+                match record.acquire(generation, owner, lease, from) {
+                    Some(lease) => (Some(record), Ok(Acquire::Granted(lease))),
+                    None => (None, Ok(Acquire::Lost(record))),
                 }
-                record.status = Status::Leased;
-                record.fence = record.fence.next();
-                record.owner = Some(owner.to_owned());
-                record.deadline = now.saturating_add(lease);
-                record.replayed |= from == LeaseFrom::InDoubt;
-                let (fence, record) = (record.fence, record.clone());
-                (
-                    true,
-                    Acquire::Granted(Lease {
-                        generation,
-                        fence,
-                        record,
-                    }),
-                )
-            });
-            acquired.ok_or_else(|| {
-                StoreError::new(
-                    super::StoreErrorKind::Corrupt,
-                    "acquire: the record is gone",
-                )
             })
         })
     }
@@ -246,21 +174,10 @@ impl RotationStore for MemoryStore {
         account: &'a AccountName,
         lease: &'a Lease,
         answer_within: Duration,
-    ) -> BoxFuture<'a, Result<Guarded, StoreError>> {
-        Box::pin(async move {
-            let from = [Status::Leased];
-            Ok(self.guarded(
-                account,
-                lease.generation,
-                lease.fence,
-                &from,
-                |record, now| {
-                    record.status = Status::Sending;
-                    record.intended_at = Some(now);
-                    record.deadline = now.saturating_add(answer_within);
-                },
-            ))
-        })
+    ) -> Step<'a, Guarded> {
+        Box::pin(
+            async move { Ok(self.guarded(account, |record| record.intend(lease, answer_within))) },
+        )
     }
 
     fn commit<'a>(
@@ -269,26 +186,14 @@ impl RotationStore for MemoryStore {
         generation: Generation,
         grant: Grant,
         expires_in: Option<Duration>,
-    ) -> BoxFuture<'a, Result<Commit, StoreError>> {
+    ) -> Step<'a, Commit> {
         Box::pin(async move {
-            let put = self.put(account, |standing, now| match standing {
-                Some(record) if record.generation >= generation => Err(Record {
-                    now,
-                    ..record.clone()
-                }),
-                _ => {
-                    let (_, fence) = above(standing);
-                    Ok(Record::active(
-                        generation,
-                        Origin::Rotated,
-                        grant,
-                        expires_in,
-                        fence,
-                        now,
-                    ))
+            Ok(self.step(account, |standing, now| {
+                match Record::commit(standing, generation, grant, expires_in, now) {
+                    Commit::Committed(record) => (Some(record.clone()), Commit::Committed(record)),
+                    superseded @ Commit::Superseded(_) => (None, superseded),
                 }
-            });
-            Ok(put.map_or_else(Commit::Superseded, Commit::Committed))
+            }))
         })
     }
 
@@ -298,29 +203,9 @@ impl RotationStore for MemoryStore {
         lease: &'a Lease,
         not_before: Duration,
         why: &'a str,
-    ) -> BoxFuture<'a, Result<Guarded, StoreError>> {
+    ) -> Step<'a, Guarded> {
         Box::pin(async move {
-            // In doubt as well: a bystander could not know that nothing was sent, the holder does.
-            let from = [Status::Leased, Status::Sending, Status::InDoubt];
-            Ok(self.guarded(
-                account,
-                lease.generation,
-                lease.fence,
-                &from,
-                |record, now| {
-                    // A replay that sent nothing leaves the doubt it came from.
-                    record.status = if lease.record.replayed {
-                        Status::InDoubt
-                    } else {
-                        Status::Active
-                    };
-                    record.replayed = false;
-                    record.intended_at = lease.record.intended_at;
-                    record.not_before = now.saturating_add(not_before);
-                    record.fails = record.fails.saturating_add(1);
-                    record.last_error = Some(why.to_owned());
-                },
-            ))
+            Ok(self.guarded(account, |record| record.release(lease, not_before, why)))
         })
     }
 
@@ -330,19 +215,10 @@ impl RotationStore for MemoryStore {
         generation: Generation,
         fence: Fence,
         why: &'a str,
-    ) -> BoxFuture<'a, Result<Guarded, StoreError>> {
-        Box::pin(async move {
-            Ok(self.guarded(
-                account,
-                generation,
-                fence,
-                &[Status::Sending],
-                |record, _| {
-                    record.status = Status::InDoubt;
-                    record.last_error = Some(why.to_owned());
-                },
-            ))
-        })
+    ) -> Step<'a, Guarded> {
+        Box::pin(
+            async move { Ok(self.guarded(account, |record| record.doubt(generation, fence, why))) },
+        )
     }
 
     fn reject<'a>(
@@ -350,49 +226,18 @@ impl RotationStore for MemoryStore {
         account: &'a AccountName,
         lease: &'a Lease,
         why: &'a str,
-    ) -> BoxFuture<'a, Result<Guarded, StoreError>> {
-        Box::pin(async move {
-            let from = [Status::Sending, Status::InDoubt];
-            Ok(self.guarded(
-                account,
-                lease.generation,
-                lease.fence,
-                &from,
-                |record, _| {
-                    record.status = Status::Revoked;
-                    record.last_error = Some(why.to_owned());
-                },
-            ))
-        })
+    ) -> Step<'a, Guarded> {
+        Box::pin(async move { Ok(self.guarded(account, |record| record.reject(lease, why))) })
     }
 
-    fn revoke<'a>(&'a self, account: &'a AccountName) -> BoxFuture<'a, Result<Record, StoreError>> {
-        Box::pin(async move {
-            let put = self.put(account, |standing, now| {
-                let (generation, fence) = above(standing);
-                let revoked = Record::active(
-                    generation,
-                    Origin::Authorized,
-                    Grant::default(),
-                    None,
-                    fence,
-                    now,
-                );
-                Ok(Record {
-                    status: Status::Revoked,
-                    ..revoked
-                })
-            });
-            let (Ok(record) | Err(record)) = put;
-            Ok(record)
-        })
+    fn revoke<'a>(&'a self, account: &'a AccountName) -> Step<'a, Record> {
+        Box::pin(async move { Ok(self.put(account, Record::revoke)) })
     }
 
     fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
+        let accounts = self.lock();
         Box::new(Changes(
-            self.lock()
-                .get(account)
-                .map(|entry| entry.changes.subscribe()),
+            accounts.get(account).map(|entry| entry.changes.subscribe()),
         ))
     }
 }
@@ -408,7 +253,7 @@ impl Watch for Changes {
                 None => false,
             };
             if !changed {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         })
     }
@@ -419,6 +264,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::store::Status;
     use crate::token::TokenSet;
 
     const MINUTE: Duration = Duration::from_secs(60);

@@ -45,6 +45,7 @@
 mod error;
 mod memory;
 mod record;
+mod steps;
 
 use std::time::Duration;
 

@@ -1,0 +1,111 @@
+//! How a flight ends: what the next one finds, and what those who waited are told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flight::Failure;
+use super::state::{Pause, Rotation};
+use super::{Event, RefreshError, RefreshErrorKind, Shared};
+use crate::Timestamp;
+use crate::store::Generation;
+
+/// How often an account in doubt or revoked is looked at again, should a request ask.
+const RECHECK: Duration = Duration::from_secs(30);
+
+/// Ends the flight exactly once, also when its task is dropped or panics.
+pub(super) struct Landing {
+    account: Option<Arc<Shared>>,
+    generation: Generation,
+}
+
+impl Landing {
+    pub(super) fn new(account: &Arc<Shared>, generation: Generation) -> Self {
+        let account = Some(Arc::clone(account));
+        Self {
+            account,
+            generation,
+        }
+    }
+
+    pub(super) fn succeed(mut self, generation: Generation) {
+        if let Some(account) = self.account.take() {
+            for waiter in account.cell.land(self.generation, Rotation::Idle) {
+                // Nobody listens to a dropped caller's waiter.
+                let _ = waiter.send(Ok(generation));
+            }
+        }
+    }
+
+    /// `generation` is the one the flight was looking at when it failed.
+    pub(super) fn fail(mut self, failure: Failure, generation: Generation) {
+        let Some(account) = self.account.take() else {
+            return;
+        };
+        let now = account.clock.now();
+        let recheck = Pause::new(now, RECHECK);
+        let (rotation, error) = match failure {
+            Failure::Retry { error, after } => {
+                let pause = Pause::new(now, after);
+                account.emit(Event::RefreshFailed {
+                    generation,
+                    error: error.clone(),
+                    retry_at: pause.until,
+                });
+                (
+                    Rotation::Backoff {
+                        pause,
+                        cause: Arc::new(error.clone()),
+                    },
+                    error,
+                )
+            }
+            Failure::InDoubt { replayable } => {
+                let rotation = Rotation::InDoubt {
+                    recheck,
+                    replayable,
+                };
+                (rotation.clone(), rotation.error())
+            }
+            Failure::Revoked => {
+                let rotation = Rotation::Revoked { recheck };
+                (rotation.clone(), rotation.error())
+            }
+            Failure::Closed => (Rotation::Idle, RefreshError::closed()),
+        };
+        account.announce_reauthorization(&rotation, now);
+        for waiter in account.cell.land(generation, rotation) {
+            let _ = waiter.send(Err(error.clone()));
+        }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if let Some(account) = self.account.take() {
+            let error = RefreshError::new(RefreshErrorKind::Interrupted);
+            for waiter in account.cell.land(self.generation, Rotation::Idle) {
+                let _ = waiter.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Tells once that a person is needed, and how long the access token still signs.
+    fn announce_reauthorization(&self, rotation: &Rotation, now: Timestamp) {
+        let (before, _) = self.cell.rotation();
+        let known = matches!(
+            (&before, rotation),
+            (Rotation::Revoked { .. }, Rotation::Revoked { .. })
+                | (Rotation::InDoubt { .. }, Rotation::InDoubt { .. })
+        );
+        let needed = matches!(
+            rotation,
+            Rotation::Revoked { .. } | Rotation::InDoubt { .. }
+        );
+        if needed && !known {
+            let deadline = self.cell.load().deadline(self.cell.rejected(), now);
+            self.emit(Event::ReauthorizationRequired { deadline });
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The steps as pure functions of a record: what a store that reads, changes and writes a whole
+//! record under a lock applies. Each changes the record and says so, or leaves it as it is.
+
+use std::time::Duration;
+
+use super::{Commit, Fence, Generation, Grant, Guarded, Lease, LeaseFrom, Origin, Record, Status};
+use crate::Timestamp;
+
+/// See [`RotationStore`](super::RotationStore) for what each step is for. `self.now` must be the
+/// time of the step.
+impl Record {
+    /// [`RotationStore::seed`](super::RotationStore::seed), where nothing stands.
+    pub fn seed(grant: Grant, expires_in: Option<Duration>, now: Timestamp) -> Self {
+        Self::authorize(None, grant, expires_in, now)
+    }
+
+    /// [`RotationStore::authorize`](super::RotationStore::authorize), over what stands.
+    pub fn authorize(
+        standing: Option<&Self>,
+        grant: Grant,
+        expires_in: Option<Duration>,
+        now: Timestamp,
+    ) -> Self {
+        let generation = standing.map_or(Generation::FIRST, |record| {
+            // One more than a rotation under way will commit.
+            record.generation.next().next()
+        });
+        let fence = next_fence(standing);
+        Self::active(
+            generation,
+            Origin::Authorized,
+            grant,
+            expires_in,
+            fence,
+            now,
+        )
+    }
+
+    /// [`RotationStore::revoke`](super::RotationStore::revoke), over what stands.
+    pub fn revoke(standing: Option<&Self>, now: Timestamp) -> Self {
+        let revoked = Self::authorize(standing, Grant::default(), None, now);
+        Self {
+            status: Status::Revoked,
+            ..revoked
+        }
+    }
+
+    /// [`RotationStore::commit`](super::RotationStore::commit), over what stands.
+    pub fn commit(
+        standing: Option<&Self>,
+        generation: Generation,
+        grant: Grant,
+        expires_in: Option<Duration>,
+        now: Timestamp,
+    ) -> Commit {
+        match standing {
+            Some(record) if record.generation >= generation => Commit::Superseded(record.clone()),
+            _ => {
+                let fence = next_fence(standing);
+                let origin = Origin::Rotated;
+                let record = Self::active(generation, origin, grant, expires_in, fence, now);
+                Commit::Committed(record)
+            }
+        }
+    }
+
+    /// [`RotationStore::acquire`](super::RotationStore::acquire); `None` if the guard refuses.
+    pub fn acquire(
+        &mut self,
+        generation: Generation,
+        owner: &str,
+        lease: Duration,
+        from: LeaseFrom,
+    ) -> Option<Lease> {
+        let free = match (from, self.status) {
+            (LeaseFrom::Active, Status::Active) => !self.is_backing_off(),
+            (LeaseFrom::Active, Status::Leased) => self.is_past_deadline(),
+            (LeaseFrom::InDoubt, Status::InDoubt) => !self.replayed && !self.is_backing_off(),
+            _ => false,
+        };
+        if self.generation != generation || !free {
+            return None;
+        }
+        self.status = Status::Leased;
+        self.fence = self.fence.next();
+        self.owner = Some(owner.to_owned());
+        self.deadline = self.now.saturating_add(lease);
+        self.replayed |= from == LeaseFrom::InDoubt;
+        Some(Lease {
+            generation,
+            fence: self.fence,
+            record: self.clone(),
+        })
+    }
+
+    /// [`RotationStore::intend`](super::RotationStore::intend).
+    pub fn intend(&mut self, lease: &Lease, answer_within: Duration) -> Guarded {
+        self.guarded(lease.generation, lease.fence, &[Status::Leased], |record| {
+            record.status = Status::Sending;
+            record.intended_at = Some(record.now);
+            record.deadline = record.now.saturating_add(answer_within);
+        })
+    }
+
+    /// [`RotationStore::release`](super::RotationStore::release).
+    pub fn release(&mut self, lease: &Lease, not_before: Duration, why: &str) -> Guarded {
+        // In doubt as well: a bystander could not know that nothing was sent, the holder does.
+        let from = [Status::Leased, Status::Sending, Status::InDoubt];
+        self.guarded(lease.generation, lease.fence, &from, |record| {
+            // A replay that sent nothing leaves the doubt it came from.
+            let doubted = lease.record.replayed;
+            record.status = if doubted {
+                Status::InDoubt
+            } else {
+                Status::Active
+            };
+            record.replayed = false;
+            record.intended_at = lease.record.intended_at;
+            record.not_before = record.now.saturating_add(not_before);
+            record.fails = record.fails.saturating_add(1);
+            record.last_error = Some(why.to_owned());
+        })
+    }
+
+    /// [`RotationStore::doubt`](super::RotationStore::doubt).
+    pub fn doubt(&mut self, generation: Generation, fence: Fence, why: &str) -> Guarded {
+        self.guarded(generation, fence, &[Status::Sending], |record| {
+            record.status = Status::InDoubt;
+            record.last_error = Some(why.to_owned());
+        })
+    }
+
+    /// [`RotationStore::reject`](super::RotationStore::reject).
+    pub fn reject(&mut self, lease: &Lease, why: &str) -> Guarded {
+        let from = [Status::Sending, Status::InDoubt];
+        self.guarded(lease.generation, lease.fence, &from, |record| {
+            record.status = Status::Revoked;
+            record.last_error = Some(why.to_owned());
+        })
+    }
+
+    fn guarded(
+        &mut self,
+        generation: Generation,
+        fence: Fence,
+        from: &[Status],
+        change: impl FnOnce(&mut Self),
+    ) -> Guarded {
+        let holds = self.generation == generation && self.fence == fence;
+        if !holds || !from.contains(&self.status) {
+            return Guarded::Refused;
+        }
+        change(self);
+        Guarded::Done
+    }
+}
+
+fn next_fence(standing: Option<&Record>) -> Fence {
+    standing.map_or(Fence::default(), |record| record.fence.next())
+}
