@@ -81,11 +81,15 @@ impl Credential {
         Some(Pair::prepared(text, CLIENT_ID.len()))
     }
 
-    /// The access token as a pair.
+    /// The access token as a pair, in text.
     #[inline]
+    pub(super) fn token(&self) -> &[u8] {
+        self.query.get(self.token_at..).unwrap_or_default()
+    }
+
+    /// The access token as a pair.
     pub(super) fn token_pair(&self) -> Pair<'_> {
-        let text = self.query.get(self.token_at..).unwrap_or_default();
-        Pair::prepared(text, TOKEN.len())
+        Pair::prepared(self.token(), TOKEN.len())
     }
 }
 

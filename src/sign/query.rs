@@ -182,37 +182,30 @@ const fn odd(byte: u8) -> &'static str {
 /// pairs need a closer look; finding out is cheaper than gathering the pairs. `known` is a
 /// canonical pair, by far the longest there may be: it is recognized, not read.
 #[inline]
-pub(super) fn is_canonical(query: &[u8], known: Option<Pair<'_>>) -> bool {
-    let mut last_name: &[u8] = &[];
-    let mut start = 0;
+pub(super) fn is_canonical(query: &[u8], known: &[u8]) -> bool {
+    let mut last_name = None;
+    let mut rest = query;
     loop {
-        let (equals, end) = match known {
-            Some(known)
-                if query
-                    .get(start..)
-                    .is_some_and(|rest| rest.starts_with(known.text)) =>
-            {
-                let end = start + known.text.len();
-                // What follows may belong to it.
-                (start + known.name_len, bare_run(query, end))
-            }
-            _ => {
-                let equals = bare_run(query, start);
-                (equals, bare_run(query, equals + 1))
-            }
+        let (pair, after) = if !known.is_empty() && rest.starts_with(known) {
+            rest.split_at(known.len())
+        } else {
+            let equals = bare_run(rest, 0);
+            rest.split_at(bare_run(rest, equals + 1))
         };
-        let name = query.get(start..equals).unwrap_or_default();
+        let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
+            return false;
+        };
+        let (name, value) = pair.split_at(equals);
         // An empty value may have to be left out.
-        if query.get(equals) != Some(&b'=') || end <= equals + 1 || name < last_name {
+        if value.len() < 2 || last_name.is_some_and(|last_name| name < last_name) {
             return false;
         }
-        match query.get(end) {
-            None => return true,
-            Some(b'&') => {}
-            Some(_) => return false,
+        last_name = Some(name);
+        match after {
+            [] => return true,
+            [b'&', after @ ..] => rest = after,
+            _ => return false,
         }
-        last_name = name;
-        start = end + 1;
     }
 }
 

@@ -142,7 +142,7 @@ impl XiaomiOpenApi {
         let query = request.query.unwrap_or_default().as_bytes();
         let form = request.form.filter(|_| self.form).unwrap_or_default();
         let owned = credential.filter(|_| self.query_credentials);
-        let token = credential.map(Credential::token_pair);
+        let token = credential.map(Credential::token).unwrap_or_default();
         let rewritten = match owned {
             None if form.is_empty() && query.len() <= MAX_PAIRS && is_canonical(query, token) => {
                 out.extend(query);
