@@ -24,7 +24,7 @@ pub struct Credential {
 /// The name of the query parameter that carries the client's id.
 const CLIENT_ID: &str = "clientId";
 /// The name of the query parameter that carries the access token.
-const TOKEN: &str = "token";
+pub(super) const TOKEN: &str = "token";
 
 impl Credential {
     /// A credential for `access_token`, which must be the one `key` was issued with.

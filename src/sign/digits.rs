@@ -17,7 +17,9 @@ pub(super) const fn eight_digits(n: u32) -> [u8; 8] {
 /// The last three digits of `n`, which has no more.
 #[inline]
 const fn three_digits(n: u32) -> [u8; 3] {
-    let [.., a, b, c] = eight_digits(n);
+    let (tens, hundreds) = (n / 10, n / 100);
+    let digits = hundreds | (tens - 10 * hundreds) << 8 | (n - 10 * tens) << 16;
+    let [a, b, c, _] = (digits | 0x0030_3030).to_le_bytes();
     [a, b, c]
 }
 

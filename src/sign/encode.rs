@@ -40,6 +40,27 @@ pub(super) fn run(text: &[u8], start: usize, good: impl Fn(u8) -> bool) -> usize
     at
 }
 
+/// Whether all of `text` is `good`.
+#[inline]
+pub(super) fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
+    let mut rest = text;
+    while let Some((chunk, after)) = rest.split_first_chunk() {
+        if bad_bytes(chunk, &good) != 0 {
+            return false;
+        }
+        rest = after;
+    }
+    if let Some(chunk) = text.last_chunk() {
+        rest.is_empty() || bad_bytes(chunk, &good) == 0
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        let both =
+            u128::from(u64::from_ne_bytes(*first)) << 64 | u128::from(u64::from_ne_bytes(*last));
+        bad_bytes(&both.to_ne_bytes(), &good) == 0
+    } else {
+        text.iter().all(|byte| good(*byte))
+    }
+}
+
 /// A byte that is not zero for each that is not good, in the order of memory.
 #[inline]
 fn bad_bytes(chunk: &[u8; 16], good: impl Fn(u8) -> bool) -> u128 {
