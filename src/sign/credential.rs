@@ -24,7 +24,7 @@ pub struct Credential {
 /// The name of the query parameter that carries the client's id.
 const CLIENT_ID: &str = "clientId";
 /// The name of the query parameter that carries the access token.
-const TOKEN: &str = "token";
+pub(super) const TOKEN: &str = "token";
 
 impl Credential {
     /// A credential for `access_token`, which must be the one `key` was issued with.
@@ -81,11 +81,15 @@ impl Credential {
         Some(Pair::prepared(text, CLIENT_ID.len()))
     }
 
-    /// The access token as a pair.
+    /// The access token as a pair, in text.
     #[inline]
+    pub(super) fn token(&self) -> &[u8] {
+        self.query.get(self.token_at..).unwrap_or_default()
+    }
+
+    /// The access token as a pair.
     pub(super) fn token_pair(&self) -> Pair<'_> {
-        let text = self.query.get(self.token_at..).unwrap_or_default();
-        Pair::prepared(text, TOKEN.len())
+        Pair::prepared(self.token(), TOKEN.len())
     }
 }
 

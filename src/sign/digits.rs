@@ -1,53 +1,39 @@
-//! Decimal digits of a fixed width, two at a time and without a branch.
+//! Decimal digits of a fixed width, without a branch and each in one register.
 
-/// `00` to `99`.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut n = 0;
-    while n < 100 {
-        #[expect(clippy::cast_possible_truncation, reason = "below 100")]
-        let (tens, ones) = (b'0' + (n / 10) as u8, b'0' + (n % 10) as u8);
-        pairs[n] = [tens, ones];
-        n += 1;
-    }
-    pairs
-};
-
-/// The last two digits of `n`.
+/// The last eight digits of `n`, which has no more.
 #[inline]
-const fn pair(n: u32) -> [u8; 2] {
-    PAIRS[(n % 100) as usize]
+pub(super) const fn eight_digits(n: u32) -> [u8; 8] {
+    // Halves in 32 bits, quarters in 16, digits in 8; the most significant first in memory. To
+    // multiply by 10486 / 2^20 is to divide by 100 below 10,000, by 103 / 2^10 by 10 below 100.
+    let n = n as u64;
+    let halves = n / 10_000 | (n % 10_000) << 32;
+    let hundreds = (halves * 10_486 >> 20) & 0x0000_007F_0000_007F;
+    let quarters = hundreds | (halves - 100 * hundreds) << 16;
+    let tens = (quarters * 103 >> 10) & 0x000F_000F_000F_000F;
+    let digits = tens | (quarters - 10 * tens) << 8;
+    (digits | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
-/// The last eight digits of `n`.
+/// The last three digits of `n`, which has no more.
 #[inline]
-pub(super) fn eight_digits(n: u32) -> [u8; 8] {
-    let (high, low) = (n / 10_000, n % 10_000);
-    let mut digits = [0; 8];
-    digits[..2].copy_from_slice(&pair(high / 100));
-    digits[2..4].copy_from_slice(&pair(high));
-    digits[4..6].copy_from_slice(&pair(low / 100));
-    digits[6..].copy_from_slice(&pair(low));
-    digits
+const fn three_digits(n: u32) -> [u8; 3] {
+    let (tens, hundreds) = (n / 10, n / 100);
+    let digits = hundreds | (tens - 10 * hundreds) << 8 | (n - 10 * tens) << 16;
+    let [a, b, c, _] = (digits | 0x0030_3030).to_le_bytes();
+    [a, b, c]
 }
 
-/// The last nineteen digits of `n`.
+/// The last nineteen digits of `n`: three, eight and eight.
 #[inline]
-pub(super) fn nineteen_digits(n: u64) -> [u8; 19] {
+pub(super) const fn nineteen_digits(n: u64) -> ([u8; 3], [u8; 8], [u8; 8]) {
     const TEN_TO_THE_8TH: u64 = 100_000_000;
-    #[expect(clippy::cast_possible_truncation, reason = "below 10^8")]
-    let [top, middle, low] = [
-        n / TEN_TO_THE_8TH / TEN_TO_THE_8TH,
-        n / TEN_TO_THE_8TH % TEN_TO_THE_8TH,
-        n % TEN_TO_THE_8TH,
-    ]
-    .map(|part| part as u32);
-    let mut digits = [0; 19];
-    digits[0] = pair(top / 100)[1];
-    digits[1..3].copy_from_slice(&pair(top));
-    digits[3..11].copy_from_slice(&eight_digits(middle));
-    digits[11..].copy_from_slice(&eight_digits(low));
-    digits
+    let (high, low) = (n / TEN_TO_THE_8TH, n % TEN_TO_THE_8TH);
+    #[expect(clippy::cast_possible_truncation, reason = "each is below 10^8")]
+    (
+        three_digits((high / TEN_TO_THE_8TH % 1000) as u32),
+        eight_digits((high % TEN_TO_THE_8TH) as u32),
+        eight_digits(low as u32),
+    )
 }
 
 #[cfg(test)]
@@ -56,14 +42,23 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn every_four_digits_are_right() {
+        for n in 0..10_000 {
+            assert_eq!(eight_digits(n).to_vec(), format!("{n:08}").into_bytes());
+            let high = eight_digits(n * 10_000);
+            assert_eq!(high.to_vec(), format!("{n:04}0000").into_bytes());
+        }
+    }
+
     proptest! {
         #[test]
         fn the_digits_are_those_the_standard_library_writes(
             n in 0..10_000_000_000_000_000_000_u64,
-            m in 0..100_000_000_u32,
         ) {
-            prop_assert_eq!(nineteen_digits(n).to_vec(), format!("{n:019}").into_bytes());
-            prop_assert_eq!(eight_digits(m).to_vec(), format!("{m:08}").into_bytes());
+            let (a, b, c) = nineteen_digits(n);
+            let digits = [&a[..], &b, &c].concat();
+            prop_assert_eq!(digits, format!("{n:019}").into_bytes());
         }
     }
 }

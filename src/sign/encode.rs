@@ -29,16 +29,36 @@ pub(super) fn run(text: &[u8], start: usize, good: impl Fn(u8) -> bool) -> usize
     if at >= text.len() {
         return text.len();
     }
-    // Fewer than sixteen are left: look at the last sixteen, and not at those seen already.
-    let (bad, seen) = if let Some(chunk) = text.last_chunk() {
-        (bad_bytes(chunk, &good), 16 + at - text.len())
+    // Fewer than sixteen are left: look at the last sixteen, but not again at those seen.
+    if let Some(chunk) = text.last_chunk() {
+        let bad = bad_bytes(chunk, &good) >> (8 * (16 + at - text.len()));
+        return text.len().min(at + bad.trailing_zeros() as usize / 8);
+    }
+    while text.get(at).is_some_and(|byte| good(*byte)) {
+        at += 1;
+    }
+    at
+}
+
+/// Whether all of `text` is `good`.
+#[inline]
+pub(super) fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
+    let mut rest = text;
+    while let Some((chunk, after)) = rest.split_first_chunk() {
+        if bad_bytes(chunk, &good) != 0 {
+            return false;
+        }
+        rest = after;
+    }
+    if let Some(chunk) = text.last_chunk() {
+        rest.is_empty() || bad_bytes(chunk, &good) == 0
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        let both =
+            u128::from(u64::from_ne_bytes(*first)) << 64 | u128::from(u64::from_ne_bytes(*last));
+        bad_bytes(&both.to_ne_bytes(), &good) == 0
     } else {
-        let mut chunk = [0; 16];
-        chunk[..text.len()].copy_from_slice(text);
-        (bad_bytes(&chunk, &good), at)
-    };
-    let bad = bad >> (8 * (seen & 15));
-    text.len().min(at + bad.trailing_zeros() as usize / 8)
+        text.iter().all(|byte| good(*byte))
+    }
 }
 
 /// A byte that is not zero for each that is not good, in the order of memory.

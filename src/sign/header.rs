@@ -1,5 +1,6 @@
 //! The value of `Authorization`.
 
+use arrayvec::ArrayVec;
 use bytes::Bytes;
 use http::HeaderValue;
 
@@ -16,11 +17,18 @@ pub(super) fn authorization(
     tag: &Tag,
 ) -> Result<HeaderValue, SignError> {
     let mut tail = Tail::new();
-    tail.put_nonce(nonce);
+    match nonce.halves() {
+        Some((number, minutes)) => {
+            tail.put(number);
+            tail.put(b"%3A");
+            tail.put(minutes);
+        }
+        None => tail.put_odd_nonce(nonce),
+    }
     tail.put(b"\",mac=\"");
     tail.put_tag(tag);
     tail.put(b"\"");
-    let (prefix, tail) = (credential.header_prefix(), tail.as_bytes());
+    let (prefix, tail) = (credential.header_prefix(), tail.0.as_slice());
     let mut value = Vec::with_capacity(prefix.len() + tail.len());
     value.extend_from_slice(prefix);
     value.extend_from_slice(tail);
@@ -31,10 +39,7 @@ pub(super) fn authorization(
 }
 
 /// What changes from request to request: the nonce and the MAC.
-struct Tail {
-    bytes: [u8; TAIL],
-    len: usize,
-}
+struct Tail(ArrayVec<u8, TAIL>);
 
 /// The longest nonce and the longest MAC, three bytes for each of theirs, what is between and
 /// after, and room for copies that are longer than what they bring.
@@ -45,35 +50,22 @@ const CHARACTERS: usize = 8 * GROUPS;
 
 impl Tail {
     #[inline]
-    const fn new() -> Self {
-        Self {
-            bytes: [0; TAIL],
-            len: 0,
+    fn new() -> Self {
+        Self(ArrayVec::new())
+    }
+
+    /// Appends `text`; all that is ever appended fits.
+    #[inline]
+    fn put(&mut self, text: &[u8]) {
+        let fits = self.0.try_extend_from_slice(text);
+        debug_assert!(fits.is_ok());
+    }
+
+    #[cold]
+    fn put_odd_nonce(&mut self, nonce: &Nonce) {
+        for part in form_urlencoded::byte_serialize(nonce.as_bytes()) {
+            self.put(part.as_bytes());
         }
-    }
-
-    #[inline]
-    fn put<const N: usize>(&mut self, text: &[u8; N]) {
-        self.bytes[self.len..self.len + N].copy_from_slice(text);
-        self.len += N;
-    }
-
-    #[inline]
-    fn put_nonce(&mut self, nonce: &Nonce) {
-        if let Some((number, minutes)) = nonce.halves() {
-            self.put_slice(number);
-            self.put(b"%3A");
-            self.put_slice(minutes);
-        } else {
-            form_urlencoded::byte_serialize(nonce.as_bytes())
-                .for_each(|part| self.put_slice(part.as_bytes()));
-        }
-    }
-
-    #[inline]
-    fn put_slice(&mut self, text: &[u8]) {
-        self.bytes[self.len..self.len + text.len()].copy_from_slice(text);
-        self.len += text.len();
     }
 
     /// The MAC in padded standard base64, form-encoded.
@@ -108,16 +100,12 @@ impl Tail {
         }
     }
 
-    /// Appends `text[from..to]`; always copies as much, what is beyond the next one overwrites.
+    /// Appends `text[from..to]`: copies as much each time, which takes no call, and cuts.
     #[inline]
     fn put_some(&mut self, text: &[u8; 2 * CHARACTERS], from: usize, to: usize) {
-        self.bytes[self.len..self.len + CHARACTERS].copy_from_slice(&text[from..from + CHARACTERS]);
-        self.len += to - from;
-    }
-
-    #[inline]
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        let len = self.0.len() + to - from;
+        self.put(&text[from..from + CHARACTERS]);
+        self.0.truncate(len);
     }
 }
 
@@ -167,18 +155,18 @@ mod tests {
             let expected: String = form_urlencoded::byte_serialize(base64.as_bytes()).collect();
             let mut tail = Tail::new();
             tail.put_tag(&Tag::HmacSha1(bytes));
-            prop_assert_eq!(tail.as_bytes(), expected.as_bytes());
+            prop_assert_eq!(tail.0.as_slice(), expected.as_bytes());
         }
     }
 
     #[test]
     fn a_nonce_and_a_mac_of_nothing_but_escapes_fit() {
         let mut tail = Tail::new();
-        tail.put_nonce(&Nonce::verbatim(&"/".repeat(64)).unwrap());
+        tail.put_odd_nonce(&Nonce::verbatim(&"/".repeat(64)).unwrap());
         tail.put(b"\",mac=\"");
         tail.put_tag(&Tag::HmacSha1([0xFF; 20]));
         tail.put(b"\"");
         let expected = format!("{}\",mac=\"{}8%3D\"", "%2F".repeat(64), "%2F".repeat(26));
-        assert_eq!(tail.as_bytes(), expected.as_bytes());
+        assert_eq!(tail.0.as_slice(), expected.as_bytes());
     }
 }

@@ -1,17 +1,22 @@
 //! The lines of the canonical string that are checked as they are written: method, host, path.
 
 use super::SignError;
-use super::encode::{Text, run};
+use super::encode::{Text, all};
 
 /// Upper-cased; only the token characters of RFC 9110 §5.6.2.
 #[inline]
 pub(super) fn write_method(method: &str, out: &mut Text) -> Result<(), SignError> {
-    if method.is_empty() {
-        return Err(SignError::empty("method"));
-    }
-    if method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    if matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "PATCH" | "HEAD") {
         out.extend(method.as_bytes());
         return Ok(());
+    }
+    write_odd_method(method, out)
+}
+
+#[cold]
+fn write_odd_method(method: &str, out: &mut Text) -> Result<(), SignError> {
+    if method.is_empty() {
+        return Err(SignError::empty("method"));
     }
     for (at, byte) in method.bytes().enumerate() {
         let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -27,12 +32,12 @@ pub(super) fn write_method(method: &str, out: &mut Text) -> Result<(), SignError
 #[inline]
 pub(super) fn write_host(host: &str, out: &mut Text) -> Result<(), SignError> {
     let host = host.as_bytes();
-    let plain = run(host, 0, |byte| {
+    let plain = all(host, |byte| {
         (byte.wrapping_sub(b'a') < 26)
             | (byte.wrapping_sub(b'0') < 10)
             | (byte.wrapping_sub(b'-') < 2)
     });
-    if plain == host.len() && plain > 0 {
+    if plain && !host.is_empty() {
         out.extend(host);
         return Ok(());
     }
@@ -66,18 +71,17 @@ fn write_odd_host(host: &[u8], out: &mut Text) -> Result<(), SignError> {
 }
 
 /// The path as it is signed and sent.
-#[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `run`")]
+#[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `all`")]
 #[inline]
 pub(super) fn checked_path(path: &str) -> Result<&[u8], SignError> {
     if path.is_empty() {
         return Ok(b"/");
     }
     let path = path.as_bytes();
-    let good = run(path, 0, |byte| {
-        (byte > b' ') & (byte < 0x7F) & (byte != b'?') & (byte != b'#')
-    });
-    if good < path.len() {
-        return Err(SignError::malformed("path", "not a path's character").at(good));
+    let good = |byte: u8| (byte > b' ') & (byte < 0x7F) & (byte != b'?') & (byte != b'#');
+    if !all(path, good) {
+        let at = path.iter().position(|byte| !good(*byte));
+        return Err(SignError::malformed("path", "not a path's character").at(at.unwrap_or(0)));
     }
     if path[0] != b'/' && path != b"*" {
         return Err(SignError::malformed("path", "does not begin with a slash"));

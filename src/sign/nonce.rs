@@ -1,8 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use arrayvec::ArrayVec;
-
 use super::SignError;
 use super::digits::{eight_digits, nineteen_digits};
 use crate::Timestamp;
@@ -16,8 +14,9 @@ pub(super) const MAX_NONCE: usize = 64;
 /// The text is held inline. A nonce is no secret, but it works once.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Nonce {
-    /// UTF-8.
-    text: ArrayVec<u8, MAX_NONCE>,
+    /// UTF-8, then zeroes.
+    text: [u8; MAX_NONCE],
+    len: u8,
     /// Where the colon is, when the text has the strict form.
     colon: Option<u8>,
 }
@@ -30,27 +29,39 @@ impl Nonce {
     /// meant to be hard to guess.
     #[inline]
     pub fn fresh(now: Timestamp) -> Self {
+        const SMALLEST: u64 = 1_000_000_000_000_000_000;
+        const COUNT: u64 = i64::MAX.unsigned_abs() - SMALLEST + 1;
         // Nineteen digits that fit an `i64`: a fixed width saves the formatting its branches.
-        let number = fastrand::u64(1_000_000_000_000_000_000..=i64::MAX.unsigned_abs());
+        let random = u128::from(fastrand::u64(..)) * u128::from(COUNT);
+        #[expect(clippy::cast_possible_truncation, reason = "below COUNT")]
+        let (high, middle, low) = nineteen_digits(SMALLEST + (random >> 64) as u64);
         let minutes = now.as_secs() / 60;
-        let mut text = ArrayVec::new();
-        let mut head = [b':'; 20];
-        head[..19].copy_from_slice(&nineteen_digits(number));
-        // Neither fits badly: 20 bytes, then at most 20.
-        let _ = text.try_extend_from_slice(&head);
+        let mut nonce = Self {
+            text: [0; MAX_NONCE],
+            len: 28,
+            colon: Some(19),
+        };
+        nonce.text[..3].copy_from_slice(&high);
+        nonce.text[3..11].copy_from_slice(&middle);
+        nonce.text[11..19].copy_from_slice(&low);
+        nonce.text[19] = b':';
         match u32::try_from(minutes) {
             // From 1989 to 2160.
             Ok(minutes @ 10_000_000..=99_999_999) => {
-                let _ = text.try_extend_from_slice(&eight_digits(minutes));
+                nonce.text[20..28].copy_from_slice(&eight_digits(minutes));
             }
-            _ => {
-                let _ = text.try_extend_from_slice(minutes.to_string().as_bytes());
-            }
+            _ => nonce.put_odd_minutes(minutes),
         }
-        Self {
-            text,
-            colon: Some(19),
-        }
+        nonce
+    }
+
+    #[cold]
+    fn put_odd_minutes(&mut self, minutes: u64) {
+        let minutes = minutes.to_string();
+        let end = 20 + minutes.len();
+        // At most 20 digits, so both fit.
+        self.text[20..end].copy_from_slice(minutes.as_bytes());
+        self.len = u8::try_from(end).unwrap_or_default();
     }
 
     /// Any text of up to 64 bytes without control characters, taken as it is: to check a MAC
@@ -67,12 +78,14 @@ impl Nonce {
         if let Some(offset) = text.find(char::is_control) {
             return Err(SignError::malformed("nonce", "has a control character").at(offset));
         }
-        let mut bytes = ArrayVec::new();
-        if bytes.try_extend_from_slice(text.as_bytes()).is_err() {
+        let mut bytes = [0; MAX_NONCE];
+        let (Some(start), Ok(len)) = (bytes.get_mut(..text.len()), u8::try_from(text.len())) else {
             return Err(SignError::too_long("nonce", "is longer than 64 bytes"));
-        }
+        };
+        start.copy_from_slice(text.as_bytes());
         Ok(Self {
             text: bytes,
+            len,
             colon: strict(text).ok().map(|(colon, _)| colon),
         })
     }
@@ -80,7 +93,7 @@ impl Nonce {
     /// The text, as it is signed.
     pub fn as_str(&self) -> &str {
         // Only UTF-8 is ever put in, so the default is never seen.
-        std::str::from_utf8(&self.text).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// The minutes after the colon; `None` if the nonce does not have the strict form.
@@ -91,14 +104,14 @@ impl Nonce {
 
     #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.text
+        self.text.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// The text before and after the colon of a strict nonce: no byte of either needs an escape
     /// in the header.
     #[inline]
     pub(super) fn halves(&self) -> Option<(&[u8], &[u8])> {
-        let (head, tail) = self.text.split_at_checked(usize::from(self.colon?))?;
+        let (head, tail) = self.as_bytes().split_at_checked(usize::from(self.colon?))?;
         Some((head, tail.get(1..)?))
     }
 }

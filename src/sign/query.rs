@@ -82,15 +82,17 @@ fn key(decoded_name: impl Iterator<Item = u8>) -> u64 {
     u64::from_be_bytes(key)
 }
 
-/// [`key`] of the first `name_len` bytes of `head`.
+/// [`key`] of the first `name_len` bytes of `text`, which need no decoding.
 #[inline]
-fn key_of_head(head: [u8; 8], name_len: usize) -> u64 {
-    let after = 8_usize.saturating_sub(name_len) * 8;
-    // Shifting out all 64 bits is no shift to Rust.
-    let mask = u32::try_from(after)
-        .ok()
-        .and_then(|after| u64::MAX.checked_shl(after));
-    u64::from_be_bytes(head) & mask.unwrap_or(0)
+fn plain_key(text: &[u8], name_len: usize) -> u64 {
+    match text.first_chunk() {
+        Some(_) if name_len == 0 => 0,
+        Some(head) => {
+            let after = 8 - name_len.min(8);
+            u64::from_be_bytes(*head) >> (8 * after) << (8 * after)
+        }
+        None => key(text.iter().take(name_len).copied()),
+    }
 }
 
 /// Finds the pairs of `text`; a segment without a byte is none. `field` is what an error names.
@@ -146,9 +148,10 @@ pub(super) fn each_pair<'a>(
             let name_len = name_len.unwrap_or(segment.len());
             let name = segment.get(..name_len).unwrap_or_default();
             each(Pair {
-                key: match text.get(start..).and_then(<[u8]>::first_chunk) {
-                    Some(head) if plain_name => key_of_head(*head, name_len),
-                    _ => key(Decoded(name)),
+                key: if plain_name {
+                    plain_key(segment, name_len)
+                } else {
+                    key(Decoded(name))
                 },
                 text: segment,
                 name_len,
@@ -180,39 +183,37 @@ const fn odd(byte: u8) -> &'static str {
 
 /// Whether `query` is what would be signed, down to the byte. Says no to some that are, whose
 /// pairs need a closer look; finding out is cheaper than gathering the pairs. `known` is a
-/// canonical pair, by far the longest there may be: it is recognized, not read.
+/// canonical pair, likely to be the longest by far: it is recognized, not read.
 #[inline]
-pub(super) fn is_canonical(query: &[u8], known: Option<Pair<'_>>) -> bool {
-    let mut last_name: &[u8] = &[];
+pub(super) fn is_canonical(query: &[u8], known: &[u8], known_name_len: usize) -> bool {
+    let mut last = (0, &query[..0]);
     let mut start = 0;
     loop {
-        let (equals, end) = match known {
-            Some(known)
-                if query
-                    .get(start..)
-                    .is_some_and(|rest| rest.starts_with(known.text)) =>
-            {
-                let end = start + known.text.len();
-                // What follows may belong to it.
-                (start + known.name_len, bare_run(query, end))
-            }
-            _ => {
-                let equals = bare_run(query, start);
-                (equals, bare_run(query, equals + 1))
-            }
+        let rest = query.get(start..).unwrap_or_default();
+        let (equals, end) = if rest.first() == known.first() && rest.starts_with(known) {
+            (start + known_name_len, start + known.len())
+        } else {
+            let equals = bare_run(query, start);
+            (equals, bare_run(query, equals + 1))
         };
-        let name = query.get(start..equals).unwrap_or_default();
-        // An empty value may have to be left out.
-        if query.get(equals) != Some(&b'=') || end <= equals + 1 || name < last_name {
+        if query.get(equals) != Some(&b'=') {
             return false;
         }
+        // An empty value may have to be left out.
+        if end <= equals + 1 {
+            return false;
+        }
+        let name = query.get(start..equals).unwrap_or_default();
+        let key = plain_key(rest, name.len());
+        if key < last.0 || key == last.0 && name < last.1 {
+            return false;
+        }
+        last = (key, name);
         match query.get(end) {
             None => return true,
-            Some(b'&') => {}
+            Some(b'&') => start = end + 1,
             Some(_) => return false,
         }
-        last_name = name;
-        start = end + 1;
     }
 }
 

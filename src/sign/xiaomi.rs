@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 
+use super::credential::TOKEN;
 use super::encode::Text;
 use super::header::authorization;
 #[cfg(feature = "verify")]
@@ -94,7 +95,14 @@ impl XiaomiOpenApi {
         nonce: &Nonce,
     ) -> Result<String, SignError> {
         let mut text = Text::new();
-        self.write(&mut text, Some(credential), HostLine::Given, request, nonce)?;
+        self.write(
+            &mut text,
+            Some(credential),
+            HostLine::Given,
+            request,
+            nonce,
+            &mut None,
+        )?;
         Ok(String::from_utf8_lossy(text.as_slice()).into_owned())
     }
 
@@ -108,11 +116,11 @@ impl XiaomiOpenApi {
         nonce: &Nonce,
     ) -> Result<Tag, SignError> {
         let mut text = Text::new();
-        self.write(&mut text, None, host, request, nonce)?;
+        self.write(&mut text, None, host, request, nonce, &mut None)?;
         Ok(key.tag(text.as_slice()))
     }
 
-    /// The five lines; returns the path and query to send, if they are not the caller's.
+    /// The five lines; `sent` becomes the path and query to send, if they are not the caller's.
     #[inline]
     fn write(
         &self,
@@ -121,7 +129,8 @@ impl XiaomiOpenApi {
         host: HostLine,
         request: &RequestParts<'_>,
         nonce: &Nonce,
-    ) -> Result<Option<PathAndQuery>, SignError> {
+        sent: &mut Option<PathAndQuery>,
+    ) -> Result<(), SignError> {
         if credential.is_some_and(|credential| !credential.has_token()) {
             return Err(SignError::empty("access_token"));
         }
@@ -142,20 +151,22 @@ impl XiaomiOpenApi {
         let query = request.query.unwrap_or_default().as_bytes();
         let form = request.form.filter(|_| self.form).unwrap_or_default();
         let owned = credential.filter(|_| self.query_credentials);
-        let token = credential.map(Credential::token_pair);
-        let rewritten = match owned {
-            None if form.is_empty() && query.len() <= MAX_PAIRS && is_canonical(query, token) => {
+        let token = credential.map(Credential::token).unwrap_or_default();
+        match owned {
+            None if form.is_empty()
+                && query.len() <= MAX_PAIRS
+                && is_canonical(query, token, TOKEN.len()) =>
+            {
                 out.extend(query);
-                None
             }
             Some(owned) if query.is_empty() && form.is_empty() => {
                 out.extend(owned.query());
-                Some(rewritten(path, &[], owned.query())?)
+                *sent = Some(rewritten(path, &[], owned.query())?);
             }
-            _ => self.write_pairs(out, owned, path, query, form)?,
-        };
+            _ => *sent = self.write_pairs(out, owned, path, query, form)?,
+        }
         out.push(b'\n');
-        Ok(rewritten)
+        Ok(())
     }
 
     /// The line of the query when it is not at hand: gathers the pairs and puts them in order.
@@ -239,12 +250,19 @@ impl Scheme for XiaomiOpenApi {
         nonce: &Nonce,
     ) -> Result<Signed, SignError> {
         let mut text = Text::new();
-        let path_and_query =
-            self.write(&mut text, Some(credential), HostLine::Given, request, nonce)?;
+        let mut sent = None;
+        self.write(
+            &mut text,
+            Some(credential),
+            HostLine::Given,
+            request,
+            nonce,
+            &mut sent,
+        )?;
         let tag = credential.key().tag(text.as_slice());
         Ok(Signed {
             authorization: authorization(credential, nonce, &tag)?,
-            path_and_query,
+            path_and_query: sent,
         })
     }
 
