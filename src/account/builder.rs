@@ -12,7 +12,7 @@ use super::policy::Policy;
 use super::snapshot::Snapshot;
 use super::{Account, AccountError, AccountErrorKind, InDoubtPolicy, Shared, authorize};
 use crate::sign::MacKey;
-use crate::store::{AccountName, Grant, MemoryStore, RotationStore};
+use crate::store::{AccountName, Grant, MemoryStore, Record, RotationStore};
 use crate::token::{TokenEndpoint, TokenSet};
 use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
 
@@ -91,9 +91,9 @@ impl AccountBuilder {
     }
 
     /// How long the token endpoint may take to answer, on the wall clock, before the answer counts
-    /// as lost. Keep it above the transport's own. Default: 45 s.
+    /// as lost: at most an hour. Keep it above the transport's own. Default: 45 s.
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.answer_timeout = timeout;
+        self.policy.answer_timeout = timeout.min(Record::LONGEST_WAIT);
         self
     }
 

@@ -150,10 +150,13 @@ impl Flight {
                     }
                 }
                 Step::Lease(from) => {
-                    if let Some(lease) = self.acquire(from).await? {
-                        if let Some(flown) = self.rotate(lease).await? {
-                            return Ok(flown);
-                        }
+                    let Some(lease) = self.acquire(from).await? else {
+                        // Somebody was quicker, so the watch has something to tell.
+                        self.wait(watch, Timestamp::MAX).await;
+                        continue;
+                    };
+                    if let Some(flown) = self.rotate(lease).await? {
+                        return Ok(flown);
                     }
                 }
                 Step::Stop(failure) => return Err(failure),
@@ -176,7 +179,7 @@ impl Flight {
                     && self.account.policy.in_doubt == InDoubtPolicy::HoldUntilDead;
                 Step::Stop(Failure::InDoubt { replayable })
             }
-            Status::Active | Status::InDoubt if record.now < record.not_before => {
+            Status::Active | Status::InDoubt if record.is_backing_off() => {
                 let after = record.not_before.saturating_since(record.now);
                 let until = self.account.clock.now().saturating_add(after);
                 let kind = RefreshErrorKind::BackingOff { until };

@@ -39,6 +39,7 @@ pub(super) enum Kept<D, E> {
 }
 
 impl<D: Buf, E> Kept<D, E> {
+    #[inline]
     pub(super) fn push(&mut self, frame: Result<Frame<D>, E>) {
         let frame = match (&mut *self, frame) {
             (Self::Nothing, Ok(frame)) => match frame.into_data() {
@@ -97,15 +98,6 @@ impl<D: Buf, E> Kept<D, E> {
 }
 
 impl<B: Body> ResponseBody<B> {
-    /// A body of which nothing was read.
-    pub(crate) const fn untouched(rest: B) -> Self {
-        Self {
-            kept: Kept::Nothing,
-            ended: false,
-            rest,
-        }
-    }
-
     /// Gives `kept` back before `rest`. `ended`: `rest` gave its last frame, or an error.
     pub(super) const fn with_kept(kept: Kept<B::Data, B::Error>, ended: bool, rest: B) -> Self {
         Self { kept, ended, rest }
@@ -176,7 +168,11 @@ mod tests {
     #[test]
     fn an_untouched_body_is_the_body_itself_and_costs_nothing() {
         let counted = allocation_counter::measure(|| {
-            let mut body = ResponseBody::untouched(Full::new(Bytes::from_static(b"abc")));
+            let mut body = ResponseBody::with_kept(
+                Kept::Nothing,
+                false,
+                Full::new(Bytes::from_static(b"abc")),
+            );
             assert_eq!(body.size_hint().exact(), Some(3));
             assert!(!body.is_end_stream());
             assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(_)))));

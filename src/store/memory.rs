@@ -207,10 +207,10 @@ impl RotationStore for MemoryStore {
         Box::pin(async move {
             let acquired = self.step(account, |record, now| {
                 let free = match (from, record.status) {
-                    (LeaseFrom::Active, Status::Active) => now >= record.not_before,
+                    (LeaseFrom::Active, Status::Active) => !record.is_backing_off(),
                     (LeaseFrom::Active, Status::Leased) => record.is_past_deadline(),
                     (LeaseFrom::InDoubt, Status::InDoubt) => {
-                        !record.replayed && now >= record.not_before
+                        !record.replayed && !record.is_backing_off()
                     }
                     _ => false,
                 };

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::sign::Algorithm;
 use crate::token::TokenSet;
@@ -224,12 +225,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// No lease, answer or back-off lasts longer.
+    pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
     /// A record that was just written: active, no lease, no failures.
     pub fn active(
         generation: Generation,
         origin: Origin,
         grant: Grant,
-        expires_in: Option<std::time::Duration>,
+        expires_in: Option<Duration>,
         fence: Fence,
         now: Timestamp,
     ) -> Self {
@@ -254,7 +258,19 @@ impl Record {
 
     /// Whether the lease, or the time to answer, is over.
     pub fn is_past_deadline(&self) -> bool {
-        self.now >= self.deadline
+        !self.is_ahead(self.deadline)
+    }
+
+    /// Whether the account backs off from rotating.
+    pub fn is_backing_off(&self) -> bool {
+        self.is_ahead(self.not_before)
+    }
+
+    /// Whether `moment` is still to come. Nothing is written more than an hour ahead: what seems
+    /// to be was written before the store's clock was set back, and no longer counts.
+    fn is_ahead(&self, moment: Timestamp) -> bool {
+        let left = moment.saturating_since(self.now);
+        !left.is_zero() && left <= Self::LONGEST_WAIT
     }
 }
 
@@ -293,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_record_prints_no_secret() {
-        let tokens = TokenSet::new("AT-1", "KEY-1", "RT-1", std::time::Duration::from_secs(1));
+        let tokens = TokenSet::new("AT-1", "KEY-1", "RT-1", Duration::from_secs(1));
         let record = Record::active(
             Generation::FIRST,
             Origin::Authorized,

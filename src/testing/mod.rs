@@ -1,1 +1,122 @@
-//! (being built)
+//! A strict provider, to test your own stack with: in process and on a socket.
+//!
+//! A [`Provider`] is a token endpoint and an API that takes what it issues. It keeps every rule
+//! that a real one may keep, and tells you which one your stack broke:
+//!
+//! - a refresh token works once; presented again it is refused, and ends its grant if you
+//!   [want](ProviderBuilder::reuse_kills_grant). [`Provider::presentations`] has each one that
+//!   came;
+//! - a request to the API must be signed over exactly what arrived, by a token that lives, with
+//!   a nonce of about now that nobody has used. [`Provider::accepted`] has what was let through,
+//!   bytes and all, [`Provider::refused`] what was not, and why;
+//! - tokens expire and grants end [when you say](Provider::expire_access_tokens), and its clock
+//!   is yours: see [`TestClock`];
+//! - it says no in each [way](RefusalStyle) providers do, and its token endpoint fails in each
+//!   way networks do: see [`Fault`].
+//!
+//! It keeps everything it sees in memory, in the clear: for tests alone.
+//!
+//! # The token endpoint
+//!
+//! [`Provider::endpoint`] asks it inside the process, [`Server::endpoint`] over a socket.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_mac_auth::testing::{Fault, Presented, Provider};
+//! use tower_mac_auth::token::Outcome;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let provider = Provider::new();
+//! let endpoint = provider.endpoint();
+//! let tokens = provider.issue(Duration::from_secs(3600));
+//! let refresh_token = tokens.refresh_token.ok_or("a token")?;
+//!
+//! // The provider acts, and the answer is lost: the client cannot know.
+//! provider.fault_next(Fault::ConsumedThenReset);
+//! let outcome = endpoint.connect().await?.refresh(&refresh_token).await;
+//! assert!(matches!(outcome, Outcome::Ambiguous(_)));
+//! assert_eq!(provider.presentations()[0].outcome, Presented::Rotated);
+//!
+//! // So presenting it again is the mistake that this provider is here to catch.
+//! let outcome = endpoint.connect().await?.refresh(&refresh_token).await;
+//! assert!(matches!(outcome, Outcome::Refused(_)));
+//! assert_eq!(provider.presented_twice().len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The API
+//!
+//! [`Provider::api`] is a [`tower_service::Service`] to put under the layers that you test, and
+//! [`Provider::serve`] is the same on a socket, over HTTP/1.1 and HTTP/2. Any path and any method
+//! will do.
+//!
+//! ```
+//! use std::time::Duration;
+//! use bytes::Bytes;
+//! use http::{Request, header::AUTHORIZATION};
+//! use http_body_util::Full;
+//! use tower::ServiceExt;
+//! use tower_mac_auth::sign::{Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi};
+//! use tower_mac_auth::testing::{Provider, TestClock};
+//! use tower_mac_auth::Clock;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let clock = TestClock::new();
+//! let provider = Provider::builder().clock(clock.clone()).build();
+//! let tokens = provider.issue(Duration::from_secs(3600));
+//!
+//! // By hand what a signing layer does.
+//! let key = MacKey::new(tokens.algorithm, &tokens.mac_key)?;
+//! let credential =
+//!     Credential::new(&tokens.access_token, key).with_client_id(provider.client_id());
+//! let parts = RequestParts {
+//!     method: "POST",
+//!     host: "api.example",
+//!     path: "/lamp",
+//!     query: None,
+//!     form: None,
+//! };
+//! let signed = XiaomiOpenApi::new().sign(&credential, &parts, &Nonce::fresh(clock.now()))?;
+//! let uri = format!("https://api.example{}", signed.path_and_query.ok_or("a path")?);
+//! let request = Request::post(uri)
+//!     .header(AUTHORIZATION, signed.authorization)
+//!     .body(Full::new(Bytes::from("on")))?;
+//!
+//! let response = provider.api().oneshot(request.clone()).await?;
+//! assert_eq!(response.status(), 200);
+//! assert_eq!(provider.accepted()[0].body, "on");
+//!
+//! // The same bytes once more: somebody has listened.
+//! let response = provider.api().oneshot(request).await?;
+//! assert_eq!(response.status(), 401);
+//! assert_eq!(provider.refused()[0].reason, "nonce: used before");
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod api;
+mod builder;
+mod check;
+mod clock;
+mod faults;
+mod gate;
+mod grants;
+mod provider;
+mod record;
+mod server;
+mod token_endpoint;
+mod transport;
+mod wire;
+
+pub use self::api::Api;
+pub use self::builder::ProviderBuilder;
+pub use self::clock::TestClock;
+pub use self::faults::Fault;
+pub use self::provider::{Provider, RefusalStyle};
+pub use self::record::{Accepted, Presentation, Presented, Refused};
+pub use self::server::Server;
+pub use self::transport::InProcess;

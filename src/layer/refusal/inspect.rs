@@ -38,7 +38,7 @@ pin_project! {
         B: Body,
     {
         // `None` once it is done.
-        reading: Option<Reading<B>>,
+        state: Option<(Reading<B>, Response<B>)>,
         #[pin]
         limit: Sleep,
     }
@@ -55,19 +55,19 @@ pin_project! {
 pub(crate) fn inspect<P, B>(
     policy: &P,
     limit: Duration,
-    response: Response<B>,
+    mut response: Response<B>,
     cx: &mut Context<'_>,
 ) -> Inspection<B>
 where
     P: RefusalPolicy + ?Sized,
     B: Body + Unpin,
 {
-    let mut reading = Reading::new(policy, response);
-    if reading.advance(policy, cx).is_ready() {
-        return Inspection::Done(reading.finish());
+    let mut reading = Reading::new(policy, &response);
+    if reading.advance(policy, &mut response, cx).is_ready() {
+        return Inspection::Done(reading.finish(response));
     }
     let mut inspect = Inspect(Box::pin(Waiting {
-        reading: Some(reading),
+        state: Some((reading, response)),
         limit: tokio::time::sleep(limit),
     }));
     // The timer has to know whom to wake.
@@ -83,8 +83,8 @@ impl<B: Body + Unpin> Inspect<B> {
     where
         P: RefusalPolicy + ?Sized,
     {
-        if let Some(reading) = self.0.as_mut().project().reading {
-            if reading.advance(policy, cx).is_ready() {
+        if let Some((reading, response)) = self.0.as_mut().project().state {
+            if reading.advance(policy, response, cx).is_ready() {
                 return self.take();
             }
         }
@@ -99,15 +99,15 @@ impl<B: Body + Unpin> Inspect<B> {
         if waiting.limit.poll(cx).is_pending() {
             return Poll::Pending;
         }
-        if let Some(reading) = waiting.reading {
-            reading.decide(policy);
+        if let Some((reading, response)) = waiting.state {
+            reading.decide(policy, response);
         }
         self.take()
     }
 
     fn take(&mut self) -> Poll<Inspected<B>> {
-        match self.0.as_mut().project().reading.take() {
-            Some(reading) => Poll::Ready(reading.finish()),
+        match self.0.as_mut().project().state.take() {
+            Some((reading, response)) => Poll::Ready(reading.finish(response)),
             None => Poll::Pending,
         }
     }
@@ -116,7 +116,7 @@ impl<B: Body + Unpin> Inspect<B> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::StatusCode;
+    use http::{HeaderMap, StatusCode};
     use http_body_util::{BodyExt, Full};
     use proptest::prelude::*;
     use tokio_test::{assert_ready, task};
@@ -141,6 +141,18 @@ mod tests {
             })
             .body(body)
             .unwrap()
+    }
+
+    /// Reads nothing but the head.
+    struct Plain401;
+    impl RefusalPolicy for Plain401 {
+        fn read_head(&self, status: StatusCode, _: &HeaderMap) -> Head {
+            let refused = status == StatusCode::UNAUTHORIZED;
+            Head::Verdict(refused.then_some(TokenRejected))
+        }
+        fn read_body(&self, _: StatusCode, _: &HeaderMap, _: &[u8]) -> Option<Refusal> {
+            unreachable!("it was not to be read")
+        }
     }
 
     async fn run<B: Body + Unpin>(
@@ -315,10 +327,14 @@ mod tests {
         ] {
             // Pending when it is first polled, and when the limit wakes the task.
             let steps = [data(sent), Step::Pending, Step::Pending, data("late")];
-            let started = tokio::time::Instant::now();
             let answer = response(status, &[], Scripted::new(steps.clone()));
-            let inspected = run(&XiaomiRefusals, answer).await;
-            assert_eq!(started.elapsed(), LIMIT, "{status}");
+            let mut run = task::spawn(run(&XiaomiRefusals, answer));
+            assert!(run.poll().is_pending());
+            tokio::time::advance(LIMIT.mul_f32(0.99)).await;
+            assert!(!run.is_woken(), "{status}");
+            tokio::time::advance(LIMIT).await;
+            assert!(run.is_woken(), "{status}");
+            let inspected = assert_ready!(run.poll());
             assert_eq!(inspected.refusal, refusal, "{status}");
             let mut body = inspected.response.into_body();
             assert_eq!(drain(&mut body), (expected(&steps), true));
@@ -333,16 +349,6 @@ mod tests {
         // The script panics if its end is polled for twice: it has been.
         assert!(inspected.response.body().size_hint().exact().is_some());
 
-        struct Plain401;
-        impl RefusalPolicy for Plain401 {
-            fn from_head(&self, head: &http::response::Parts) -> Head {
-                let refused = head.status == StatusCode::UNAUTHORIZED;
-                Head::Verdict(refused.then_some(TokenRejected))
-            }
-            fn from_body(&self, _: &http::response::Parts, _: &[u8]) -> Option<Refusal> {
-                unreachable!("it was not to be read")
-            }
-        }
         for (status, left) in [(401, Some(3)), (200, None)] {
             let body = Scripted::new([data("a"), Step::Yield, data("bc")]);
             let inspected = run(&Plain401, response(status, &[], body)).await;

@@ -4,7 +4,7 @@ mod inspect;
 mod reading;
 mod xiaomi;
 
-use http::response::Parts;
+use http::{HeaderMap, StatusCode};
 
 pub(crate) use self::inspect::{Inspect, Inspected, Inspection, inspect};
 pub use self::xiaomi::XiaomiRefusals;
@@ -25,18 +25,18 @@ pub enum Refusal {
 /// [`XiaomiRefusals`] is the default. Another provider is one type with two functions:
 ///
 /// ```
-/// use http::{StatusCode, response::Parts};
+/// use http::{HeaderMap, StatusCode};
 /// use tower_mac_auth::layer::{Head, Refusal, RefusalPolicy};
 ///
 /// /// Every 401 means the token, and the body has nothing to add.
 /// struct Plain401;
 ///
 /// impl RefusalPolicy for Plain401 {
-///     fn from_head(&self, head: &Parts) -> Head {
-///         Head::Verdict((head.status == StatusCode::UNAUTHORIZED).then_some(Refusal::TokenRejected))
+///     fn read_head(&self, status: StatusCode, _: &HeaderMap) -> Head {
+///         Head::Verdict((status == StatusCode::UNAUTHORIZED).then_some(Refusal::TokenRejected))
 ///     }
 ///
-///     fn from_body(&self, _: &Parts, _: &[u8]) -> Option<Refusal> {
+///     fn read_body(&self, _: StatusCode, _: &HeaderMap, _: &[u8]) -> Option<Refusal> {
 ///         None
 ///     }
 /// }
@@ -44,15 +44,15 @@ pub enum Refusal {
 pub trait RefusalPolicy: Send + Sync {
     /// What the head says, and whether the body can say more. Called once per response, on the
     /// hot path: look at the status first.
-    fn from_head(&self, head: &Parts) -> Head;
+    fn read_head(&self, status: StatusCode, headers: &HeaderMap) -> Head;
 
     /// What the body says. Called after [`Head::Read`], with the first chunk or the whole of a
     /// body of at most 4 KiB, never with nothing. The bytes may be cut short and may be no JSON
     /// at all: then the answer is what the head alone says.
-    fn from_body(&self, head: &Parts, body: &[u8]) -> Option<Refusal>;
+    fn read_body(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Refusal>;
 }
 
-/// What the head of a response says. See [`RefusalPolicy::from_head`].
+/// What the head of a response says. See [`RefusalPolicy::read_head`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// The answer; the body is not looked at.

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Buf;
-use http::response::Parts;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body::{Body, Frame};
 
@@ -19,10 +18,8 @@ const MAX_BYTES: u64 = 4096;
 /// Bounds what empty frames can cost.
 const MAX_FRAMES: u16 = 256;
 
-/// A response on its way through the inspection.
+/// How far the inspection of a response is. The response is beside it, and stays in one piece.
 pub(super) struct Reading<B: Body> {
-    head: Parts,
-    body: B,
     kept: Kept<B::Data, B::Error>,
     bytes: u64,
     frames: u16,
@@ -48,18 +45,17 @@ enum Look {
 }
 
 impl<B: Body + Unpin> Reading<B> {
-    pub(super) fn new<P>(policy: &P, response: Response<B>) -> Self
+    #[inline]
+    pub(super) fn new<P>(policy: &P, response: &Response<B>) -> Self
     where
         P: RefusalPolicy + ?Sized,
     {
-        let (head, body) = response.into_parts();
-        let (refusal, look) = match policy.from_head(&head) {
+        let status = response.status();
+        let (refusal, look) = match policy.read_head(status, response.headers()) {
             Head::Verdict(refusal) => (refusal, Look::Decided),
             Head::Read { otherwise } => (otherwise, Look::Whole),
         };
         let mut reading = Self {
-            head,
-            body,
             kept: Kept::Nothing,
             bytes: 0,
             frames: 0,
@@ -69,18 +65,15 @@ impl<B: Body + Unpin> Reading<B> {
             open: false,
             ended: false,
         };
-        if reading.is_settled() || has_no_body(reading.head.status) || reading.body.is_end_stream()
-        {
+        if reading.is_settled() || has_no_body(status) || response.body().is_end_stream() {
             return reading;
         }
-        let hint = reading.body.size_hint();
-        reading.length = hint
-            .exact()
-            .or_else(|| content_length(&reading.head.headers));
+        let hint = response.body().size_hint();
+        reading.length = hint.exact().or_else(|| content_length(response.headers()));
         if hint.lower().max(reading.length.unwrap_or(0)) > MAX_BYTES {
             return reading;
         }
-        let error = reading.head.status.is_client_error() || reading.head.status.is_server_error();
+        let error = status.is_client_error() || status.is_server_error();
         if reading.look == Look::Whole && reading.length.is_none() && !error {
             reading.look = Look::FirstChunk;
         }
@@ -89,26 +82,33 @@ impl<B: Body + Unpin> Reading<B> {
     }
 
     /// Reads what is there; ready when no more is to be read.
-    pub(super) fn advance<P>(&mut self, policy: &P, cx: &mut Context<'_>) -> Poll<()>
+    #[inline]
+    pub(super) fn advance<P>(
+        &mut self,
+        policy: &P,
+        response: &mut Response<B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()>
     where
         P: RefusalPolicy + ?Sized,
     {
         while self.open {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(frame)) => self.keep(policy, frame),
+            match Pin::new(response.body_mut()).poll_frame(cx) {
+                Poll::Ready(Some(frame)) => self.keep(policy, response, frame),
                 Poll::Ready(None) => {
                     self.ended = true;
                     self.open = false;
                 }
-                Poll::Pending if self.is_worth_waiting() => return Poll::Pending,
+                Poll::Pending if self.is_worth_waiting(response.headers()) => return Poll::Pending,
                 Poll::Pending => self.open = false,
             }
         }
-        self.decide(policy);
+        self.decide(policy, response);
         Poll::Ready(())
     }
 
-    fn keep<P>(&mut self, policy: &P, frame: PolledFrame<B>)
+    #[inline]
+    fn keep<P>(&mut self, policy: &P, response: &Response<B>, frame: PolledFrame<B>)
     where
         P: RefusalPolicy + ?Sized,
     {
@@ -127,15 +127,16 @@ impl<B: Body + Unpin> Reading<B> {
             self.open = false;
             return;
         }
-        let at_end = self.ended || self.body.is_end_stream();
+        let at_end = self.ended || response.body().is_end_stream();
         if at_end || self.has_its_length() || (self.look == Look::FirstChunk && self.bytes > 0) {
-            self.decide(policy);
+            self.decide(policy, response);
         }
         self.open = !at_end && !self.is_settled();
     }
 
     /// Asks the policy, once, about the bytes there are.
-    pub(super) fn decide<P>(&mut self, policy: &P)
+    #[inline]
+    pub(super) fn decide<P>(&mut self, policy: &P, response: &Response<B>)
     where
         P: RefusalPolicy + ?Sized,
     {
@@ -149,10 +150,10 @@ impl<B: Body + Unpin> Reading<B> {
         let Some(bytes) = contiguous(&self.kept) else {
             return;
         };
-        let found = policy.from_body(&self.head, &bytes);
-        // The headers are looked up only where they matter.
-        if found != self.refusal && is_plain(&self.head.headers) && may_be_json(&self.head.headers)
-        {
+        let headers = response.headers();
+        let found = policy.read_body(response.status(), headers, &bytes);
+        // Looked up only where it matters.
+        if found != self.refusal && is_plain(headers) && may_be_json(headers) {
             self.refusal = found;
         }
     }
@@ -167,18 +168,19 @@ impl<B: Body + Unpin> Reading<B> {
         self.length.is_some_and(|length| self.bytes >= length)
     }
 
-    fn is_worth_waiting(&mut self) -> bool {
-        if !is_plain(&self.head.headers) {
+    fn is_worth_waiting(&mut self, headers: &HeaderMap) -> bool {
+        if !is_plain(headers) {
             self.look = Look::Decided;
         }
-        !self.is_settled() && !self.has_its_length() && may_be_json(&self.head.headers)
+        !self.is_settled() && !self.has_its_length() && may_be_json(headers)
     }
 
-    pub(super) fn finish(self) -> Inspected<B> {
-        let body = ResponseBody::with_kept(self.kept, self.ended, self.body);
+    #[inline]
+    pub(super) fn finish(self, response: Response<B>) -> Inspected<B> {
+        let (kept, ended) = (self.kept, self.ended);
         Inspected {
             refusal: self.refusal,
-            response: Response::from_parts(self.head, body),
+            response: response.map(|rest| ResponseBody::with_kept(kept, ended, rest)),
         }
     }
 }
@@ -234,14 +236,13 @@ fn may_be_json(headers: &HeaderMap) -> bool {
 /// The chunks as one piece: borrowed when there is one, `None` when a buffer does not show all
 /// it holds without being consumed.
 fn contiguous<D: Buf, E>(kept: &Kept<D, E>) -> Option<Cow<'_, [u8]>> {
-    let mut chunks = kept.chunks().filter(|data| data.has_remaining());
-    let first = chunks.next()?;
-    let mut rest = chunks.peekable();
-    if rest.peek().is_none() && first.chunk().len() == first.remaining() {
-        return Some(Cow::Borrowed(first.chunk()));
+    if let Kept::Chunk(data) = kept {
+        if data.chunk().len() == data.remaining() {
+            return Some(Cow::Borrowed(data.chunk()));
+        }
     }
     let mut bytes = Vec::new();
-    for data in std::iter::once(first).chain(rest) {
+    for data in kept.chunks() {
         let mut slices = [IoSlice::new(&[]); 16];
         let count = data.chunks_vectored(&mut slices);
         let before = bytes.len();

@@ -18,6 +18,8 @@ pub(crate) use self::attempt::ReplayHandle;
 use self::attempt::{Attempt, SharedTape};
 pub use self::error::{RequestBodyError, RequestBodyErrorKind};
 
+use super::hint;
+
 type PolledFrame = Option<Result<Frame<Bytes>, RequestBodyError>>;
 
 pin_project! {
@@ -138,7 +140,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
-            Kind::Passthrough { hint, .. } => hint.clone(),
+            Kind::Passthrough { hint, .. } => hint::after(0, hint),
             Kind::Shared { attempt } => attempt.size_hint(),
         }
     }

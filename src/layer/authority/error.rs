@@ -1,0 +1,101 @@
+use std::error::Error;
+use std::fmt;
+
+/// Short enough for a log, whoever wrote it; without what may be a password.
+fn shown(text: &str) -> Box<str> {
+    let text = text.rsplit('@').next().unwrap_or_default();
+    text.chars().take(80).collect()
+}
+
+/// An entry of [`AllowedAuthorities`](super::AllowedAuthorities) that is no authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidAuthority {
+    entry: Box<str>,
+}
+
+impl InvalidAuthority {
+    pub(super) fn new(entry: &str) -> Self {
+        Self {
+            entry: shown(entry),
+        }
+    }
+}
+
+impl fmt::Display for InvalidAuthority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "allowed authority: {:?} is neither host nor host:port",
+            self.entry
+        )
+    }
+}
+
+impl Error for InvalidAuthority {}
+
+/// A request that is not to be signed, because of where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityError {
+    kind: AuthorityErrorKind,
+    /// The part that is at fault, if it may be shown.
+    shown: Box<str>,
+}
+
+/// The kinds of [`AuthorityError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthorityErrorKind {
+    /// The URI names no host.
+    NoHost,
+    /// The URI has user information (`user:password@host`).
+    UserInfo,
+    /// The URI's scheme is neither `https` nor `http`, or there is none.
+    Scheme,
+    /// The URI's host is not allowed, or not with that port.
+    NotAllowed,
+    /// `http` to another machine.
+    PlainHttp,
+    /// The `Host` header is neither `host` nor `host:port`.
+    HostHeader,
+    /// The `Host` header names a host that is not allowed, or not with that port.
+    HostHeaderNotAllowed,
+}
+
+impl AuthorityError {
+    pub(super) fn new(kind: AuthorityErrorKind, text: &str) -> Self {
+        Self {
+            kind,
+            shown: shown(text),
+        }
+    }
+
+    /// What is wrong.
+    pub const fn kind(&self) -> AuthorityErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for AuthorityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use AuthorityErrorKind as Kind;
+
+        let shown = &self.shown;
+        match self.kind {
+            Kind::NoHost => f.write_str("uri: it names no host"),
+            Kind::UserInfo => f.write_str("uri: user information before the host is not allowed"),
+            Kind::Scheme if shown.is_empty() => f.write_str("uri: it has no scheme"),
+            Kind::Scheme => write!(f, "uri: scheme {shown:?} is neither https nor http"),
+            Kind::NotAllowed => write!(f, "uri: host {shown:?} is not among the allowed ones"),
+            Kind::PlainHttp => write!(f, "uri: plain http to {shown:?} is not allowed"),
+            Kind::HostHeader => f.write_str("host header: it is neither host nor host:port"),
+            Kind::HostHeaderNotAllowed => {
+                write!(
+                    f,
+                    "host header: host {shown:?} is not among the allowed ones"
+                )
+            }
+        }
+    }
+}
+
+impl Error for AuthorityError {}

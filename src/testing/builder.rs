@@ -1,0 +1,194 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::Provider;
+use super::grants::Rules;
+use crate::sign::XiaomiOpenApi;
+use crate::{ClientSecret, Clock, SystemClock};
+
+/// Makes a [`Provider`]. What can be changed while it runs is a method of the provider.
+#[must_use]
+pub struct ProviderBuilder {
+    config: Config,
+}
+
+/// What does not change while a provider runs.
+#[expect(clippy::struct_excessive_bools, reason = "knobs, each on or off")]
+pub(super) struct Config {
+    pub(super) client_id: String,
+    pub(super) client_secret: ClientSecret,
+    pub(super) redirect_uri: String,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) lifetime: Duration,
+    pub(super) rules: Rules,
+    pub(super) plain_answers: bool,
+    pub(super) string_codes: bool,
+    pub(super) token_refusal_status: StatusCode,
+    pub(super) prefixed_refusals: bool,
+    pub(super) clock_window: Duration,
+    pub(super) query_credentials: bool,
+    pub(super) scheme: XiaomiOpenApi,
+    pub(super) echo_bodies: bool,
+    pub(super) accept_any_body: bool,
+}
+
+impl ProviderBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            config: Config {
+                client_id: "179887661252608".to_owned(),
+                // With every character that a sloppy encoder gets wrong.
+                client_secret: ClientSecret::new("s3cret+/= &%41"),
+                redirect_uri: "https://client.example/callback?from=provider".to_owned(),
+                clock: Arc::new(SystemClock),
+                lifetime: Duration::from_secs(360_000),
+                rules: Rules {
+                    reuse_kills_grant: false,
+                    rotation_kills_access_token: false,
+                },
+                plain_answers: false,
+                string_codes: false,
+                token_refusal_status: StatusCode::OK,
+                prefixed_refusals: false,
+                clock_window: Duration::from_secs(600),
+                query_credentials: true,
+                scheme: XiaomiOpenApi::new(),
+                echo_bodies: false,
+                accept_any_body: false,
+            },
+        }
+    }
+
+    /// The one client that is registered. By default it has a secret full of characters that must
+    /// be percent-encoded. An empty text leaves the default.
+    pub fn client(
+        mut self,
+        client_id: impl Into<String>,
+        client_secret: impl Into<ClientSecret>,
+    ) -> Self {
+        let (client_id, client_secret) = (client_id.into(), client_secret.into());
+        if !client_id.is_empty() {
+            self.config.client_id = client_id;
+        }
+        if !client_secret.expose_secret().is_empty() {
+            self.config.client_secret = client_secret;
+        }
+        self
+    }
+
+    /// The registered redirect URI, which every request to the token endpoint must name. An empty
+    /// text leaves the default.
+    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
+        let redirect_uri = redirect_uri.into();
+        if !redirect_uri.is_empty() {
+            self.config.redirect_uri = redirect_uri;
+        }
+        self
+    }
+
+    /// The provider's clock: expiry, the window for nonces, `Date`. The system's by default.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.config.clock = Arc::new(clock);
+        self
+    }
+
+    /// How long the access tokens live that the token endpoint issues. 360 000 s by default, as in
+    /// the provider's documents.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.config.lifetime = lifetime;
+        self
+    }
+
+    /// Whether a refresh token that comes a second time ends its grant (RFC 9700 §4.14.2), beside
+    /// being refused. Off.
+    pub fn reuse_kills_grant(mut self, kills: bool) -> Self {
+        self.config.rules.reuse_kills_grant = kills;
+        self
+    }
+
+    /// Whether a rotation ends the access token before it. Off: it lives as long as it was issued
+    /// for.
+    pub fn rotation_kills_access_token(mut self, kills: bool) -> Self {
+        self.config.rules.rotation_kills_access_token = kills;
+        self
+    }
+
+    /// Whether the token endpoint answers tidily: JSON as such, no prefix `&&&START&&&`, no white
+    /// space around names and values. Off: it answers as the provider does.
+    pub fn plain_answers(mut self, plain: bool) -> Self {
+        self.config.plain_answers = plain;
+        self
+    }
+
+    /// Whether error codes are strings. Off: they are numbers.
+    pub fn string_codes(mut self, strings: bool) -> Self {
+        self.config.string_codes = strings;
+        self
+    }
+
+    /// The status of a refusal of the token endpoint. 200 by default; 400 occurs as well.
+    pub fn token_refusal_status(mut self, status: StatusCode) -> Self {
+        self.config.token_refusal_status = status;
+        self
+    }
+
+    /// Whether refusals of the API begin with `&&&START&&&`. Off.
+    pub fn prefixed_refusals(mut self, prefixed: bool) -> Self {
+        self.config.prefixed_refusals = prefixed;
+        self
+    }
+
+    /// How far the minutes of a nonce may be from the provider's clock, either way. 10 minutes by
+    /// default.
+    pub fn clock_window(mut self, window: Duration) -> Self {
+        self.config.clock_window = window;
+        self
+    }
+
+    /// Whether the API wants `clientId` and `token` in the query. On: every documented call has
+    /// them.
+    pub fn query_credentials(mut self, wanted: bool) -> Self {
+        self.config.query_credentials = wanted;
+        self
+    }
+
+    /// How the API reads a signature: empty values, forms, malformed queries. Who puts `clientId`
+    /// and `token` into the query is of no matter here.
+    pub fn scheme(mut self, scheme: XiaomiOpenApi) -> Self {
+        self.config.scheme = scheme;
+        self
+    }
+
+    /// Whether the API answers with the bytes of the request's body. Off: it answers
+    /// `{"result":"ok","code":0,"data":{…}}` with the method, the path, the length of the body
+    /// and its SHA-1 in hexadecimal.
+    pub fn echo_bodies(mut self, echo: bool) -> Self {
+        self.config.echo_bodies = echo;
+        self
+    }
+
+    /// Whether bodies of any length are taken: they are counted and hashed, not kept. Off: a body
+    /// is kept, and one over 4 MiB gets status 413.
+    ///
+    /// Forms that are signed and bodies that are echoed are kept all the same.
+    pub fn accept_any_body(mut self, accept: bool) -> Self {
+        self.config.accept_any_body = accept;
+        self
+    }
+
+    /// The provider.
+    pub fn build(self) -> Provider {
+        Provider::with(self.config)
+    }
+}
+
+impl fmt::Debug for ProviderBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderBuilder")
+            .field("client_id", &self.config.client_id)
+            .finish_non_exhaustive()
+    }
+}

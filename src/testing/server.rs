@@ -1,0 +1,235 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Provider;
+use super::gate::Gate;
+use super::token_endpoint::{PATH, Reply};
+use super::wire::Wire;
+
+/// A [`Provider`] on a real socket: see [`Provider::serve`].
+///
+/// It speaks HTTP/1.1 and HTTP/2 (with prior knowledge), without TLS. Dropping it closes the
+/// port and every connection, and ends every task.
+pub struct Server {
+    provider: Provider,
+    gate: Arc<Gate>,
+    open: Arc<AtomicUsize>,
+    tasks: Tasks,
+}
+
+impl Server {
+    #[expect(clippy::unused_async, reason = "for the signature of `serve`")]
+    pub(super) async fn start(provider: Provider) -> io::Result<Self> {
+        let gate = Arc::new(Gate::open_any()?);
+        provider.add_gate(&gate);
+        let server = Self {
+            gate: Arc::clone(&gate),
+            open: Arc::default(),
+            tasks: Tasks::default(),
+            provider: provider.clone(),
+        };
+        let (tasks, open) = (server.tasks.clone(), Arc::clone(&server.open));
+        server.tasks.spawn(async move {
+            loop {
+                match poll_fn(|cx| gate.poll_accept(cx)).await {
+                    Ok(stream) => {
+                        let (provider, open) = (provider.clone(), Arc::clone(&open));
+                        tasks.spawn(connection(provider, stream, open, tasks.clone()));
+                    }
+                    // Too many open files, say: it passes.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        });
+        Ok(server)
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.gate.addr()
+    }
+
+    /// Host and port, as in a URL.
+    pub fn authority(&self) -> String {
+        self.addr().to_string()
+    }
+
+    /// The URL of a path, which begins with `/`, at this server.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr())
+    }
+
+    /// The URL of the token endpoint.
+    pub fn token_url(&self) -> String {
+        self.url(PATH)
+    }
+
+    /// How many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether it listens: not under a [`Fault::ConnectionRefused`](super::Fault).
+    pub fn is_listening(&self) -> bool {
+        self.gate.is_open()
+    }
+
+    /// The token endpoint over the socket, by the built-in transport, ready made for the
+    /// registered client; without a limit of requests.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TokenEndpointBuilder::build`](crate::token::TokenEndpointBuilder::build).
+    #[cfg(feature = "transport")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
+    pub fn endpoint(&self) -> Result<crate::token::TokenEndpoint, crate::token::EndpointError> {
+        crate::token::TokenEndpoint::builder(self.token_url())
+            .client(
+                self.provider.client_id(),
+                self.provider.client_secret().clone(),
+            )
+            .redirect_uri(self.provider.redirect_uri())
+            .requests_per_second(None)
+            .build()
+    }
+
+    /// Does what dropping it does, and waits until every task has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// It stops in any case.
+    pub async fn stop(self) {
+        if let Some(mut tasks) = self.tasks.close() {
+            tasks.shutdown().await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // What is left in the set is aborted when the set is dropped.
+        drop(self.tasks.close());
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("provider", &self.provider)
+            .field("addr", &self.addr())
+            .field("is_listening", &self.is_listening())
+            .field("open_connections", &self.open_connections())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Every task of a server; no more are taken once it was closed.
+#[derive(Clone)]
+struct Tasks(Arc<Mutex<Option<JoinSet<()>>>>);
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Some(JoinSet::new()))))
+    }
+}
+
+impl Tasks {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tasks) = &mut *tasks {
+            // Those that have ended would pile up.
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(task);
+        }
+    }
+
+    fn close(&self) -> Option<JoinSet<()>> {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.take()
+    }
+}
+
+/// HTTP/2 has a task for each stream. Spawned anywhere else, one that never ends would outlive
+/// its connection.
+impl<F> hyper::rt::Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.spawn(task);
+    }
+}
+
+async fn connection(provider: Provider, stream: TcpStream, open: Arc<AtomicUsize>, tasks: Tasks) {
+    // Only slower without it.
+    let _ = stream.set_nodelay(true);
+    let reset = CancellationToken::new();
+    let wire = TokioIo::new(Wire::new(stream, reset.clone(), open));
+    let service = service_fn(|request| answer(provider.clone(), reset.clone(), request));
+    let builder = auto::Builder::new(tasks);
+    let serve = builder.serve_connection(wire, service);
+    tokio::select! {
+        biased;
+        () = reset.cancelled() => {}
+        // A client that breaks the protocol, or goes away, is no fault of ours.
+        _ = serve => {}
+    }
+}
+
+type Answer = Response<Either<Full<Bytes>, Endless>>;
+
+async fn answer(
+    provider: Provider,
+    reset: CancellationToken,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    if request.uri().path() != PATH {
+        let answer = provider.api_request(request).await;
+        return Ok(answer.map(|body| Either::Left(Full::new(body))));
+    }
+    let (head, _) = request.into_parts();
+    match provider.token_request(&head).await {
+        Reply::Answer(answer) => Ok(answer.map(|body| Either::Left(Full::new(body)))),
+        Reply::Endless(head) => Ok(head.map(|()| Either::Right(Endless))),
+        Reply::Reset => {
+            reset.cancel();
+            // The connection drops this with itself.
+            std::future::pending().await
+        }
+    }
+}
+
+/// A body without an end.
+struct Endless;
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 4096])))))
+    }
+}

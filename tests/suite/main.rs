@@ -1,0 +1,14 @@
+//! The promises of the layer and the account, kept against a strict provider.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+// mod bad_input;
+mod layer;
+mod outcomes;
+mod peers;
+// mod replay;
+mod rotation;
+// mod secrets;
+// mod sockets;
+mod store_faults;
+mod users;
+mod world;

@@ -1,0 +1,288 @@
+//! What each outcome at the token endpoint means for the account.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tower_mac_auth::account::{Account, Event, InDoubtPolicy, RefreshError, RefreshErrorKind};
+use tower_mac_auth::layer::Error;
+use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RotationStore, Status};
+use tower_mac_auth::testing::{Fault, Presented};
+use tower_mac_auth::token::ErrorCode;
+
+use crate::world::{World, at_once, status};
+
+/// Why there was no refresh: with the refusal, or as the error of a request that was not sent.
+fn reason(answer: &crate::world::Answer) -> Option<RefreshErrorKind> {
+    match answer {
+        Ok(refusal) => refusal.extensions().get().map(RefreshError::kind),
+        Err(Error::Auth(error)) => error.refresh_error().map(RefreshError::kind),
+        Err(Error::Service(never)) => match *never {},
+    }
+}
+
+/// A world whose store the test can look into.
+async fn open(policy: InDoubtPolicy) -> (World, MemoryStore) {
+    let clock = tower_mac_auth::testing::TestClock::new();
+    let store = MemoryStore::with_clock(clock.clone());
+    let shared = store.clone();
+    let mut world = World::with(
+        |provider| provider.clock(clock.clone()),
+        |account| account.clock(clock.clone()).store(shared).in_doubt(policy),
+    )
+    .await;
+    world.clock = clock;
+    (world, store)
+}
+
+async fn record_status(store: &MemoryStore) -> Status {
+    store
+        .read(&AccountName::new("user").unwrap())
+        .await
+        .unwrap()
+        .unwrap()
+        .status
+}
+
+#[tokio::test(start_paused = true)]
+async fn unsent_backs_off_and_the_same_token_is_good_later() {
+    let (mut world, store) = open(InDoubtPolicy::Never).await;
+    world.provider.expire_access_tokens();
+    world.provider.fault_next(Fault::ConnectionRefused);
+    assert_eq!(
+        reason(&world.get("/").await),
+        Some(RefreshErrorKind::Unsent)
+    );
+    assert_eq!(record_status(&store).await, Status::Active);
+    // At once: fail fast, and say until when.
+    let error = world.get("/").await.unwrap_err();
+    let tower_mac_auth::layer::Error::Auth(error) = error;
+    let RefreshErrorKind::BackingOff { until } = error.refresh_error().unwrap().kind() else {
+        panic!("{error:?}")
+    };
+    assert!(matches!(
+        world.event(),
+        Some(Event::RefreshFailed { retry_at, .. }) if retry_at == until
+    ));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ambiguous_answer_is_recorded_in_doubt_and_never_resent_by_the_policy_never() {
+    for fault in [
+        Fault::ServerError(StatusCode::SERVICE_UNAVAILABLE),
+        Fault::Garbage,
+        Fault::CutShort,
+        Fault::Empty200,
+        Fault::Html,
+        Fault::Endless,
+        Fault::Hang,
+        Fault::Reset,
+        Fault::ConsumedThenReset,
+        Fault::RefuseWith(ErrorCode::from_code(96_099)),
+    ] {
+        let (mut world, store) = open(InDoubtPolicy::Never).await;
+        world.provider.expire_access_tokens();
+        world.provider.fault_next(fault.clone());
+        let reasons = at_once(&world.client(), 20).await;
+        assert!(
+            reasons
+                .iter()
+                .all(|answer| reason(answer) == Some(RefreshErrorKind::InDoubt)),
+            "{fault:?}: {:?}",
+            reasons.iter().map(reason).collect::<Vec<_>>()
+        );
+        assert_eq!(record_status(&store).await, Status::InDoubt, "{fault:?}");
+        let events = world.events_so_far();
+        assert!(
+            events
+                .iter()
+                .any(|event| matches!(event, Event::InDoubt { .. })),
+            "{fault:?}"
+        );
+        let reauthorize = |event: &&Event| matches!(event, Event::ReauthorizationRequired { .. });
+        assert_eq!(events.iter().filter(reauthorize).count(), 1, "{fault:?}");
+        // Whatever is asked, and however long one waits.
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            assert!(world.get("/").await.is_err());
+        }
+        assert_eq!(world.presented(), 1, "{fault:?}");
+        // A new authorization heals it.
+        let code = world.provider.authorization_code();
+        world.account.authorize(code).await.unwrap();
+        assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_doubt_a_live_token_goes_on_signing_and_a_dead_account_replays_once() {
+    let (mut world, store) = open(InDoubtPolicy::HoldUntilDead).await;
+    // Time for a refresh ahead, whose answer is lost.
+    world.provider.fault_next(Fault::Reset);
+    tokio::time::sleep(Duration::from_secs(3500)).await;
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(record_status(&store).await, Status::InDoubt);
+    for _ in 0..10 {
+        assert_eq!(status(&world.get("/").await), StatusCode::OK);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(world.presented(), 1);
+    let deadline = world
+        .events_so_far()
+        .into_iter()
+        .find_map(|event| match event {
+            Event::ReauthorizationRequired { deadline } => Some(deadline),
+            _ => None,
+        });
+    assert_eq!(deadline.flatten(), world.account.expires_at());
+    // Dead: nothing left to lose.
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert_eq!(world.presented(), 2);
+    assert_eq!(record_status(&store).await, Status::Active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_out_of_doubt_is_made_once_and_no_more() {
+    let (world, store) = open(InDoubtPolicy::HoldUntilDead).await;
+    world.provider.expire_access_tokens();
+    world.provider.fault_always(Fault::Reset);
+    for _ in 0..10 {
+        let _ = world.get("/").await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    assert_eq!(world.presented(), 2);
+    assert_eq!(record_status(&store).await, Status::InDoubt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn within_a_documented_grace_window_a_lost_answer_is_asked_for_again() {
+    let (world, _) = open(InDoubtPolicy::ReplayWithin(Duration::from_secs(60))).await;
+    world.provider.expire_access_tokens();
+    world.provider.fault_next(Fault::Reset);
+    assert_eq!(
+        reason(&world.get("/").await),
+        Some(RefreshErrorKind::InDoubt)
+    );
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert_eq!(world.presented(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_refresh_token_ends_in_a_call_for_authorization() {
+    let (mut world, store) = open(InDoubtPolicy::Never).await;
+    world.provider.expire_access_tokens();
+    world
+        .provider
+        .fault_next(Fault::RefuseWith(ErrorCode::RefreshTokenRejected));
+    let answer = world.get("/").await;
+    assert_eq!(
+        reason(&answer),
+        Some(RefreshErrorKind::ReauthorizationRequired)
+    );
+    assert_eq!(record_status(&store).await, Status::Revoked);
+    assert!(matches!(
+        world.events_so_far()[..],
+        [Event::ReauthorizationRequired { deadline: None }]
+    ));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(world.get("/").await.is_err());
+    assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_fault_keeps_the_token_and_backs_off_long() {
+    for code in [
+        96_001, 96_002, 96_003, 96_004, 96_005, 96_006, 96_007, 96_010, 96_011, 96_012,
+    ] {
+        let (mut world, store) = open(InDoubtPolicy::Never).await;
+        world.provider.expire_access_tokens();
+        let code = ErrorCode::from_code(code);
+        world.provider.fault_next(Fault::RefuseWith(code));
+        assert_eq!(
+            reason(&world.get("/").await),
+            Some(RefreshErrorKind::Refused(code))
+        );
+        assert_eq!(record_status(&store).await, Status::Active);
+        assert!(matches!(world.event(), Some(Event::RefreshFailed { .. })));
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert!(world.get("/").await.is_err(), "still backing off");
+        assert_eq!(world.presented(), 1);
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_used_does_not_lose_the_next_refresh_token() {
+    let (world, store) = open(InDoubtPolicy::Never).await;
+    world.provider.expire_access_tokens();
+    world.provider.fault_next(Fault::WrongAlgorithm);
+    let answer = world.get("/").await;
+    assert_eq!(reason(&answer), Some(RefreshErrorKind::UnusableAnswer));
+    assert_eq!(record_status(&store).await, Status::Active);
+    // Not burnt at once...
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.get("/").await.is_err());
+    assert_eq!(world.presented(), 1);
+    // ...but good for the next try.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert!(world.provider.presented_twice().is_empty());
+    assert!(
+        world
+            .provider
+            .presentations()
+            .iter()
+            .all(|one| one.outcome == Presented::Rotated)
+    );
+    assert_eq!(world.account.generation(), Generation::FIRST.next().next());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_endpoint_that_hangs_is_given_up_by_the_wall_clock() {
+    let (world, store) = open(InDoubtPolicy::Never).await;
+    world.provider.expire_access_tokens();
+    world.provider.fault_next(Fault::Hang);
+    let waiting = tokio::spawn(world.client().oneshot_get());
+    while world.presented() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // The machine sleeps for an hour: its timers stand still, the wall clock does not.
+    world.clock.advance(Duration::from_secs(3600));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(waiting.is_finished());
+    assert_eq!(record_status(&store).await, Status::InDoubt);
+}
+
+trait OneshotGet {
+    fn oneshot_get(self) -> impl Future<Output = crate::world::Answer> + Send + 'static;
+}
+
+impl OneshotGet for tower_mac_auth::layer::MacAuth<tower_mac_auth::testing::Api> {
+    fn oneshot_get(self) -> impl Future<Output = crate::world::Answer> + Send + 'static {
+        tower::ServiceExt::oneshot(self, crate::world::get("/"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_next_refresh_token_the_spent_one_is_not_used_again() {
+    let clock = tower_mac_auth::testing::TestClock::new();
+    let provider = tower_mac_auth::testing::Provider::builder()
+        .clock(clock.clone())
+        .build();
+    let mut tokens = provider.issue(crate::world::HOUR);
+    tokens.refresh_token = None;
+    let builder = Account::builder(provider.endpoint()).clock(clock);
+    let account = builder.tokens(tokens).open("user").await.unwrap();
+    let error = account
+        .refresh_if_current(account.generation())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::ReauthorizationRequired);
+    assert_eq!(provider.token_requests(), 0);
+}

@@ -1,0 +1,337 @@
+//! The life of an account: how it starts, refreshes ahead, is authorized anew, revoked, shut down.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tower::{Layer, ServiceExt};
+use tower_mac_auth::account::{Account, AccountErrorKind, Event, RefreshErrorKind};
+use tower_mac_auth::layer::MacAuthLayer;
+use tower_mac_auth::store::{Generation, MemoryStore};
+use tower_mac_auth::testing::{Fault, Provider, TestClock};
+use tower_mac_auth::token::ErrorCode;
+
+use crate::world::{HOST, HOUR, World, at_once, get, status};
+
+fn provider() -> (Provider, TestClock) {
+    let clock = TestClock::new();
+    (
+        Provider::builder()
+            .clock(clock.clone())
+            .lifetime(HOUR)
+            .build(),
+        clock,
+    )
+}
+
+async fn works(provider: &Provider, account: &Account) -> bool {
+    let layer = MacAuthLayer::xiaomi(account.clone()).allow(HOST).unwrap();
+    status(&layer.layer(provider.api()).oneshot(get("/")).await) == StatusCode::OK
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_starts_from_a_bare_refresh_token() {
+    let (provider, clock) = provider();
+    let tokens = provider.issue(HOUR);
+    let account = Account::builder(provider.endpoint())
+        .clock(clock)
+        .refresh_token(tokens.refresh_token.unwrap())
+        .open("user")
+        .await
+        .unwrap();
+    assert_eq!(provider.token_requests(), 0, "not before it is used");
+    assert!(works(&provider, &account).await);
+    assert_eq!(provider.presentations().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_starts_from_a_code_and_later_from_the_store() {
+    let (provider, clock) = provider();
+    let store = MemoryStore::with_clock(clock.clone());
+    let builder = || {
+        Account::builder(provider.endpoint())
+            .clock(clock.clone())
+            .store(store.clone())
+    };
+    let unknown = builder().open("user").await.unwrap_err();
+    assert_eq!(unknown.kind(), AccountErrorKind::NotAuthorized);
+    let account = builder()
+        .authorize("user", provider.authorization_code())
+        .await
+        .unwrap();
+    assert!(works(&provider, &account).await);
+    assert!(account.open_id().is_some());
+    let again = builder().open("user").await.unwrap();
+    assert_eq!(again.generation(), account.generation());
+    assert!(works(&provider, &again).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_knows_counts_more_than_the_tokens_given() {
+    let (provider, clock) = provider();
+    let store = MemoryStore::with_clock(clock.clone());
+    let tokens = provider.issue(HOUR);
+    let builder = || {
+        let builder = Account::builder(provider.endpoint()).clock(clock.clone());
+        builder.store(store.clone()).tokens(tokens.clone())
+    };
+    let first = builder().open("user").await.unwrap();
+    first.refresh_if_current(first.generation()).await.unwrap();
+    // A restart with the same configuration, whose refresh token is spent by now.
+    let second = builder().open("user").await.unwrap();
+    assert_eq!(second.generation(), Generation::FIRST.next());
+    second
+        .refresh_if_current(second.generation())
+        .await
+        .unwrap_err();
+    clock.advance(Duration::from_secs(61));
+    second
+        .refresh_if_current(second.generation())
+        .await
+        .unwrap();
+    assert!(provider.presented_twice().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_that_is_refused_or_not_sent_says_so() {
+    let (provider, clock) = provider();
+    let builder = || Account::builder(provider.endpoint()).clock(clock.clone());
+    let error = builder()
+        .authorize("user", "no such code")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.kind(),
+        AccountErrorKind::CodeRefused(ErrorCode::CodeRejected)
+    );
+    provider.fault_next(Fault::ConnectionRefused);
+    let code = provider.authorization_code();
+    let error = builder().authorize("user", code.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), AccountErrorKind::CodeUnsent);
+    builder().authorize("user", code).await.unwrap();
+    provider.fault_next(Fault::ConsumedThenReset);
+    let error = builder()
+        .authorize("user", provider.authorization_code())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), AccountErrorKind::CodeInDoubt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_authorization_goes_on() {
+    let (provider, clock) = provider();
+    let tokens = provider.issue(HOUR);
+    let builder = Account::builder(provider.endpoint()).clock(clock);
+    let account = builder.tokens(tokens).open("user").await.unwrap();
+    provider.fault_next(Fault::Delay(Duration::from_secs(5)));
+    let code = provider.authorization_code();
+    let short = tokio::time::timeout(Duration::from_secs(1), account.authorize(code));
+    assert!(short.await.is_err());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(account.generation() > Generation::FIRST);
+    assert!(works(&provider, &account).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_ahead_is_made_on_use_while_the_old_token_signs() {
+    let mut world = World::new().await;
+    tokio::time::sleep(Duration::from_secs(2600)).await;
+    assert_eq!(status(&world.get("/early").await), StatusCode::OK);
+    tokio::task::yield_now().await;
+    assert_eq!(world.presented(), 0, "before 75 % of its life");
+    tokio::time::sleep(Duration::from_secs(700)).await;
+    world
+        .provider
+        .fault_next(Fault::Delay(Duration::from_secs(10)));
+    for answer in at_once(&world.client(), 100).await {
+        assert_eq!(status(&answer), StatusCode::OK);
+    }
+    assert!(world.event().is_none(), "nobody waited for it");
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert!(matches!(world.event(), Some(Event::Refreshed { .. })));
+    assert_eq!(world.presented(), 1);
+    let generations: Vec<u64> = world
+        .provider
+        .accepted()
+        .iter()
+        .map(|accepted| accepted.generation)
+        .collect();
+    assert!(generations.iter().all(|generation| *generation == 1));
+    assert_eq!(status(&world.get("/late").await), StatusCode::OK);
+    assert_eq!(world.provider.accepted().last().unwrap().generation, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_ahead_that_fails_is_tried_again_later_and_bothers_nobody() {
+    let world = World::new().await;
+    tokio::time::sleep(Duration::from_secs(3300)).await;
+    world.provider.fault_always(Fault::ConnectionRefused);
+    for _ in 0..200 {
+        assert_eq!(status(&world.get("/").await), StatusCode::OK);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(world.presented(), 0);
+    world.provider.clear_faults();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_authorization_is_not_undone_by_a_rotation_under_way() {
+    let world = World::new().await;
+    world.provider.expire_access_tokens();
+    world
+        .provider
+        .fault_next(Fault::Delay(Duration::from_secs(20)));
+    let rotation = world.account.refresh_if_current(world.account.generation());
+    while world.presented() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let code = world.provider.authorization_code();
+    let authorized = world.account.authorize(code).await.unwrap();
+    // The rotation ends late, and finds the account further on.
+    assert_eq!(rotation.await.unwrap(), authorized);
+    assert_eq!(world.account.generation(), authorized);
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    let user = &world.provider.accepted()[0].open_id;
+    assert_eq!(Some(user), world.account.open_id().as_ref());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_account_signs_no_more_and_no_rotation_undoes_it() {
+    let mut world = World::new().await;
+    world.provider.expire_access_tokens();
+    world
+        .provider
+        .fault_next(Fault::Delay(Duration::from_secs(20)));
+    let rotation = world.account.refresh_if_current(world.account.generation());
+    while world.presented() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let revoked = world.account.revoke().await.unwrap();
+    let error = rotation.await.unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::ReauthorizationRequired);
+    assert_eq!(world.account.generation(), revoked);
+    assert!(world.get("/").await.is_err());
+    assert_eq!(world.provider.api_requests(), 0);
+    assert!(
+        world
+            .events_so_far()
+            .iter()
+            .any(|event| matches!(event, Event::Revoked { .. }))
+    );
+    world
+        .account
+        .authorize(world.provider.authorization_code())
+        .await
+        .unwrap();
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_waits_for_a_refresh_that_has_sent_and_starts_no_other() {
+    let world = World::new().await;
+    world.provider.expire_access_tokens();
+    world
+        .provider
+        .fault_next(Fault::Delay(Duration::from_secs(20)));
+    let rotation = tokio::spawn(world.account.refresh_if_current(world.account.generation()));
+    while world.presented() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.account.shutdown().await;
+    assert!(
+        rotation.await.unwrap().is_ok(),
+        "shutdown ended before the rotation did"
+    );
+    assert_eq!(
+        status(&world.get("/").await),
+        StatusCode::OK,
+        "what lives goes on signing"
+    );
+    world.provider.expire_access_tokens();
+    world.clock.advance(Duration::from_secs(61));
+    let error = world
+        .account
+        .refresh_if_current(world.account.generation())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::Closed);
+    assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_handle_lets_a_refresh_that_has_sent_finish() {
+    let (provider, clock) = provider();
+    let store = MemoryStore::with_clock(clock.clone());
+    let builder = || {
+        Account::builder(provider.endpoint())
+            .clock(clock.clone())
+            .store(store.clone())
+    };
+    let account = builder()
+        .tokens(provider.issue(HOUR))
+        .open("user")
+        .await
+        .unwrap();
+    provider.fault_next(Fault::Delay(Duration::from_secs(5)));
+    drop(account.refresh_if_current(account.generation()));
+    drop(account);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let account = builder().open("user").await.unwrap();
+    assert_eq!(account.generation(), Generation::FIRST.next());
+    assert!(works(&provider, &account).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_a_day_stops_neither_back_off_nor_the_storm_breaker() {
+    let world = World::new().await;
+    let generation = world
+        .account
+        .refresh_if_current(world.account.generation())
+        .await
+        .unwrap();
+    world.clock.set_back(Duration::from_secs(86_400));
+    // Rotated "tomorrow": no evidence that it was a moment ago.
+    world.account.refresh_if_current(generation).await.unwrap();
+    world.provider.fault_next(Fault::ConnectionRefused);
+    world.clock.advance(Duration::from_secs(61));
+    let generation = world.account.generation();
+    let error = world
+        .account
+        .refresh_if_current(generation)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::Unsent);
+    world.clock.set_back(Duration::from_secs(86_400));
+    world.account.refresh_if_current(generation).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_is_gone_is_an_error_and_not_a_hang() {
+    let (provider, clock) = provider();
+    let tokens = provider.issue(HOUR);
+    let endpoint = provider.endpoint();
+    let account = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(
+            Account::builder(endpoint)
+                .clock(clock)
+                .tokens(tokens)
+                .open("user"),
+        )
+    })
+    .join()
+    .unwrap()
+    .unwrap();
+    let error = account
+        .refresh_if_current(account.generation())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::Interrupted);
+    assert_eq!(provider.token_requests(), 0);
+}

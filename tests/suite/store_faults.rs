@@ -1,0 +1,401 @@
+//! A store that fails at any step, before or after it did what it was asked.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use http::StatusCode;
+use tower_mac_auth::account::{Event, InDoubtPolicy};
+use tower_mac_auth::store::{
+    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Lease, LeaseFrom, MemoryStore,
+    Record, RotationStore, Status, StoreError, StoreErrorKind, Watch,
+};
+use tower_mac_auth::testing::{Fault, TestClock};
+
+use crate::world::{World, status};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Read,
+    Authorize,
+    Acquire,
+    Intend,
+    Commit,
+    Release,
+    Doubt,
+    Reject,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The step is not done, and fails.
+    Before,
+    /// The step is done, and its acknowledgement lost.
+    After,
+    /// The step never ends.
+    Hang,
+}
+
+/// Counts the steps, and fails those that are told to.
+#[derive(Clone)]
+pub struct Faulty {
+    current: Arc<Mutex<MemoryStore>>,
+    faults: Arc<Mutex<Vec<(Step, How)>>>,
+    steps: Arc<Mutex<Vec<Step>>>,
+}
+
+impl Faulty {
+    pub fn new(clock: TestClock) -> Self {
+        let current = Arc::new(Mutex::new(MemoryStore::with_clock(clock)));
+        Self {
+            current,
+            faults: Arc::default(),
+            steps: Arc::default(),
+        }
+    }
+
+    /// The store without its faults.
+    pub fn inner(&self) -> MemoryStore {
+        self.current.lock().unwrap().clone()
+    }
+
+    /// The next `step` fails.
+    pub fn fail(&self, step: Step, how: How) {
+        self.faults.lock().unwrap().push((step, how));
+    }
+
+    pub fn take_steps(&self) -> Vec<Step> {
+        std::mem::take(&mut self.steps.lock().unwrap())
+    }
+
+    async fn run<T>(
+        &self,
+        step: Step,
+        work: BoxFuture<'_, Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.steps.lock().unwrap().push(step);
+        let fault = {
+            let mut faults = self.faults.lock().unwrap();
+            let at = faults.iter().position(|(at, _)| *at == step);
+            at.map(|at| faults.remove(at).1)
+        };
+        let error = || Err(StoreError::new(StoreErrorKind::Unavailable, "injected"));
+        match fault {
+            None => work.await,
+            Some(How::Before) => error(),
+            Some(How::After) => work.await.and_then(|_| error()),
+            Some(How::Hang) => std::future::pending().await,
+        }
+    }
+}
+
+type Stored<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+impl RotationStore for Faulty {
+    fn read<'a>(&'a self, account: &'a AccountName) -> Stored<'a, Option<Record>> {
+        Box::pin(async move { self.run(Step::Read, self.inner().read(account)).await })
+    }
+
+    fn seed<'a>(
+        &'a self,
+        account: &'a AccountName,
+        grant: Grant,
+        expires_in: Option<Duration>,
+    ) -> Stored<'a, Record> {
+        Box::pin(async move { self.inner().seed(account, grant, expires_in).await })
+    }
+
+    fn authorize<'a>(
+        &'a self,
+        account: &'a AccountName,
+        grant: Grant,
+        expires_in: Option<Duration>,
+    ) -> Stored<'a, Record> {
+        Box::pin(async move {
+            self.run(
+                Step::Authorize,
+                self.inner().authorize(account, grant, expires_in),
+            )
+            .await
+        })
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        account: &'a AccountName,
+        generation: Generation,
+        owner: &'a str,
+        lease: Duration,
+        from: LeaseFrom,
+    ) -> Stored<'a, Acquire> {
+        Box::pin(async move {
+            let store = self.inner();
+            let work = store.acquire(account, generation, owner, lease, from);
+            self.run(Step::Acquire, work).await
+        })
+    }
+
+    fn intend<'a>(
+        &'a self,
+        account: &'a AccountName,
+        lease: &'a Lease,
+        answer_within: Duration,
+    ) -> Stored<'a, Guarded> {
+        Box::pin(async move {
+            self.run(
+                Step::Intend,
+                self.inner().intend(account, lease, answer_within),
+            )
+            .await
+        })
+    }
+
+    fn commit<'a>(
+        &'a self,
+        account: &'a AccountName,
+        generation: Generation,
+        grant: Grant,
+        expires_in: Option<Duration>,
+    ) -> Stored<'a, Commit> {
+        Box::pin(async move {
+            self.run(
+                Step::Commit,
+                self.inner().commit(account, generation, grant, expires_in),
+            )
+            .await
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        account: &'a AccountName,
+        lease: &'a Lease,
+        not_before: Duration,
+        why: &'a str,
+    ) -> Stored<'a, Guarded> {
+        Box::pin(async move {
+            self.run(
+                Step::Release,
+                self.inner().release(account, lease, not_before, why),
+            )
+            .await
+        })
+    }
+
+    fn doubt<'a>(
+        &'a self,
+        account: &'a AccountName,
+        generation: Generation,
+        fence: Fence,
+        why: &'a str,
+    ) -> Stored<'a, Guarded> {
+        Box::pin(async move {
+            self.run(
+                Step::Doubt,
+                self.inner().doubt(account, generation, fence, why),
+            )
+            .await
+        })
+    }
+
+    fn reject<'a>(
+        &'a self,
+        account: &'a AccountName,
+        lease: &'a Lease,
+        why: &'a str,
+    ) -> Stored<'a, Guarded> {
+        Box::pin(async move {
+            self.run(Step::Reject, self.inner().reject(account, lease, why))
+                .await
+        })
+    }
+
+    fn revoke<'a>(&'a self, account: &'a AccountName) -> Stored<'a, Record> {
+        Box::pin(async move { self.inner().revoke(account).await })
+    }
+
+    fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
+        self.inner().watch(account)
+    }
+}
+
+async fn open() -> (World, Faulty) {
+    let clock = TestClock::new();
+    let store = Faulty::new(clock.clone());
+    let shared = store.clone();
+    let mut world = World::with(
+        |provider| provider.clock(clock.clone()),
+        |account| {
+            account
+                .clock(clock.clone())
+                .store(shared)
+                .in_doubt(InDoubtPolicy::Never)
+        },
+    )
+    .await;
+    world.clock = clock;
+    store.take_steps();
+    (world, store)
+}
+
+async fn stored(store: &Faulty) -> Record {
+    store
+        .inner()
+        .read(&AccountName::new("user").unwrap())
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_costs_the_store_four_steps() {
+    let (world, store) = open().await;
+    world
+        .account
+        .refresh_if_current(world.account.generation())
+        .await
+        .unwrap();
+    assert_eq!(
+        store.take_steps(),
+        [Step::Read, Step::Acquire, Step::Intend, Step::Commit]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_step_fails_in_whatever_way_no_token_is_presented_twice_and_the_account_lives_on()
+{
+    for step in [Step::Read, Step::Acquire, Step::Intend, Step::Commit] {
+        for how in [How::Before, How::After, How::Hang] {
+            let (world, store) = open().await;
+            world.provider.expire_access_tokens();
+            store.fail(step, how);
+            let first = world.get("/").await;
+            if step == Step::Commit {
+                assert_eq!(
+                    status(&first),
+                    StatusCode::OK,
+                    "{step:?} {how:?}: the tokens are good"
+                );
+            }
+            // Longer than any lease, back-off and attempt.
+            let mut lived = false;
+            for _ in 0..40 {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                if let Ok(answer) = world.get("/").await {
+                    lived |= answer.status() == StatusCode::OK;
+                }
+            }
+            let lost_to_doubt = stored(&store).await.status == Status::InDoubt;
+            // An intent that was written and not acknowledged, with a store that then takes the
+            // withdrawal, is no doubt either.
+            assert!(
+                lived && !lost_to_doubt,
+                "{step:?} {how:?}: {:?}",
+                stored(&store).await
+            );
+            assert!(
+                world.provider.presented_twice().is_empty(),
+                "{step:?} {how:?}"
+            );
+            assert_eq!(world.presented(), 1, "{step:?} {how:?}");
+            assert_eq!(stored(&store).await.generation, Generation::FIRST.next());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_intent_is_written_nothing_is_sent() {
+    for step in [Step::Read, Step::Acquire, Step::Intend] {
+        let (world, store) = open().await;
+        world.provider.expire_access_tokens();
+        store.fail(step, How::Before);
+        assert_eq!(status(&world.get("/").await), StatusCode::UNAUTHORIZED);
+        assert_eq!(world.provider.token_requests(), 0, "{step:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_the_store_does_not_take_sign_from_memory_until_it_does() {
+    let (mut world, store) = open().await;
+    world.provider.expire_access_tokens();
+    for _ in 0..5 {
+        store.fail(Step::Commit, How::Before);
+    }
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert_eq!(stored(&store).await.status, Status::Sending);
+    assert!(matches!(world.event(), Some(Event::CommitDelayed { .. })));
+    // Shutdown holds until it is durable.
+    world.account.shutdown().await;
+    let record = stored(&store).await;
+    assert_eq!(
+        (record.status, record.generation),
+        (Status::Active, world.account.generation())
+    );
+    assert!(matches!(world.event(), Some(Event::Refreshed { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authorization_that_the_store_does_not_take_is_not_lost() {
+    let (mut world, store) = open().await;
+    store.fail(Step::Authorize, How::Before);
+    store.fail(Step::Commit, How::Before);
+    world
+        .account
+        .authorize(world.provider.authorization_code())
+        .await
+        .unwrap();
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert!(matches!(world.event(), Some(Event::CommitDelayed { .. })));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(stored(&store).await.generation, world.account.generation());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_that_cannot_be_recorded_is_recorded_by_whoever_finds_it() {
+    let (world, store) = open().await;
+    world.provider.expire_access_tokens();
+    world.provider.fault_next(Fault::ConsumedThenReset);
+    store.fail(Step::Doubt, How::Before);
+    assert_eq!(status(&world.get("/").await), StatusCode::UNAUTHORIZED);
+    assert_eq!(stored(&store).await.status, Status::Sending);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(world.get("/").await.is_err());
+    }
+    assert_eq!(stored(&store).await.status, Status::InDoubt);
+    assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_the_store_lost_is_written_back() {
+    let (world, store) = open().await;
+    world
+        .account
+        .refresh_if_current(world.account.generation())
+        .await
+        .unwrap();
+    // Failed over to a copy that has not seen the commit: the spent token stands there again.
+    let name = AccountName::new("user").unwrap();
+    let old = store.inner();
+    let copy = MemoryStore::with_clock(world.clock.clone());
+    copy.seed(
+        &name,
+        Grant::from(world.tokens.clone()),
+        Some(Duration::from_secs(3600)),
+    )
+    .await
+    .unwrap();
+    *store.current.lock().unwrap() = copy.clone();
+    world.clock.advance(Duration::from_secs(61));
+    world.provider.expire_access_tokens();
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert!(world.provider.presented_twice().is_empty());
+    assert_eq!(
+        copy.read(&name).await.unwrap().unwrap().generation.number(),
+        3
+    );
+    assert_eq!(
+        old.read(&name).await.unwrap().unwrap().generation.number(),
+        2
+    );
+}
