@@ -2,7 +2,6 @@
 //!
 //! All in one run, so that ratios hold whatever the machine: `cargo bench --manifest-path benches/Cargo.toml --bench signing`.
 
-#![expect(missing_docs, reason = "`criterion_group!` writes functions without")]
 #![expect(clippy::unwrap_used, reason = "a bench may stop")]
 
 use std::hint::black_box;

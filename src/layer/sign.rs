@@ -23,7 +23,7 @@ pub(super) fn sign<Sch: Scheme, P>(
     let host = call
         .config
         .allowed
-        .check(&head.uri, head.headers.get(header::HOST))?;
+        .check(&head.uri, head.headers.get_all(header::HOST))?;
     let nonce = Nonce::fresh(call.account.nonce_time(ready.now));
     let (path, query) = match head.uri.path_and_query() {
         Some(both) => (both.path(), both.query()),

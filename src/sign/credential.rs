@@ -75,14 +75,17 @@ impl Credential {
         &self.query
     }
 
-    /// Both pairs, one by one: the client's id, if there is one, and the token.
+    /// The client's id as a pair, if there is one.
+    pub(super) fn client_id_pair(&self) -> Option<Pair<'_>> {
+        let text = self.query.get(..self.token_at)?.strip_suffix(b"&")?;
+        Some(Pair::prepared(text, CLIENT_ID.len()))
+    }
+
+    /// The access token as a pair.
     #[inline]
-    pub(super) fn pairs(&self) -> (Option<Pair<'_>>, Pair<'_>) {
-        let (client_id, token) = self.query.split_at(self.token_at);
-        let client_id = client_id
-            .strip_suffix(b"&")
-            .map(|text| Pair::prepared(text, CLIENT_ID.len()));
-        (client_id, Pair::prepared(token, TOKEN.len()))
+    pub(super) fn token_pair(&self) -> Pair<'_> {
+        let text = self.query.get(self.token_at..).unwrap_or_default();
+        Pair::prepared(text, TOKEN.len())
     }
 }
 
@@ -129,9 +132,9 @@ mod tests {
             b"MAC access_token=\"t%7Eo*k\", nonce=\""
         );
         assert_eq!(credential.query(), b"clientId=a+b&token=t%7Eo*k");
-        let (client_id, token) = credential.pairs();
-        assert_eq!(client_id.unwrap().text(), b"clientId=a+b");
-        assert_eq!(token.text(), b"token=t%7Eo*k");
+        let client_id = credential.client_id_pair().unwrap();
+        assert_eq!(client_id.text(), b"clientId=a+b");
+        assert_eq!(credential.token_pair().text(), b"token=t%7Eo*k");
     }
 
     #[test]

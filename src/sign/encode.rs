@@ -30,13 +30,12 @@ pub(super) fn run(text: &[u8], start: usize, good: impl Fn(u8) -> bool) -> usize
         return text.len();
     }
     // Fewer than sixteen are left: look at the last sixteen, and not at those seen already.
-    let (bad, seen) = match text.last_chunk() {
-        Some(chunk) => (bad_bytes(chunk, &good), 16 + at - text.len()),
-        None => {
-            let mut chunk = [0; 16];
-            chunk[..text.len()].copy_from_slice(text);
-            (bad_bytes(&chunk, &good), at)
-        }
+    let (bad, seen) = if let Some(chunk) = text.last_chunk() {
+        (bad_bytes(chunk, &good), 16 + at - text.len())
+    } else {
+        let mut chunk = [0; 16];
+        chunk[..text.len()].copy_from_slice(text);
+        (bad_bytes(&chunk, &good), at)
     };
     let bad = bad >> (8 * (seen & 15));
     text.len().min(at + bad.trailing_zeros() as usize / 8)

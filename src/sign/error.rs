@@ -78,6 +78,13 @@ impl SignError {
         }
     }
 
+    /// The same fault, found in what the caller calls `field`.
+    #[cfg(feature = "verify")]
+    pub(crate) const fn in_field(mut self, field: &'static str) -> Self {
+        self.field = field;
+        self
+    }
+
     pub(crate) const fn at(mut self, offset: usize) -> Self {
         self.at = Some(offset);
         self

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::encode::run;
 use super::key::{MAX_TAG, Tag};
+use super::nonce::MAX_NONCE;
 use super::{Credential, Nonce, SignError};
 
 /// `MAC access_token="T", nonce="N",mac="M"`, in one allocation of its exact size, so that it
@@ -15,86 +15,104 @@ pub(super) fn authorization(
     nonce: &Nonce,
     tag: &Tag,
 ) -> Result<HeaderValue, SignError> {
-    const BETWEEN: &[u8] = b"\",mac=\"";
-    const COLON: &[u8] = b"%3A";
-    let mac = EncodedTag::new(tag);
-    let mac = mac.as_bytes();
-    let prefix = credential.header_prefix();
-    let fixed = prefix.len() + BETWEEN.len() + mac.len() + 1;
-    let mut value;
-    if let Some((number, minutes)) = nonce.halves() {
-        let nonce_len = number.len() + COLON.len() + minutes.len();
-        value = Vec::with_capacity(fixed + nonce_len);
-        value.extend_from_slice(prefix);
-        value.extend_from_slice(number);
-        value.extend_from_slice(COLON);
-        value.extend_from_slice(minutes);
-    } else {
-        let encoded = || form_urlencoded::byte_serialize(nonce.as_bytes());
-        value = Vec::with_capacity(fixed + encoded().map(str::len).sum::<usize>());
-        value.extend_from_slice(prefix);
-        encoded().for_each(|part| value.extend_from_slice(part.as_bytes()));
-    }
-    value.extend_from_slice(BETWEEN);
-    value.extend_from_slice(mac);
-    value.push(b'"');
+    let mut tail = Tail::new();
+    tail.put_nonce(nonce);
+    tail.put(b"\",mac=\"");
+    tail.put_tag(tag);
+    tail.put(b"\"");
+    let (prefix, tail) = (credential.header_prefix(), tail.as_bytes());
+    let mut value = Vec::with_capacity(prefix.len() + tail.len());
+    value.extend_from_slice(prefix);
+    value.extend_from_slice(tail);
     let mut value = HeaderValue::from_maybe_shared(Bytes::from(value))
         .map_err(|_| SignError::malformed("authorization", "is not a header value"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// A MAC in padded standard base64, form-encoded.
-struct EncodedTag {
-    bytes: [u8; ENCODED_TAG],
+/// What changes from request to request: the nonce and the MAC.
+struct Tail {
+    bytes: [u8; TAIL],
     len: usize,
 }
 
-/// Six bytes make eight characters: how many such groups hold the longest MAC.
+/// The longest nonce and the longest MAC, three bytes for each of theirs, what is between and
+/// after, and room for copies that are longer than what they bring.
+const TAIL: usize = 3 * MAX_NONCE + 7 + 3 * CHARACTERS + 1 + CHARACTERS;
+/// Six bytes of a MAC make eight characters of base64.
 const GROUPS: usize = MAX_TAG.div_ceil(6);
-/// Three bytes for each character.
-const ENCODED_TAG: usize = 3 * 8 * GROUPS;
+const CHARACTERS: usize = 8 * GROUPS;
 
-impl EncodedTag {
+impl Tail {
     #[inline]
-    fn new(tag: &Tag) -> Self {
-        let tag = tag.as_bytes();
-        let mut padded = [0; 6 * GROUPS + 2];
-        padded[..tag.len()].copy_from_slice(tag);
-        let mut base64 = [0; 8 * GROUPS];
-        for (group, eight) in base64.chunks_exact_mut(8).enumerate() {
-            let mut six = [0; 8];
-            six.copy_from_slice(&padded[6 * group..6 * group + 8]);
-            eight.copy_from_slice(&sextets(u64::from_be_bytes(six) >> 16).to_be_bytes());
-        }
-        let base64 = base64.map(character);
-        let base64 = &base64[..(8 * tag.len()).div_ceil(6)];
-
-        let mut text = Self {
-            bytes: [0; ENCODED_TAG],
+    const fn new() -> Self {
+        Self {
+            bytes: [0; TAIL],
             len: 0,
-        };
-        let mut start = 0;
-        loop {
-            let end = run(base64, start, |byte| (byte != b'+') & (byte != b'/'));
-            text.put(&base64[start..end]);
-            match base64.get(end) {
-                None => break,
-                Some(b'+') => text.put(b"%2B"),
-                Some(_) => text.put(b"%2F"),
-            }
-            start = end + 1;
         }
-        for _ in 0..(3 - tag.len() % 3) % 3 {
-            text.put(b"%3D");
-        }
-        text
     }
 
     #[inline]
-    fn put(&mut self, text: &[u8]) {
+    fn put<const N: usize>(&mut self, text: &[u8; N]) {
+        self.bytes[self.len..self.len + N].copy_from_slice(text);
+        self.len += N;
+    }
+
+    #[inline]
+    fn put_nonce(&mut self, nonce: &Nonce) {
+        if let Some((number, minutes)) = nonce.halves() {
+            self.put_slice(number);
+            self.put(b"%3A");
+            self.put_slice(minutes);
+        } else {
+            form_urlencoded::byte_serialize(nonce.as_bytes())
+                .for_each(|part| self.put_slice(part.as_bytes()));
+        }
+    }
+
+    #[inline]
+    fn put_slice(&mut self, text: &[u8]) {
         self.bytes[self.len..self.len + text.len()].copy_from_slice(text);
         self.len += text.len();
+    }
+
+    /// The MAC in padded standard base64, form-encoded.
+    #[inline]
+    fn put_tag(&mut self, tag: &Tag) {
+        let tag = tag.as_bytes();
+        let mut padded = [0; 6 * GROUPS + 2];
+        padded[..tag.len()].copy_from_slice(tag);
+        let mut sextets = [0; CHARACTERS];
+        for (group, eight) in sextets.chunks_exact_mut(8).enumerate() {
+            let mut six = [0; 8];
+            six.copy_from_slice(&padded[6 * group..6 * group + 8]);
+            eight.copy_from_slice(&spread(u64::from_be_bytes(six) >> 16).to_be_bytes());
+        }
+        // All at a time, then those between two escapes: there are fewer than one on average.
+        let mut base64 = [0; 2 * CHARACTERS];
+        for (character, sextet) in base64.iter_mut().zip(sextets) {
+            *character = character_of(sextet);
+        }
+        let mut escapes = escapes_in(&sextets);
+        let mut from = 0;
+        while escapes != 0 {
+            let at = escapes.trailing_zeros() as usize;
+            escapes &= escapes - 1;
+            self.put_some(&base64, from, at);
+            self.put(if sextets[at] == 62 { b"%2B" } else { b"%2F" });
+            from = at + 1;
+        }
+        self.put_some(&base64, from, (8 * tag.len()).div_ceil(6));
+        for _ in 0..(3 - tag.len() % 3) % 3 {
+            self.put(b"%3D");
+        }
+    }
+
+    /// Appends `text[from..to]`; always copies as much, what is beyond the next one overwrites.
+    #[inline]
+    fn put_some(&mut self, text: &[u8; 2 * CHARACTERS], from: usize, to: usize) {
+        self.bytes[self.len..self.len + CHARACTERS].copy_from_slice(&text[from..from + CHARACTERS]);
+        self.len += to - from;
     }
 
     #[inline]
@@ -103,24 +121,35 @@ impl EncodedTag {
     }
 }
 
+/// One bit for each sextet that base64 writes as `+` or `/`.
+#[inline]
+fn escapes_in(sextets: &[u8; CHARACTERS]) -> u64 {
+    let escapes = sextets.map(|sextet| u8::from(sextet >= 62));
+    let mut bits = 0;
+    for (group, eight) in escapes.chunks_exact(8).enumerate() {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(eight);
+        // Gathers the lowest bit of each byte in the highest byte.
+        let eight = u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits |= eight << (8 * group);
+    }
+    bits
+}
+
 /// Spreads 48 bits over eight bytes, six in each.
 #[inline]
-const fn sextets(bits: u64) -> u64 {
+const fn spread(bits: u64) -> u64 {
     let bits = (bits & 0xFF_FFFF) | (bits & 0xFFFF_FF00_0000) << 8;
     let bits = (bits & 0x0FFF_0000_0FFF) | (bits & 0x00FF_F000_00FF_F000) << 4;
     (bits & 0x003F_003F_003F_003F) | (bits & 0x0FC0_0FC0_0FC0_0FC0) << 2
 }
 
-/// The character of a sextet, by how far each range of the alphabet is from the one before.
+/// The character of a sextet; the last two, `+` and `/`, are escaped anyway.
 #[inline]
-const fn character(sextet: u8) -> u8 {
+const fn character_of(sextet: u8) -> u8 {
     let small = if sextet >= 26 { b'a' - b'Z' - 1 } else { 0 };
     let digit = if sextet >= 52 { b'z' + 1 - b'0' } else { 0 };
-    let plus = if sextet >= 62 { b'9' + 1 - b'+' } else { 0 };
-    let slash = if sextet >= 63 { b'/' - b'+' - 1 } else { 0 };
-    (b'A' + sextet + small + slash)
-        .wrapping_sub(digit)
-        .wrapping_sub(plus)
+    (b'A' + sextet + small).wrapping_sub(digit)
 }
 
 #[cfg(test)]
@@ -136,17 +165,20 @@ mod tests {
         fn the_mac_is_standard_base64_form_encoded(bytes: [u8; 20]) {
             let base64 = BASE64_STANDARD.encode(bytes);
             let expected: String = form_urlencoded::byte_serialize(base64.as_bytes()).collect();
-            let encoded = EncodedTag::new(&Tag::HmacSha1(bytes));
-            prop_assert_eq!(encoded.as_bytes(), expected.as_bytes());
+            let mut tail = Tail::new();
+            tail.put_tag(&Tag::HmacSha1(bytes));
+            prop_assert_eq!(tail.as_bytes(), expected.as_bytes());
         }
     }
 
     #[test]
-    fn a_mac_of_nothing_but_escapes_fits() {
-        let encoded = EncodedTag::new(&Tag::HmacSha1([0xFF; 20]));
-        assert_eq!(
-            encoded.as_bytes(),
-            ["%2F".repeat(26).as_bytes(), b"8%3D"].concat()
-        );
+    fn a_nonce_and_a_mac_of_nothing_but_escapes_fit() {
+        let mut tail = Tail::new();
+        tail.put_nonce(&Nonce::verbatim(&"/".repeat(64)).unwrap());
+        tail.put(b"\",mac=\"");
+        tail.put_tag(&Tag::HmacSha1([0xFF; 20]));
+        tail.put(b"\"");
+        let expected = format!("{}\",mac=\"{}8%3D\"", "%2F".repeat(64), "%2F".repeat(26));
+        assert_eq!(tail.as_bytes(), expected.as_bytes());
     }
 }

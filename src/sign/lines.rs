@@ -24,7 +24,6 @@ pub(super) fn write_method(method: &str, out: &mut Text) -> Result<(), SignError
 }
 
 /// Lower-cased, without the port; an IPv6 address keeps its brackets.
-#[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `run`")]
 #[inline]
 pub(super) fn write_host(host: &str, out: &mut Text) -> Result<(), SignError> {
     let host = host.as_bytes();

@@ -74,3 +74,5 @@ pub use key::MacKey;
 pub use nonce::Nonce;
 pub use scheme::{RequestParts, Scheme, Signed};
 pub use xiaomi::XiaomiOpenApi;
+#[cfg(feature = "verify")]
+pub(crate) use {key::Tag, xiaomi::HostLine};

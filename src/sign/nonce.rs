@@ -8,7 +8,7 @@ use super::digits::{eight_digits, nineteen_digits};
 use crate::Timestamp;
 
 /// The longest nonce taken; a strict one has at most 41 bytes.
-const MAX_NONCE: usize = 64;
+pub(super) const MAX_NONCE: usize = 64;
 
 /// What makes each signature differ from every other: `<signed 64-bit decimal>:<minutes>`, the
 /// minutes being whole ones since the Unix epoch.

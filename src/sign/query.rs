@@ -179,14 +179,28 @@ const fn odd(byte: u8) -> &'static str {
 }
 
 /// Whether `query` is what would be signed, down to the byte. Says no to some that are, whose
-/// pairs need a closer look; finding out is cheaper than gathering the pairs.
+/// pairs need a closer look; finding out is cheaper than gathering the pairs. `known` is a
+/// canonical pair, by far the longest there may be: it is recognized, not read.
 #[inline]
-pub(super) fn is_canonical(query: &[u8]) -> bool {
+pub(super) fn is_canonical(query: &[u8], known: Option<Pair<'_>>) -> bool {
     let mut last_name: &[u8] = &[];
     let mut start = 0;
     loop {
-        let equals = bare_run(query, start);
-        let end = bare_run(query, equals + 1);
+        let (equals, end) = match known {
+            Some(known)
+                if query
+                    .get(start..)
+                    .is_some_and(|rest| rest.starts_with(known.text)) =>
+            {
+                let end = start + known.text.len();
+                // What follows may belong to it.
+                (start + known.name_len, bare_run(query, end))
+            }
+            _ => {
+                let equals = bare_run(query, start);
+                (equals, bare_run(query, equals + 1))
+            }
+        };
         let name = query.get(start..equals).unwrap_or_default();
         // An empty value may have to be left out.
         if query.get(equals) != Some(&b'=') || end <= equals + 1 || name < last_name {

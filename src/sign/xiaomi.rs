@@ -93,9 +93,8 @@ impl XiaomiOpenApi {
         request: &RequestParts<'_>,
         nonce: &Nonce,
     ) -> Result<String, SignError> {
-        let owned = self.owned(credential)?;
         let mut text = Text::new();
-        self.write(&mut text, owned, HostLine::Given, request, nonce)?;
+        self.write(&mut text, Some(credential), HostLine::Given, request, nonce)?;
         Ok(String::from_utf8_lossy(text.as_slice()).into_owned())
     }
 
@@ -113,25 +112,19 @@ impl XiaomiOpenApi {
         Ok(key.tag(text.as_slice()))
     }
 
-    /// The credential, if its pairs go into the query.
-    #[inline]
-    fn owned<'a>(&self, credential: &'a Credential) -> Result<Option<&'a Credential>, SignError> {
-        if !credential.has_token() {
-            return Err(SignError::empty("access_token"));
-        }
-        Ok(self.query_credentials.then_some(credential))
-    }
-
     /// The five lines; returns the path and query to send, if they are not the caller's.
     #[inline]
     fn write(
         &self,
         out: &mut Text,
-        owned: Option<&Credential>,
+        credential: Option<&Credential>,
         host: HostLine,
         request: &RequestParts<'_>,
         nonce: &Nonce,
     ) -> Result<Option<PathAndQuery>, SignError> {
+        if credential.is_some_and(|credential| !credential.has_token()) {
+            return Err(SignError::empty("access_token"));
+        }
         out.extend(nonce.as_bytes());
         out.push(b'\n');
         write_method(request.method, out)?;
@@ -148,20 +141,18 @@ impl XiaomiOpenApi {
 
         let query = request.query.unwrap_or_default().as_bytes();
         let form = request.form.filter(|_| self.form).unwrap_or_default();
+        let owned = credential.filter(|_| self.query_credentials);
+        let token = credential.map(Credential::token_pair);
         let rewritten = match owned {
-            None if form.is_empty() && query.len() <= MAX_PAIRS && is_canonical(query) => {
+            None if form.is_empty() && query.len() <= MAX_PAIRS && is_canonical(query, token) => {
                 out.extend(query);
-                None
-            }
-            None => {
-                self.write_pairs(out, None, path, query, form)?;
                 None
             }
             Some(owned) if query.is_empty() && form.is_empty() => {
                 out.extend(owned.query());
                 Some(rewritten(path, &[], owned.query())?)
             }
-            Some(owned) => self.write_pairs(out, Some(owned), path, query, form)?,
+            _ => self.write_pairs(out, owned, path, query, form)?,
         };
         out.push(b'\n');
         Ok(rewritten)
@@ -198,7 +189,7 @@ impl XiaomiOpenApi {
                 })?;
             }
             Some(owned) => {
-                let (client_id, token) = owned.pairs();
+                let (client_id, token) = (owned.client_id_pair(), owned.token_pair());
                 let is_owned = |pair: &Pair<'_>| {
                     pair.same_name(&token)
                         || client_id.is_some_and(|client_id| pair.same_name(&client_id))
@@ -247,9 +238,9 @@ impl Scheme for XiaomiOpenApi {
         request: &RequestParts<'_>,
         nonce: &Nonce,
     ) -> Result<Signed, SignError> {
-        let owned = self.owned(credential)?;
         let mut text = Text::new();
-        let path_and_query = self.write(&mut text, owned, HostLine::Given, request, nonce)?;
+        let path_and_query =
+            self.write(&mut text, Some(credential), HostLine::Given, request, nonce)?;
         let tag = credential.key().tag(text.as_slice());
         Ok(Signed {
             authorization: authorization(credential, nonce, &tag)?,

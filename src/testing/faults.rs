@@ -116,3 +116,182 @@ impl Faults {
         self.queue.pop_front().or_else(|| self.always.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::by_hand::{refresh, refresh_token, rotated};
+    use super::super::{Presented, Provider};
+    use super::*;
+    use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, UnsentKind};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// The outcome, in short.
+    #[derive(Debug, PartialEq)]
+    enum Seen {
+        Tokens,
+        Unsent(UnsentKind),
+        Refused(u32),
+        Ambiguous(AmbiguousKind),
+    }
+
+    impl From<Outcome> for Seen {
+        fn from(outcome: Outcome) -> Self {
+            match outcome {
+                Outcome::Tokens(_) => Self::Tokens,
+                Outcome::Unsent(unsent) => Self::Unsent(unsent.kind()),
+                Outcome::Refused(refusal) => Self::Refused(refusal.code().code()),
+                Outcome::Ambiguous(ambiguous) => Self::Ambiguous(ambiguous.kind()),
+            }
+        }
+    }
+
+    /// Every fault: what the client sees, and whether the token is spent.
+    fn every_fault() -> Vec<(Fault, Seen, bool)> {
+        use AmbiguousKind::{Empty, Field, Lost, Status, Timeout, TooLong, Unreadable};
+        let seen = Seen::Ambiguous;
+        let busy = StatusCode::SERVICE_UNAVAILABLE;
+        let moment = Duration::from_millis(1);
+        let denied = ErrorCode::Denied;
+        vec![
+            (Fault::Delay(moment), Seen::Tokens, true),
+            (Fault::Delay(moment).consumed(), Seen::Tokens, true),
+            (Fault::Delay(HOUR), seen(Timeout), false),
+            (Fault::Delay(HOUR).consumed(), seen(Timeout), true),
+            (Fault::ServerError(busy), seen(Status(busy)), false),
+            (
+                Fault::ServerError(busy).consumed(),
+                seen(Status(busy)),
+                true,
+            ),
+            (Fault::Garbage, seen(Unreadable), false),
+            (Fault::CutShort, seen(Unreadable), true),
+            (Fault::CutShort.consumed(), seen(Unreadable), true),
+            (Fault::Empty200, seen(Empty), false),
+            (Fault::Html, seen(Unreadable), false),
+            (Fault::Endless, seen(TooLong), false),
+            (Fault::Hang, seen(Timeout), false),
+            (Fault::Hang.consumed(), seen(Timeout), true),
+            (Fault::Reset, seen(Lost), false),
+            (Fault::Reset.consumed(), seen(Lost), true),
+            (Fault::ConsumedThenReset, seen(Lost), true),
+            (Fault::WrongAlgorithm, seen(Field), true),
+            (Fault::WrongAlgorithm.consumed(), seen(Field), true),
+            (Fault::RefuseWith(denied), Seen::Refused(96012), false),
+            (
+                Fault::RefuseWith(denied).consumed(),
+                Seen::Refused(96012),
+                true,
+            ),
+        ]
+    }
+
+    async fn each_fault_is_seen_as_it_should(provider: &Provider, endpoint: &TokenEndpoint) {
+        for (fault, expected, spent) in every_fault() {
+            let tokens = provider.issue(HOUR);
+            provider.clear_records();
+            provider.fault_next(fault.clone());
+            let seen = Seen::from(refresh(endpoint, &refresh_token(&tokens)).await);
+            assert_eq!(seen, expected, "{fault:?}");
+            assert_eq!(provider.token_requests(), 1, "{fault:?}");
+            let [presentation] = &provider.presentations()[..] else {
+                panic!("{fault:?}")
+            };
+            let outcome = if spent {
+                Presented::Rotated
+            } else {
+                Presented::NotActedOn
+            };
+            assert_eq!(presentation.outcome, outcome, "{fault:?}");
+            if !spent {
+                rotated(endpoint, &tokens).await;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_fault_in_process_is_what_a_network_would_make_of_it() {
+        let provider = Provider::new();
+        each_fault_is_seen_as_it_should(&provider, &provider.endpoint()).await;
+    }
+
+    #[cfg(feature = "transport")]
+    #[tokio::test]
+    async fn each_fault_on_a_socket_is_the_real_thing() {
+        let provider = Provider::new();
+        let server = provider.serve().await.unwrap();
+        let transport = crate::token::HyperTransport::new()
+            .unwrap()
+            .answer_timeout(Duration::from_millis(300));
+        let endpoint = TokenEndpoint::builder(server.token_url())
+            .client(provider.client_id(), provider.client_secret().clone())
+            .redirect_uri(provider.redirect_uri())
+            .transport(transport)
+            .build()
+            .unwrap();
+        each_fault_is_seen_as_it_should(&provider, &endpoint).await;
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_in_the_queue_turns_one_away_in_process() {
+        let provider = Provider::new();
+        let endpoint = provider.endpoint();
+        let token = refresh_token(&provider.issue(HOUR));
+        provider.fault_next(Fault::ConnectionRefused.consumed());
+        let seen = Seen::from(refresh(&endpoint, &token).await);
+        assert_eq!(seen, Seen::Unsent(UnsentKind::Connect));
+        assert_eq!(provider.token_requests(), 0);
+        assert_eq!(Seen::from(refresh(&endpoint, &token).await), Seen::Tokens);
+    }
+
+    #[cfg(feature = "transport")]
+    #[tokio::test]
+    async fn a_closed_listener_opens_again_on_the_same_port() {
+        let provider = Provider::new();
+        let server = provider.serve().await.unwrap();
+        let endpoint = server.endpoint().unwrap();
+        let mut tokens = provider.issue(HOUR);
+        for _ in 0..3 {
+            provider.fault_always(Fault::ConnectionRefused);
+            assert!(!server.is_listening());
+            let seen = Seen::from(refresh(&endpoint, &refresh_token(&tokens)).await);
+            assert_eq!(seen, Seen::Unsent(UnsentKind::Connect));
+            provider.clear_faults();
+            assert!(server.is_listening());
+            tokens = rotated(&endpoint, &tokens).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_queue_comes_before_what_is_always_so() {
+        let provider = Provider::new();
+        let endpoint = provider.endpoint();
+        let token = refresh_token(&provider.issue(HOUR));
+        provider.fault_always(Fault::Reset);
+        provider.fault_next(Fault::Empty200);
+        provider.fault_next(Fault::ConnectionRefused);
+        for expected in [
+            Seen::Ambiguous(AmbiguousKind::Empty),
+            Seen::Unsent(UnsentKind::Connect),
+            Seen::Ambiguous(AmbiguousKind::Lost),
+            Seen::Ambiguous(AmbiguousKind::Lost),
+        ] {
+            assert_eq!(Seen::from(refresh(&endpoint, &token).await), expected);
+        }
+        provider.clear_faults();
+        assert_eq!(Seen::from(refresh(&endpoint, &token).await), Seen::Tokens);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_away_while_it_waits_has_presented_its_token() {
+        let provider = Provider::new();
+        let endpoint = provider.endpoint();
+        let token = refresh_token(&provider.issue(HOUR));
+        provider.fault_next(Fault::Delay(HOUR));
+        let gone = tokio::time::timeout(HOUR / 120 / 2, refresh(&endpoint, &token)).await;
+        assert!(gone.is_err());
+        assert_eq!(provider.presentations()[0].outcome, Presented::NotActedOn);
+        let _ = refresh(&endpoint, &token).await;
+        assert_eq!(provider.presented_twice().len(), 1);
+    }
+}

@@ -17,15 +17,17 @@ pub(super) struct Gate {
     door: Mutex<Door>,
 }
 
-enum Door {
+struct Door {
+    state: DoorState,
+    /// Who waits for connections. A listener that is dropped wakes nobody.
+    waiting: Option<Waker>,
+}
+
+enum DoorState {
     Open(TcpListener),
-    /// Who waits for it to open, and the port, held by a socket that is bound and does not
-    /// listen, so that nobody takes it: connections to it are refused. `None` if somebody was
-    /// quicker.
-    Closed {
-        held: Option<TcpSocket>,
-        waiting: Option<Waker>,
-    },
+    /// With the port, held by a socket that is bound and does not listen, so that nobody takes
+    /// it: connections to it are refused. `None` if somebody was quicker.
+    Closed(Option<TcpSocket>),
 }
 
 impl Gate {
@@ -34,7 +36,10 @@ impl Gate {
         Ok(Self {
             addr: listener.local_addr()?,
             runtime: Handle::current(),
-            door: Mutex::new(Door::Open(listener)),
+            door: Mutex::new(Door {
+                state: DoorState::Open(listener),
+                waiting: None,
+            }),
         })
     }
 
@@ -43,7 +48,7 @@ impl Gate {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        matches!(*self.door(), Door::Open(_))
+        matches!(self.door().state, DoorState::Open(_))
     }
 
     /// Closes or opens it, at once.
@@ -51,42 +56,33 @@ impl Gate {
     /// It stays closed if the port is taken.
     pub(super) fn set(&self, closed: bool) {
         let mut door = self.door();
-        match &mut *door {
-            Door::Open(_) if closed => {
+        match &mut door.state {
+            DoorState::Open(_) if closed => {
                 // The listener first: nobody else can bind to its port.
-                *door = Door::Closed {
-                    held: None,
-                    waiting: None,
-                };
-                let held = bound(self.addr).ok();
-                *door = Door::Closed {
-                    held,
-                    waiting: None,
-                };
+                door.state = DoorState::Closed(None);
+                door.state = DoorState::Closed(bound(self.addr).ok());
             }
-            Door::Closed { held, waiting } if !closed => {
+            DoorState::Closed(held) if !closed => {
                 let _runtime = self.runtime.enter();
                 let socket = held.take().map_or_else(|| bound(self.addr), Ok);
-                let waiting = waiting.take();
                 match socket.and_then(|socket| socket.listen(BACKLOG)) {
-                    Ok(listener) => *door = Door::Open(listener),
+                    Ok(listener) => door.state = DoorState::Open(listener),
                     Err(error) => tracing::warn!(addr = %self.addr, %error, "cannot listen again"),
                 }
-                if let Some(waiting) = waiting {
+                if let Some(waiting) = door.waiting.take() {
                     waiting.wake();
                 }
             }
-            Door::Open(_) | Door::Closed { .. } => {}
+            DoorState::Open(_) | DoorState::Closed(_) => {}
         }
     }
 
     pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        match &mut *self.door() {
-            Door::Open(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| stream),
-            Door::Closed { waiting, .. } => {
-                *waiting = Some(cx.waker().clone());
-                Poll::Pending
-            }
+        let mut door = self.door();
+        door.waiting = Some(cx.waker().clone());
+        match &door.state {
+            DoorState::Open(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| stream),
+            DoorState::Closed(_) => Poll::Pending,
         }
     }
 

@@ -100,6 +100,8 @@
 mod answer;
 mod api;
 mod builder;
+#[cfg(test)]
+mod by_hand;
 mod check;
 mod clock;
 mod faults;

@@ -100,7 +100,7 @@ pub struct Refused {
     /// The code.
     pub code: ErrorCode,
     /// What exactly was wrong; the client is told the same.
-    pub reason: &'static str,
+    pub reason: String,
     /// When, by the provider's clock.
     pub at: Timestamp,
 }

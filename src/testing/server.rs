@@ -233,3 +233,115 @@ impl Body for Endless {
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 4096])))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Version;
+    use http_body_util::BodyExt;
+    use hyper_util::client::legacy::Client as HyperClient;
+    use hyper_util::rt::TokioExecutor;
+
+    use super::super::Fault;
+    use super::super::by_hand::Client;
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    async fn call(server: &Server, client: &Client, http2: bool) -> Response<Incoming> {
+        let connection = HyperClient::builder(TokioExecutor::new())
+            .http2_only(http2)
+            .build_http();
+        let mut request = client.request(&client.nonce(), &server.authority(), "/lamp", "on");
+        if http2 {
+            request.headers_mut().remove(http::header::HOST);
+            *request.version_mut() = Version::HTTP_2;
+        }
+        connection.request(request).await.unwrap()
+    }
+
+    /// Waits, without a clock, for what other tasks have under way.
+    async fn until(done: impl Fn() -> bool) {
+        while !done() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn both_versions_of_http_are_served() {
+        let provider = Provider::builder().echo_bodies(true).build();
+        let server = provider.serve().await.unwrap();
+        let client = Client::new(&provider, &provider.issue(HOUR));
+        for (http2, version) in [(false, Version::HTTP_11), (true, Version::HTTP_2)] {
+            let response = call(&server, &client, http2).await;
+            assert_eq!(response.version(), version);
+            assert_eq!(response.status(), 200);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, "on");
+        }
+        provider.expire_access_tokens();
+        for http2 in [false, true] {
+            assert_eq!(call(&server, &client, http2).await.status(), 401);
+        }
+        assert_eq!(provider.accepted().len(), 2);
+        assert_eq!(client.last_refusal().0, 96008);
+    }
+
+    #[tokio::test]
+    async fn connections_are_counted_and_end_with_the_server() {
+        let provider = Provider::new();
+        let server = provider.serve().await.unwrap();
+        let open = Arc::clone(&server.open);
+        let streams = [
+            TcpStream::connect(server.addr()).await.unwrap(),
+            TcpStream::connect(server.addr()).await.unwrap(),
+        ];
+        until(|| server.open_connections() == 2).await;
+        let [first, second] = streams;
+        drop(first);
+        until(|| server.open_connections() == 1).await;
+        let addr = server.addr();
+        server.stop().await;
+        assert_eq!(open.load(Ordering::Relaxed), 0);
+        assert!(TcpStream::connect(addr).await.is_err());
+        drop(second);
+    }
+
+    #[tokio::test]
+    async fn no_task_outlives_a_dropped_server() {
+        let before = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        let provider = Provider::new();
+        let server = provider.serve().await.unwrap();
+        provider.fault_always(Fault::Hang);
+        let connection = HyperClient::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build_http::<Full<Bytes>>();
+        let hung = tokio::spawn(connection.get(server.token_url().parse().unwrap()));
+        until(|| provider.token_requests() == 1).await;
+        drop(server);
+        assert!(hung.await.unwrap().is_err());
+        drop(connection);
+        let metrics = tokio::runtime::Handle::current().metrics();
+        until(|| metrics.num_alive_tasks() == before).await;
+        // Nor does the provider hold on to its port.
+        provider.clear_faults();
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_one_on_the_wire() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let provider = Provider::new();
+        let server = provider.serve().await.unwrap();
+        provider.fault_next(Fault::Reset);
+        let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+        stream
+            .write_all(b"GET /oauth2/token HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let error = stream.read(&mut [0; 1]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        until(|| server.open_connections() == 0).await;
+    }
+}

@@ -169,3 +169,204 @@ fn cut(answer: Option<Response<Bytes>>) -> Response<Bytes> {
     };
     answer.unwrap_or_default().map(half)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Request;
+
+    use super::super::TestClock;
+    use super::super::by_hand::{refresh, refresh_token, refused_with, rotated};
+    use super::*;
+    use crate::token::{Outcome, TokenEndpoint, parse_answer};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    async fn get(provider: &Provider, target: &str) -> Response<Bytes> {
+        let (head, ()) = Request::get(target).body(()).unwrap().into_parts();
+        match provider.token_request(&head).await {
+            Reply::Answer(answer) => answer,
+            Reply::Endless(_) | Reply::Reset => panic!("no answer"),
+        }
+    }
+
+    async fn exchange(provider: &Provider, code: &crate::AuthorizationCode) -> Outcome {
+        let connected = provider.endpoint().connect().await.unwrap();
+        connected.exchange_code(code).await
+    }
+
+    #[tokio::test]
+    async fn a_refresh_token_works_once() {
+        let provider = Provider::new();
+        let endpoint = provider.endpoint();
+        let first = provider.issue(HOUR);
+        let second = rotated(&endpoint, &first).await;
+        assert_ne!(first.access_token, second.access_token);
+        assert_ne!(first.mac_key, second.mac_key);
+        assert_eq!(first.open_id, second.open_id);
+
+        let again = refresh(&endpoint, &refresh_token(&first)).await;
+        assert_eq!(refused_with(&again), Some(96009));
+
+        let seen: Vec<_> = provider
+            .presentations()
+            .into_iter()
+            .map(|it| (it.generation, it.times, it.outcome))
+            .collect();
+        let refused = Presented::Refused(ErrorCode::RefreshTokenRejected);
+        assert_eq!(seen, [(1, 1, Presented::Rotated), (1, 2, refused)]);
+        assert_eq!(provider.presented_twice().len(), 1);
+        assert_eq!(provider.token_requests(), 2);
+        // The grant goes on.
+        rotated(&endpoint, &second).await;
+    }
+
+    #[tokio::test]
+    async fn reuse_kills_the_grant_if_wanted_and_no_other() {
+        let provider = Provider::builder().reuse_kills_grant(true).build();
+        let endpoint = provider.endpoint();
+        let (first, other) = (provider.issue(HOUR), provider.issue(HOUR));
+        let second = rotated(&endpoint, &first).await;
+        let _ = refresh(&endpoint, &refresh_token(&first)).await;
+        let dead = refresh(&endpoint, &refresh_token(&second)).await;
+        assert_eq!(refused_with(&dead), Some(96009));
+        rotated(&endpoint, &other).await;
+    }
+
+    #[tokio::test]
+    async fn grants_do_not_mix() {
+        let provider = Provider::new();
+        let endpoint = provider.endpoint();
+        let (one, two) = (provider.issue(HOUR), provider.issue(HOUR));
+        assert_ne!(one.open_id, two.open_id);
+        let next = rotated(&endpoint, &one).await;
+        assert_eq!(next.open_id, one.open_id);
+        assert!(provider.revoke_grant(&one.access_token));
+        let dead = refresh(&endpoint, &refresh_token(&next)).await;
+        assert_eq!(refused_with(&dead), Some(96009));
+        assert_eq!(rotated(&endpoint, &two).await.open_id, two.open_id);
+    }
+
+    #[tokio::test]
+    async fn an_authorization_code_works_once_and_for_minutes() {
+        let clock = TestClock::new();
+        let provider = Provider::builder().clock(clock.clone()).build();
+        let (code, late) = (provider.authorization_code(), provider.authorization_code());
+        let Outcome::Tokens(tokens) = exchange(&provider, &code).await else {
+            panic!("no tokens")
+        };
+        rotated(&provider.endpoint(), &tokens).await;
+        let again = exchange(&provider, &code).await;
+        assert_eq!(refused_with(&again), Some(96013));
+        clock.advance(Duration::from_secs(301));
+        let late = exchange(&provider, &late).await;
+        assert_eq!(refused_with(&late), Some(96013));
+    }
+
+    #[tokio::test]
+    async fn a_client_configured_wrongly_learns_what_is_wrong() {
+        let provider = Provider::builder()
+            .client("client", "secret")
+            .redirect_uri("https://here")
+            .build();
+        let token = refresh_token(&provider.issue(HOUR));
+        for (id, secret, redirect_uri, code) in [
+            ("another", "secret", "https://here", 96001),
+            ("client", "guess", "https://here", 96003),
+            ("client", "secret", "https://there", 96010),
+        ] {
+            let endpoint = TokenEndpoint::builder("https://localhost/oauth2/token")
+                .client(id, secret)
+                .redirect_uri(redirect_uri)
+                .transport(provider.transport())
+                .build()
+                .unwrap();
+            let outcome = refresh(&endpoint, &token).await;
+            assert_eq!(refused_with(&outcome), Some(code));
+        }
+        let good = "client_id=client&client_secret=secret&redirect_uri=https://here";
+        for (query, code) in [
+            (format!("{good}&grant_type=password"), 96006),
+            (format!("{good}&grant_type=refresh_token"), 96002),
+            (format!("{good}&grant_type=authorization_code"), 96002),
+            (format!("{good}&client_id=client&grant_type=x"), 96002),
+            (good.to_owned(), 96002),
+            (
+                format!("{good}&token_type=bearer&grant_type=refresh_token"),
+                96002,
+            ),
+            (String::new(), 96002),
+        ] {
+            let answer = get(&provider, &format!("/oauth2/token?{query}")).await;
+            let outcome = parse_answer(answer.status(), answer.body());
+            assert_eq!(refused_with(&outcome), Some(code), "{query}");
+        }
+        // None of it has spent the token.
+        assert!(matches!(
+            refresh(&provider.endpoint(), &token).await,
+            Outcome::Tokens(_)
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_was_not_encoded_is_another_secret() {
+        let provider = Provider::builder().client("client", "a+b").build();
+        let target = "/oauth2/token?client_id=client&client_secret=a+b&redirect_uri=x";
+        let answer = get(&provider, target).await;
+        let outcome = parse_answer(answer.status(), answer.body());
+        assert_eq!(refused_with(&outcome), Some(96003));
+    }
+
+    #[tokio::test]
+    async fn it_writes_as_the_provider_does_unless_told_to_be_tidy() {
+        let target = |provider: &Provider| {
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("client_id", provider.client_id())
+                .append_pair("client_secret", provider.client_secret().expose_secret())
+                .append_pair("redirect_uri", provider.redirect_uri())
+                .append_pair("grant_type", "authorization_code")
+                .append_pair("code", provider.authorization_code().expose_secret())
+                .finish();
+            format!("/oauth2/token?{query}")
+        };
+        let odd = Provider::new();
+        let answer = get(&odd, &target(&odd)).await;
+        let text = String::from_utf8(answer.body().to_vec()).unwrap();
+        assert!(text.starts_with("&&&START&&&{"), "{text}");
+        for piece in [
+            r#""mac_key ":""#,
+            r#""token_type ":"mac""#,
+            r#":" HmacSha1""#,
+        ] {
+            assert!(text.contains(piece), "{text}");
+        }
+        assert!(answer.headers().contains_key("date"));
+
+        let tidy = Provider::builder()
+            .plain_answers(true)
+            .string_codes(true)
+            .token_refusal_status(StatusCode::BAD_REQUEST)
+            .build();
+        let answer = get(&tidy, &target(&tidy)).await;
+        let text = String::from_utf8(answer.body().to_vec()).unwrap();
+        assert!(text.starts_with(r#"{"access_token":""#), "{text}");
+        assert!(text.contains(r#""mac_algorithm":"HmacSha1""#), "{text}");
+        let answer = get(&tidy, "/oauth2/token").await;
+        assert_eq!(answer.status(), 400);
+        let text = String::from_utf8(answer.body().to_vec()).unwrap();
+        assert!(text.contains(r#""error":"96002""#), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_was_presented_prints_no_token() {
+        let provider = Provider::new();
+        let tokens = provider.issue(HOUR);
+        rotated(&provider.endpoint(), &tokens).await;
+        let text = format!("{provider:?} {:?}", provider.presentations());
+        assert!(
+            !text.contains(refresh_token(&tokens).expose_secret()),
+            "{text}"
+        );
+    }
+}

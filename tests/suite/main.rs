@@ -1,11 +1,11 @@
 //! The promises of the layer and the account, kept against a strict provider.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-// mod bad_input;
+mod bad_input;
 mod layer;
 mod outcomes;
 mod peers;
-// mod replay;
+mod replay;
 mod rotation;
 // mod secrets;
 // mod sockets;

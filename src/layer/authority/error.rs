@@ -55,7 +55,7 @@ pub enum AuthorityErrorKind {
     NotAllowed,
     /// `http` to another machine.
     PlainHttp,
-    /// The `Host` header is neither `host` nor `host:port`.
+    /// The `Host` header is neither `host` nor `host:port`, or there are several.
     HostHeader,
     /// The `Host` header names a host that is not allowed, or not with that port.
     HostHeaderNotAllowed,
@@ -87,7 +87,7 @@ impl fmt::Display for AuthorityError {
             Kind::Scheme => write!(f, "uri: scheme {shown:?} is neither https nor http"),
             Kind::NotAllowed => write!(f, "uri: host {shown:?} is not among the allowed ones"),
             Kind::PlainHttp => write!(f, "uri: plain http to {shown:?} is not allowed"),
-            Kind::HostHeader => f.write_str("host header: it is neither host nor host:port"),
+            Kind::HostHeader => f.write_str("host header: it is not one host or host:port"),
             Kind::HostHeaderNotAllowed => {
                 write!(
                     f,

@@ -79,12 +79,19 @@ impl AllowedAuthorities {
     /// # Errors
     ///
     /// See [`AuthorityErrorKind`].
-    pub(crate) fn check(
+    pub(crate) fn check<'h>(
         &self,
         uri: &Uri,
-        host_header: Option<&HeaderValue>,
+        host_headers: impl IntoIterator<Item = &'h HeaderValue>,
     ) -> Result<&str, AuthorityError> {
         use AuthorityErrorKind as Kind;
+
+        let mut host_headers = host_headers.into_iter();
+        let host_header = host_headers.next();
+        if host_headers.next().is_some() {
+            // Nobody knows which one the server will believe.
+            return Err(AuthorityError::new(Kind::HostHeader, ""));
+        }
 
         let authority = uri
             .authority()
