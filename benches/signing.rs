@@ -1,6 +1,6 @@
 //! What a signature costs, over the floor: the MAC alone, its key prepared, over the same bytes.
 //!
-//! All in one run, so that ratios hold whatever the machine: `cargo bench --bench signing`.
+//! All in one run, so that ratios hold whatever the machine: `cargo bench --manifest-path benches/Cargo.toml --bench signing`.
 
 #![expect(clippy::unwrap_used, reason = "a bench may stop")]
 
