@@ -1,5 +1,10 @@
 //! The promises of the layer and the account, kept against a strict provider.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod bad_input;
 mod layer;
