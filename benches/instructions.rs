@@ -1,13 +1,19 @@
-//! Loops of signatures for callgrind to count: `instructions <what> <rounds>`. Run by
+//! Loops of signatures, and of calls through the layer, for callgrind to count: `instructions <what> <rounds>`. Run by
 //! `scripts/instructions`.
 
+use std::fmt::Debug;
 use std::hint::black_box;
 
-use http::HeaderMap;
+use bytes::Bytes;
 use http::uri::PathAndQuery;
+use http::{HeaderMap, Request};
+use http_body_util::Empty;
+use tower::Service;
 use tower_mac_auth::sign::XiaomiOpenApi;
 
 mod common;
+
+use common::memory::{self, Memory};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -22,10 +28,22 @@ fn main() {
         "with_credentials" => with_credentials(rounds),
         "ten_pairs" => ten_pairs(rounds),
         "obvious" => obvious(rounds),
+        "service" => service(rounds),
+        "replay_off" => replay_off(rounds),
+        "replayable_get" => replayable_get(rounds),
         // As `cargo bench` calls it.
-        _ => [floor, ready, with_credentials, ten_pairs, obvious]
-            .iter()
-            .for_each(|run| run(rounds)),
+        _ => [
+            floor,
+            ready,
+            with_credentials,
+            ten_pairs,
+            obvious,
+            service,
+            replay_off,
+            replayable_get,
+        ]
+        .iter()
+        .for_each(|run| run(rounds)),
     }
 }
 
@@ -91,5 +109,32 @@ fn obvious(rounds: usize) {
             black_box(&uri),
             &mut headers,
         );
+    }
+}
+
+/// The service in memory, bare: to be taken off what the layer around it costs.
+#[inline(never)]
+fn service(rounds: usize) {
+    calls(rounds, Memory);
+}
+
+#[inline(never)]
+fn replay_off(rounds: usize) {
+    calls(rounds, memory::ready_layer(0));
+}
+
+#[inline(never)]
+fn replayable_get(rounds: usize) {
+    calls(rounds, memory::ready_layer(64 * 1024));
+}
+
+fn calls<S>(rounds: usize, mut service: S)
+where
+    S: Service<Request<Empty<Bytes>>, Error: Debug>,
+{
+    let uri = common::ready_uri();
+    for _ in 0..rounds {
+        let request = memory::get(black_box(&uri));
+        black_box(&memory::send(&mut service, request));
     }
 }

@@ -1,5 +1,6 @@
-//! What the benches of signing share: published vector 1, the floor, and the obvious signer.
+//! What the benches share: published vector 1, the floor, and the obvious signer.
 
+#![allow(dead_code, reason = "each bench uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a bench may stop")]
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use tower_mac_auth::sign::{
     Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi,
 };
 use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
+
+pub(crate) mod memory;
 
 pub(crate) const NONCE: &str = "2870867952176701445:23282360";
 pub(crate) const MAC_KEY: &str = "ORhx44qK6Alqf8vt2rGB5f-oPq0";
