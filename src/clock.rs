@@ -130,7 +130,9 @@ pub(crate) async fn sleep_until(clock: &dyn Clock, at: Timestamp) {
     while !left.is_zero() {
         let tick = left.min(TICK);
         tokio::time::sleep(tick).await;
-        left = (left - tick).min(at.saturating_since(clock.now()));
+        left = left
+            .saturating_sub(tick)
+            .min(at.saturating_since(clock.now()));
     }
 }
 

@@ -10,7 +10,7 @@ use super::commit::Pending;
 use super::landing::Landing;
 use super::snapshot::Snapshot;
 use super::state::Access;
-use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, Shared};
+use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, Shared, policy};
 use crate::Timestamp;
 use crate::clock::finish_by;
 use crate::store::{
@@ -131,7 +131,7 @@ impl Flight {
             }
             if self.account.clock.now() >= self.deadline {
                 let error = RefreshError::new(RefreshErrorKind::TimedOut);
-                return Err(Failure::retry(error, self.account.policy.backoff(0)));
+                return Err(Failure::retry(error, policy::backoff(0)));
             }
             match self.next_step(&record) {
                 Step::Wait(until) => self.wait(watch, until.min(self.deadline)).await,
@@ -249,7 +249,7 @@ impl Flight {
             Some(Err(error)) => error.into(),
             None => RefreshError::new(RefreshErrorKind::Store),
         };
-        Err(Failure::retry(error, self.account.policy.backoff(0)))
+        Err(Failure::retry(error, policy::backoff(0)))
     }
 
     /// Waits for a change of the record, but no longer than `until` or a poll's interval.
