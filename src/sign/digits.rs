@@ -23,17 +23,17 @@ const fn three_digits(n: u32) -> [u8; 3] {
     [a, b, c]
 }
 
-/// The last nineteen digits of `n`: three, eight and eight.
+/// Writes the last nineteen digits of `n`.
 #[inline]
-pub(super) const fn nineteen_digits(n: u64) -> ([u8; 3], [u8; 8], [u8; 8]) {
+pub(super) fn put_nineteen_digits(n: u64, out: &mut [u8; 19]) {
     const TEN_TO_THE_8TH: u64 = 100_000_000;
     let (high, low) = (n / TEN_TO_THE_8TH, n % TEN_TO_THE_8TH);
     #[expect(clippy::cast_possible_truncation, reason = "each is below 10^8")]
-    (
-        three_digits((high / TEN_TO_THE_8TH % 1000) as u32),
-        eight_digits((high % TEN_TO_THE_8TH) as u32),
-        eight_digits(low as u32),
-    )
+    let [high, middle, low] =
+        [high / TEN_TO_THE_8TH % 1000, high % TEN_TO_THE_8TH, low].map(|part| part as u32);
+    out[..3].copy_from_slice(&three_digits(high));
+    out[3..11].copy_from_slice(&eight_digits(middle));
+    out[11..].copy_from_slice(&eight_digits(low));
 }
 
 #[cfg(test)]
@@ -56,9 +56,9 @@ mod tests {
         fn the_digits_are_those_the_standard_library_writes(
             n in 0..10_000_000_000_000_000_000_u64,
         ) {
-            let (a, b, c) = nineteen_digits(n);
-            let digits = [&a[..], &b, &c].concat();
-            prop_assert_eq!(digits, format!("{n:019}").into_bytes());
+            let mut digits = [0; 19];
+            put_nineteen_digits(n, &mut digits);
+            prop_assert_eq!(digits.to_vec(), format!("{n:019}").into_bytes());
         }
     }
 }
