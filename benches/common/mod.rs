@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
-use http::uri::{PathAndQuery, Uri};
+use http::uri::Uri;
 use sha1::Sha1;
 use tower_mac_auth::sign::{
     Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi,
@@ -94,28 +94,22 @@ pub(crate) fn ready(
     headers.insert(AUTHORIZATION, signed.authorization);
 }
 
-/// A request whose query the signer completes: the same, and a new URI.
+/// A request whose query the signer completes: the same, and a new URI. What is signed comes from
+/// `uri`; `target` gives its scheme and authority to the new one, as a request's own URI would.
 #[inline]
 pub(crate) fn with_credentials(
     scheme: &XiaomiOpenApi,
     credential: &Credential,
-    uri: &mut Uri,
+    uri: &Uri,
+    target: &mut Uri,
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
     let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
     headers.insert(AUTHORIZATION, signed.authorization);
-    let mut uri_parts = std::mem::take(uri).into_parts();
-    uri_parts.path_and_query = signed.path_and_query;
-    *uri = Uri::from_parts(uri_parts).unwrap();
-}
-
-/// The same URI without a query, in no allocation: what a bench starts each round from.
-#[inline]
-pub(crate) fn without_query(uri: &mut Uri, path: &PathAndQuery) {
-    let mut uri_parts = std::mem::take(uri).into_parts();
-    uri_parts.path_and_query = Some(path.clone());
-    *uri = Uri::from_parts(uri_parts).unwrap();
+    let mut target_parts = std::mem::take(target).into_parts();
+    target_parts.path_and_query = signed.path_and_query;
+    *target = Uri::from_parts(target_parts).unwrap();
 }
 
 /// A signer written the obvious way: a map, `format!`, the key set up anew.

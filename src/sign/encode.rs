@@ -67,17 +67,31 @@ fn bad_bytes(chunk: &[u8; 16], good: impl Fn(u8) -> bool) -> u128 {
     u128::from_le_bytes(chunk.map(|byte| u8::from(!good(byte))))
 }
 
-/// [`run`] of [bare](is_bare) bytes.
+/// [`run`] of [bare](is_bare) bytes, most of which are shorter than eight.
 #[inline]
 #[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `run`")]
 pub(super) fn bare_run(text: &[u8], start: usize) -> usize {
-    run(text, start, |byte| {
-        ((byte | 0x20).wrapping_sub(b'a') < 26)
-            | (byte.wrapping_sub(b'0') < 10)
-            | (byte.wrapping_sub(b'-') < 2)
-            | (byte == b'_')
-            | (byte == b'*')
-    })
+    const BARE: [bool; 256] = {
+        let mut bare = [false; 256];
+        let mut byte = 0_u8;
+        while byte < 128 {
+            bare[byte as usize] = is_bare(byte);
+            byte += 1;
+        }
+        bare
+    };
+    let rest = text.get(start..).unwrap_or_default();
+    let few = rest.get(..8).unwrap_or(rest);
+    match few.iter().position(|byte| !BARE[usize::from(*byte)]) {
+        Some(count) => start + count,
+        None => run(text, start + few.len(), |byte| {
+            ((byte | 0x20).wrapping_sub(b'a') < 26)
+                | (byte.wrapping_sub(b'0') < 10)
+                | (byte.wrapping_sub(b'-') < 2)
+                | (byte == b'_')
+                | (byte == b'*')
+        }),
+    }
 }
 
 const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";

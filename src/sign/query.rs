@@ -16,8 +16,8 @@ pub(super) struct Pair<'a> {
     key: u64,
     /// The pair, still encoded.
     text: &'a [u8],
-    /// The length of the name in `text`, still encoded.
-    name_len: usize,
+    /// The length of the name in `text`, still encoded; 64 KiB is the most there is of pairs.
+    name_len: u32,
     /// The name has no escape and no `+`: encoded and decoded are the same.
     plain_name: bool,
     /// `text` is already what would be signed.
@@ -30,7 +30,7 @@ impl<'a> Pair<'a> {
         Self {
             key: key(text.iter().take(name_len).copied()),
             text,
-            name_len,
+            name_len: short(name_len),
             plain_name: true,
             canonical: true,
         }
@@ -43,13 +43,15 @@ impl<'a> Pair<'a> {
 
     #[inline]
     fn name(&self) -> &'a [u8] {
-        self.text.get(..self.name_len).unwrap_or_default()
+        self.text.get(..self.name_len as usize).unwrap_or_default()
     }
 
     /// Empty too when there is no `=`.
     #[inline]
     fn value(&self) -> &'a [u8] {
-        self.text.get(self.name_len + 1..).unwrap_or_default()
+        self.text
+            .get(self.name_len as usize + 1..)
+            .unwrap_or_default()
     }
 
     /// Whether both names are the same once decoded.
@@ -71,6 +73,12 @@ impl<'a> Pair<'a> {
             Decoded(self.name()).cmp(Decoded(other.name()))
         }
     }
+}
+
+/// A length that has been checked against the limit of 64 KiB; half the width makes a pair one
+/// that is cheap to move.
+fn short(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// The first eight bytes of `decoded_name`, zeroes after its end.
@@ -154,7 +162,7 @@ pub(super) fn each_pair<'a>(
                     key(Decoded(name))
                 },
                 text: segment,
-                name_len,
+                name_len: short(name_len),
                 plain_name,
                 canonical,
             })?;
