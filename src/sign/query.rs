@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::SignError;
-use super::encode::{Decoded, Text, bare_run, escaped, is_bare, recode};
+use super::encode::{Decoded, OddBytes, Text, escaped, is_bare, recode};
 use super::spill::Spill;
 
 /// The pairs of one request; more than 32 are rare.
@@ -117,15 +117,15 @@ pub(super) fn each_pair<'a>(
     accept_malformed: bool,
     mut each: impl FnMut(Pair<'a>) -> Result<(), SignError>,
 ) -> Result<(), SignError> {
+    let mut odd = OddBytes::new(text);
     let mut start = 0;
     while start < text.len() {
         let mut name_len = None;
         let (mut plain_name, mut canonical) = (true, true);
-        let mut at = start;
-        loop {
-            at = bare_run(text, at);
+        let end = loop {
+            let at = odd.next();
             match text.get(at) {
-                None | Some(b'&') => break,
+                None | Some(b'&') => break at,
                 Some(b'=') if name_len.is_none() => name_len = Some(at - start),
                 Some(b'+') => plain_name &= name_len.is_some(),
                 Some(b'%') => {
@@ -133,7 +133,6 @@ pub(super) fn each_pair<'a>(
                     match text.get(at + 1..at + 3) {
                         Some(&[high, low]) if escaped(high, low).is_some() => {
                             canonical &= is_canonical_escape(high, low);
-                            at += 2;
                         }
                         _ if accept_malformed => canonical = false,
                         _ => return Err(SignError::malformed(field, "bad percent escape").at(at)),
@@ -144,12 +143,10 @@ pub(super) fn each_pair<'a>(
                 }
                 Some(b'!'..=b'~') => canonical = false,
                 Some(_) if accept_malformed => canonical = false,
-                Some(byte) => return Err(SignError::malformed(field, odd(*byte)).at(at)),
+                Some(byte) => return Err(SignError::malformed(field, unfit(*byte)).at(at)),
             }
-            at += 1;
-        }
-        // `%` skips two bytes that it has seen to exist, so `at` is in bounds.
-        let segment = text.get(start..at).unwrap_or_default();
+        };
+        let segment = text.get(start..end).unwrap_or_default();
         if !segment.is_empty() {
             // A name alone is signed as `name=`.
             canonical &= name_len.is_some();
@@ -167,7 +164,7 @@ pub(super) fn each_pair<'a>(
                 canonical,
             })?;
         }
-        start = at + 1;
+        start = end + 1;
     }
     Ok(())
 }
@@ -181,7 +178,7 @@ fn is_canonical_escape(high: u8, low: u8) -> bool {
 }
 
 #[cold]
-const fn odd(byte: u8) -> &'static str {
+const fn unfit(byte: u8) -> &'static str {
     if byte.is_ascii() {
         "control character or space"
     } else {
@@ -194,15 +191,17 @@ const fn odd(byte: u8) -> &'static str {
 /// canonical pair, likely to be the longest by far: it is recognized, not read.
 #[inline]
 pub(super) fn is_canonical(query: &[u8], known: &[u8], known_name_len: usize) -> bool {
+    let mut odd = OddBytes::new(query);
     let mut last = (0, &query[..0]);
     let mut start = 0;
     loop {
         let rest = query.get(start..).unwrap_or_default();
         let (equals, end) = if rest.first() == known.first() && rest.starts_with(known) {
-            (start + known_name_len, start + known.len())
+            let end = start + known.len();
+            odd.skip_to(end);
+            (start + known_name_len, odd.next())
         } else {
-            let equals = bare_run(query, start);
-            (equals, bare_run(query, equals + 1))
+            (odd.next(), odd.next())
         };
         if query.get(equals) != Some(&b'=') {
             return false;
