@@ -20,7 +20,9 @@ pub(super) struct Pair<'a> {
     name_len: u32,
     /// The name has no escape and no `+`: encoded and decoded are the same.
     plain_name: bool,
-    /// `text` is already what would be signed.
+    /// The name is already what would be signed.
+    canonical_name: bool,
+    /// `text` is.
     canonical: bool,
 }
 
@@ -32,6 +34,7 @@ impl<'a> Pair<'a> {
             text,
             name_len: short(name_len),
             plain_name: true,
+            canonical_name: true,
             canonical: true,
         }
     }
@@ -121,12 +124,15 @@ pub(super) fn each_pair<'a>(
     let mut start = 0;
     while start < text.len() {
         let mut name_len = None;
-        let (mut plain_name, mut canonical) = (true, true);
+        let (mut plain_name, mut canonical_name, mut canonical) = (true, true, true);
         let end = loop {
             let at = odd.next();
             match text.get(at) {
                 None | Some(b'&') => break at,
-                Some(b'=') if name_len.is_none() => name_len = Some(at - start),
+                Some(b'=') if name_len.is_none() => {
+                    name_len = Some(at - start);
+                    canonical_name = canonical;
+                }
                 Some(b'+') => plain_name &= name_len.is_some(),
                 Some(b'%') => {
                     plain_name &= name_len.is_some();
@@ -148,8 +154,10 @@ pub(super) fn each_pair<'a>(
         };
         let segment = text.get(start..end).unwrap_or_default();
         if !segment.is_empty() {
-            // A name alone is signed as `name=`.
-            canonical &= name_len.is_some();
+            if name_len.is_none() {
+                // A name alone is signed as `name=`.
+                (canonical_name, canonical) = (canonical, false);
+            }
             let name_len = name_len.unwrap_or(segment.len());
             let name = segment.get(..name_len).unwrap_or_default();
             each(Pair {
@@ -161,6 +169,7 @@ pub(super) fn each_pair<'a>(
                 text: segment,
                 name_len: short(name_len),
                 plain_name,
+                canonical_name,
                 canonical,
             })?;
         }
@@ -227,12 +236,29 @@ pub(super) fn is_canonical(query: &[u8], known: &[u8], known_name_len: usize) ->
 /// Appends the pairs in canonical form: ordered by decoded name, pairs of one name in the order
 /// they came in.
 #[inline]
-pub(super) fn write_canonical(pairs: &mut [Pair<'_>], empty_values: bool, out: &mut Text) {
-    if !pairs.is_sorted_by(|a, b| a.cmp(b) != Ordering::Greater) {
-        pairs.sort_by(Pair::cmp);
+pub(super) fn write_canonical(pairs: &[Pair<'_>], empty_values: bool, out: &mut Text) {
+    // Numbers are sorted in place of pairs: the key, then the place. They are in order unless two
+    // names differ in what the key does not hold.
+    let mut order = Spill::<u128, 32>::new();
+    for (place, pair) in (0_u32..).zip(pairs) {
+        order.push(u128::from(pair.key) << 64 | u128::from(place));
     }
+    let order = order.as_mut_slice();
+    order.sort_unstable();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the place is in the low half"
+    )]
+    let pair_at = |number: &u128| &pairs[*number as u32 as usize];
+    let in_order = |a: &u128, b: &u128| {
+        a >> 64 < b >> 64 || pair_at(a).cmp_names(pair_at(b)) != Ordering::Greater
+    };
+    if !order.is_sorted_by(in_order) {
+        order.sort_unstable_by(|a, b| pair_at(a).cmp(pair_at(b)).then(a.cmp(b)));
+    }
+
     let mut first = true;
-    for pair in pairs {
+    for pair in order.iter().map(pair_at) {
         if !empty_values && pair.value().is_empty() {
             continue;
         }
@@ -242,10 +268,14 @@ pub(super) fn write_canonical(pairs: &mut [Pair<'_>], empty_values: bool, out: &
         first = false;
         if pair.canonical {
             out.extend(pair.text);
+            continue;
+        }
+        if pair.canonical_name {
+            out.extend(pair.name());
         } else {
             recode(pair.name(), out);
-            out.push(b'=');
-            recode(pair.value(), out);
         }
+        out.push(b'=');
+        recode(pair.value(), out);
     }
 }
