@@ -19,10 +19,11 @@ fn main() {
         "floor" => floor(rounds),
         "ready" => ready(rounds),
         "with_credentials" => with_credentials(rounds),
-        "ten_pairs" => ten_pairs(rounds),
+        "unsorted" => unsorted(rounds),
+        "respelt" => respelt(rounds),
         "obvious" => obvious(rounds),
         // As `cargo bench` calls it.
-        _ => [floor, ready, with_credentials, ten_pairs, obvious]
+        _ => [floor, ready, with_credentials, unsorted, respelt, obvious]
             .iter()
             .for_each(|run| run(rounds)),
     }
@@ -43,8 +44,13 @@ fn ready(rounds: usize) {
 }
 
 #[inline(never)]
-fn ten_pairs(rounds: usize) {
-    signed(rounds, &common::ten_pairs_uri());
+fn unsorted(rounds: usize) {
+    signed(rounds, &common::ten_pairs_uri(common::UNSORTED));
+}
+
+#[inline(never)]
+fn respelt(rounds: usize) {
+    signed(rounds, &common::ten_pairs_uri(common::RESPELT));
 }
 
 fn signed(rounds: usize, uri: &http::Uri) {

@@ -119,29 +119,30 @@ fn aws_sigv4(identity: &Identity, uri: &str) -> http::Request<()> {
     request
 }
 
-/// Ten pairs out of order.
+/// Ten pairs out of order, and the same with some to be spelt anew.
 fn ten_pairs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ten_pairs");
-    let uri = common::ten_pairs_uri();
-    let message = common::canonical(&uri);
-    let prepared = common::prepared();
-    group.bench_function("floor", |bencher| {
-        bencher.iter(|| common::floor(black_box(&prepared), black_box(&message)));
-    });
-
     let credential = common::credential();
+    let prepared = common::prepared();
     let mut headers = HeaderMap::new();
     let scheme = XiaomiOpenApi::new().query_credentials(false);
-    group.bench_function("unsorted", |bencher| {
-        bencher.iter(|| {
-            common::ready(
-                black_box(&scheme),
-                black_box(&credential),
-                black_box(&uri),
-                &mut headers,
-            );
+    for (name, pairs) in [("unsorted", common::UNSORTED), ("respelt", common::RESPELT)] {
+        let uri = common::ten_pairs_uri(pairs);
+        let message = common::canonical(&uri);
+        group.bench_function(format!("{name}_floor"), |bencher| {
+            bencher.iter(|| common::floor(black_box(&prepared), black_box(&message)));
         });
-    });
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                common::ready(
+                    black_box(&scheme),
+                    black_box(&credential),
+                    black_box(&uri),
+                    &mut headers,
+                );
+            });
+        });
+    }
     group.finish();
 }
 

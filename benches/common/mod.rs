@@ -20,8 +20,10 @@ pub(crate) const NONCE: &str = "2870867952176701445:23282360";
 pub(crate) const MAC_KEY: &str = "ORhx44qK6Alqf8vt2rGB5f-oPq0";
 pub(crate) const CLIENT_ID: &str = "179887661252608";
 pub(crate) const TOKEN: &str = "eJxjYGAQydknLLCFsVyIR-DxSqdTnQFGfX4yDAwMjAzxQJIheJfnRTDtvAhMM8SE_2FgWDw7Rg3MYzdUMFIwVjABMplzE5MBClYRuw";
-/// Ten pairs out of order, some of which need another spelling.
-pub(crate) const TEN_PAIRS: &str = "zone=east&user=2882303761517592427&page=12&limit=100&fields=id%2cname%2Cphone&name=Li%20Lei&lang=zh-CN&from=2024-01-01&token=eJxjYGAQydknLLCFsVyIR&clientId=179887661252608";
+/// Ten pairs out of order.
+pub(crate) const UNSORTED: &str = "zone=east&user=2882303761517592427&page=12&limit=100&fields=id.name.phone&name=Li_Lei&lang=zh-CN&from=2024-01-01&token=eJxjYGAQydknLLCFsVyIR&clientId=179887661252608";
+/// Ten pairs out of order, three of which need another spelling.
+pub(crate) const RESPELT: &str = "zone=east&user=2882303761517592427&page=12&limit=100&fields=id%2cname%2Cphone&name=Li%20Lei&lang=zh-CN&from=2024%2d01-01&token=eJxjYGAQydknLLCFsVyIR&clientId=179887661252608";
 
 pub(crate) fn credential() -> Credential {
     let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(MAC_KEY)).unwrap();
@@ -42,8 +44,8 @@ pub(crate) fn bare_uri() -> Uri {
         .unwrap()
 }
 
-pub(crate) fn ten_pairs_uri() -> Uri {
-    format!("https://open.account.xiaomi.com/user/profile?{TEN_PAIRS}")
+pub(crate) fn ten_pairs_uri(pairs: &str) -> Uri {
+    format!("https://open.account.xiaomi.com/user/profile?{pairs}")
         .parse()
         .unwrap()
 }

@@ -6,11 +6,11 @@ pub(super) const fn eight_digits(n: u32) -> [u8; 8] {
     // Halves in 32 bits, quarters in 16, digits in 8; the most significant first in memory. To
     // multiply by 10486 / 2^20 is to divide by 100 below 10,000, by 103 / 2^10 by 10 below 100.
     let n = n as u64;
-    let halves = n / 10_000 | (n % 10_000) << 32;
-    let hundreds = (halves * 10_486 >> 20) & 0x0000_007F_0000_007F;
-    let quarters = hundreds | (halves - 100 * hundreds) << 16;
-    let tens = (quarters * 103 >> 10) & 0x000F_000F_000F_000F;
-    let digits = tens | (quarters - 10 * tens) << 8;
+    let halves = (n / 10_000) | ((n % 10_000) << 32);
+    let hundreds = ((halves * 10_486) >> 20) & 0x0000_007F_0000_007F;
+    let quarters = hundreds | ((halves - 100 * hundreds) << 16);
+    let tens = ((quarters * 103) >> 10) & 0x000F_000F_000F_000F;
+    let digits = tens | ((quarters - 10 * tens) << 8);
     (digits | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
@@ -18,7 +18,7 @@ pub(super) const fn eight_digits(n: u32) -> [u8; 8] {
 #[inline]
 const fn three_digits(n: u32) -> [u8; 3] {
     let (tens, hundreds) = (n / 10, n / 100);
-    let digits = hundreds | (tens - 10 * hundreds) << 8 | (n - 10 * tens) << 16;
+    let digits = hundreds | ((tens - 10 * hundreds) << 8) | ((n - 10 * tens) << 16);
     let [a, b, c, _] = (digits | 0x0030_3030).to_le_bytes();
     [a, b, c]
 }

@@ -33,7 +33,6 @@ impl Nonce {
         const COUNT: u64 = i64::MAX.unsigned_abs() - SMALLEST + 1;
         // Nineteen digits that fit an `i64`: a fixed width saves the formatting its branches.
         let random = u128::from(fastrand::u64(..)) * u128::from(COUNT);
-        #[expect(clippy::cast_possible_truncation, reason = "below COUNT")]
         let number = SMALLEST + (random >> 64) as u64;
         let minutes = now.as_secs() / 60;
         let mut nonce = Self {
