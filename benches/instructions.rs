@@ -1,11 +1,10 @@
-//! Loops of signatures, and of calls through the layer, for callgrind to count: `instructions <what> <rounds>`. Run by
-//! `scripts/instructions`.
+//! Loops of signatures, and of calls through the layer, for callgrind to count: `instructions
+//! <what> <rounds>`. Run by `scripts/instructions`.
 
 use std::fmt::Debug;
 use std::hint::black_box;
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, Request};
 use http_body_util::Empty;
 use tower::Service;
@@ -26,7 +25,8 @@ fn main() {
         "floor" => floor(rounds),
         "ready" => ready(rounds),
         "with_credentials" => with_credentials(rounds),
-        "ten_pairs" => ten_pairs(rounds),
+        "unsorted" => unsorted(rounds),
+        "respelt" => respelt(rounds),
         "obvious" => obvious(rounds),
         "service" => service(rounds),
         "replay_off" => replay_off(rounds),
@@ -36,7 +36,8 @@ fn main() {
             floor,
             ready,
             with_credentials,
-            ten_pairs,
+            unsorted,
+            respelt,
             obvious,
             service,
             replay_off,
@@ -62,8 +63,13 @@ fn ready(rounds: usize) {
 }
 
 #[inline(never)]
-fn ten_pairs(rounds: usize) {
-    signed(rounds, &common::ten_pairs_uri());
+fn unsorted(rounds: usize) {
+    signed(rounds, &common::ten_pairs_uri(common::UNSORTED));
+}
+
+#[inline(never)]
+fn respelt(rounds: usize) {
+    signed(rounds, &common::ten_pairs_uri(common::RESPELT));
 }
 
 fn signed(rounds: usize, uri: &http::Uri) {
@@ -85,14 +91,14 @@ fn with_credentials(rounds: usize) {
     let scheme = XiaomiOpenApi::new();
     let credential = common::credential();
     let mut headers = HeaderMap::new();
-    let mut uri = common::bare_uri();
-    let path = PathAndQuery::from_static("/user/profile");
+    let uri = common::bare_uri();
+    let mut target = uri.clone();
     for _ in 0..rounds {
-        common::without_query(&mut uri, &path);
         common::with_credentials(
             black_box(&scheme),
             black_box(&credential),
-            black_box(&mut uri),
+            black_box(&uri),
+            &mut target,
             &mut headers,
         );
     }

@@ -124,14 +124,15 @@ impl Clock for SystemClock {
 /// machine sleeps, so a deadline is noticed this long after waking at the latest.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Waits until the clock shows `at`.
+/// Waits until the clock shows `at`; should it be set back meanwhile, no longer than it was to be.
 pub(crate) async fn sleep_until(clock: &dyn Clock, at: Timestamp) {
-    loop {
-        let left = at.saturating_since(clock.now());
-        if left.is_zero() {
-            return;
-        }
-        tokio::time::sleep(left.min(TICK)).await;
+    let mut left = at.saturating_since(clock.now());
+    while !left.is_zero() {
+        let tick = left.min(TICK);
+        tokio::time::sleep(tick).await;
+        left = left
+            .saturating_sub(tick)
+            .min(at.saturating_since(clock.now()));
     }
 }
 

@@ -33,6 +33,10 @@ pub(super) async fn exchange(
 ) -> Result<Generation, AccountError> {
     let unsent =
         |error: RefreshError| AccountError::with_source(AccountErrorKind::CodeUnsent, error);
+    // A store that fails must fail before the code is spent. What stands there also tells which
+    // generation the new grant must not fall short of.
+    let standing = account.store.read(&account.name).await?;
+    let standing = standing.map_or(Generation::default(), |record| record.generation);
     let started = account.clock.now();
     let by = started.saturating_add(account.policy.refresh_timeout);
     let connected = match finish_by(&*account.clock, by, account.endpoint.connect()).await {
@@ -43,7 +47,7 @@ pub(super) async fn exchange(
     let sent_at = account.clock.now();
     let by = sent_at.saturating_add(account.policy.answer_timeout);
     match finish_by(&*account.clock, by, connected.exchange_code(&code)).await {
-        Some(Outcome::Tokens(tokens)) => Ok(keep(&account, tokens, sent_at).await),
+        Some(Outcome::Tokens(tokens)) => Ok(keep(&account, tokens, sent_at, standing).await),
         Some(Outcome::Unsent(error)) => Err(unsent(error.into())),
         Some(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
             Err(AccountError::new(AccountErrorKind::CodeInDoubt))
@@ -60,7 +64,12 @@ pub(super) async fn exchange(
 }
 
 /// Two generations up, so that a rotation still under way cannot undo it.
-async fn keep(account: &Arc<Shared>, tokens: TokenSet, sent_at: Timestamp) -> Generation {
+async fn keep(
+    account: &Arc<Shared>,
+    tokens: TokenSet,
+    sent_at: Timestamp,
+    standing: Generation,
+) -> Generation {
     let Shared {
         store, name, clock, ..
     } = &**account;
@@ -72,7 +81,7 @@ async fn keep(account: &Arc<Shared>, tokens: TokenSet, sent_at: Timestamp) -> Ge
         Err(error) => {
             // The code is spent and only this process has what it bought.
             tracing::error!(%error, "an authorization could not be stored yet");
-            let generation = account.cell.load().generation.next().next();
+            let generation = account.cell.load().generation.max(standing).next().next();
             let pending = Pending::new(account, generation, grant, sent_at, Some(expires_at));
             pending.publish();
             account.emit(Event::CommitDelayed { generation });

@@ -357,20 +357,24 @@ mod tests {
 
     #[test]
     fn what_a_flight_says_of_an_old_generation_is_not_held_against_the_new() {
-        let cell: Cell<Told> = Cell::new(snapshot(FIRST));
-        let told = Arc::new(AtomicUsize::new(0));
-        assert!(matches!(refused(&cell, FIRST, &told), Join::Lead));
-        cell.publish(snapshot(SECOND));
-        let recheck = super::super::state::Pause::new(NOW, Duration::from_secs(9));
-        cell.land(FIRST, Rotation::Revoked { recheck });
-        assert!(matches!(cell.rotation(), (Rotation::Idle, false)));
+        explore(|| {
+            let cell: Cell<Told> = Cell::new(snapshot(FIRST));
+            let told = Arc::new(AtomicUsize::new(0));
+            assert!(matches!(refused(&cell, FIRST, &told), Join::Lead));
+            cell.publish(snapshot(SECOND));
+            let recheck = super::super::state::Pause::new(NOW, Duration::from_secs(9));
+            cell.land(FIRST, Rotation::Revoked { recheck });
+            assert!(matches!(cell.rotation(), (Rotation::Idle, false)));
+        });
     }
 
     #[test]
     fn nothing_flies_once_closed() {
-        let cell: Cell<Told> = Cell::new(snapshot(FIRST));
-        cell.close();
-        let told = Arc::new(AtomicUsize::new(0));
-        assert!(matches!(refused(&cell, FIRST, &told), Join::Closed));
+        explore(|| {
+            let cell: Cell<Told> = Cell::new(snapshot(FIRST));
+            cell.close();
+            let told = Arc::new(AtomicUsize::new(0));
+            assert!(matches!(refused(&cell, FIRST, &told), Join::Closed));
+        });
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::flight::Flown;
 use super::snapshot::Snapshot;
-use super::{Event, Shared};
+use super::{Event, Shared, policy};
 use crate::Timestamp;
 use crate::clock::{finish_by, sleep_until};
 use crate::store::{Commit, Generation, Grant, Origin};
@@ -63,7 +63,7 @@ impl Pending {
         let mut fails = 0;
         while self.attempt(ATTEMPT).await.is_none() {
             fails += 1;
-            let pause = self.account.policy.backoff(fails);
+            let pause = policy::backoff(fails);
             let at = self.account.clock.now().saturating_add(pause);
             sleep_until(&*self.account.clock, at).await;
         }

@@ -10,9 +10,9 @@ use super::commit::Pending;
 use super::landing::Landing;
 use super::snapshot::Snapshot;
 use super::state::Access;
-use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, Shared};
+use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, Shared, policy};
 use crate::Timestamp;
-use crate::clock::{finish_by, sleep_until};
+use crate::clock::finish_by;
 use crate::store::{
     Acquire, Commit, Generation, Guarded, Lease, LeaseFrom, Record, Status, StoreError, Watch,
 };
@@ -22,7 +22,8 @@ use crate::store::{
 const POLL: std::ops::Range<u64> = 500..1_000;
 /// A lease covers connecting; it ends by itself if its holder dies.
 const LEASE: Duration = Duration::from_secs(30);
-/// After the deadline there is still time for one last look at the store.
+/// After the deadline there is still time for one last look at the store, and for what has to be
+/// put down once the refresh token was sent.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
 pub(super) struct Flight {
@@ -130,10 +131,10 @@ impl Flight {
             }
             if self.account.clock.now() >= self.deadline {
                 let error = RefreshError::new(RefreshErrorKind::TimedOut);
-                return Err(Failure::retry(error, self.account.policy.backoff(0)));
+                return Err(Failure::retry(error, policy::backoff(0)));
             }
             match self.next_step(&record) {
-                Step::Wait(until) => self.wait(watch, until).await,
+                Step::Wait(until) => self.wait(watch, until.min(self.deadline)).await,
                 Step::Doubt => {
                     let why = "its presenter did not answer in time";
                     let store = &self.account.store;
@@ -148,7 +149,7 @@ impl Flight {
                 Step::Lease(from) => {
                     let Some(lease) = self.acquire(from).await? else {
                         // Somebody was quicker, so the watch has something to tell.
-                        self.wait(watch, Timestamp::MAX).await;
+                        self.wait(watch, self.deadline).await;
                         continue;
                     };
                     if let Some(flown) = self.rotate(lease).await? {
@@ -234,42 +235,32 @@ impl Flight {
         Ok(())
     }
 
-    /// One step on the store, in the time that is left.
+    /// One step on the store, in the time that is left, or a moment if none is.
     pub(super) async fn step<T>(
         &self,
         step: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Failure> {
-        let by = self.deadline.saturating_add(LAST_LOOK);
+        let by = self
+            .deadline
+            .max(self.account.clock.now())
+            .saturating_add(LAST_LOOK);
         let error = match finish_by(&*self.account.clock, by, step).await {
             Some(Ok(done)) => return Ok(done),
             Some(Err(error)) => error.into(),
             None => RefreshError::new(RefreshErrorKind::Store),
         };
-        Err(Failure::retry(error, self.account.policy.backoff(0)))
+        Err(Failure::retry(error, policy::backoff(0)))
     }
 
     /// Waits for a change of the record, but no longer than `until` or a poll's interval.
     pub(super) async fn wait(&self, mut watch: Box<dyn Watch>, until: Timestamp) {
         let clock = &*self.account.clock;
-        let poll = clock
-            .now()
-            .saturating_add(Duration::from_millis(fastrand::u64(POLL)));
-        let by = until.min(poll).min(self.deadline);
-        let closed = self.account.closing.cancelled();
-        let changed_or_closed = async {
-            let mut closed = std::pin::pin!(closed);
-            let mut changed = watch.changed();
-            std::future::poll_fn(|cx| {
-                if closed.as_mut().poll(cx).is_ready() {
-                    return std::task::Poll::Ready(());
-                }
-                changed.as_mut().poll(cx)
-            })
-            .await;
-        };
-        if finish_by(clock, by, changed_or_closed).await.is_none() {
-            // The clock may stand exactly at `until`: yield, so that a paused one moves on.
-            sleep_until(clock, by.saturating_add(Duration::from_millis(1))).await;
+        let poll = Duration::from_millis(fastrand::u64(POLL));
+        let by = until.min(clock.now().saturating_add(poll));
+        let changed = self.account.closing.run_until_cancelled(watch.changed());
+        if finish_by(clock, by, changed).await.flatten().is_none() {
+            // Late or closing: still, time must pass before the next look.
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 

@@ -36,17 +36,15 @@ impl Default for Policy {
     }
 }
 
-impl Policy {
-    /// After a failure that may pass by itself, the `fails`-th (0, 1, 2…) in a row: 1 s, 2 s, 4 s…
-    /// up to 5 minutes.
-    pub(super) fn backoff(&self, fails: u32) -> Duration {
-        jittered(Duration::from_secs(1), fails, Duration::from_secs(300))
-    }
+/// After a failure that may pass by itself, the `fails`-th (0, 1, 2…) in a row: 1 s, 2 s, 4 s… up
+/// to 5 minutes.
+pub(super) fn backoff(fails: u32) -> Duration {
+    jittered(Duration::from_secs(1), fails, Duration::from_secs(300))
+}
 
-    /// After a failure that a person must mend: 5 minutes, 10… up to an hour.
-    pub(super) fn long_backoff(&self, fails: u32) -> Duration {
-        jittered(Duration::from_secs(300), fails, Duration::from_secs(3600))
-    }
+/// After a failure that a person must mend: 5 minutes, 10… up to an hour.
+pub(super) fn long_backoff(fails: u32) -> Duration {
+    jittered(Duration::from_secs(300), fails, Duration::from_secs(3600))
 }
 
 /// Between half and the whole of `first` doubled `fails` times, at most `most`: so that a fleet
@@ -62,12 +60,11 @@ mod tests {
 
     #[test]
     fn back_off_doubles_with_jitter_up_to_its_cap() {
-        let policy = Policy::default();
         for (fails, whole) in [(0, 1), (1, 2), (4, 16), (30, 300), (u32::MAX, 300)] {
             let whole = Duration::from_secs(whole);
-            let pause = policy.backoff(fails);
+            let pause = backoff(fails);
             assert!(whole / 2 <= pause && pause <= whole, "{fails}: {pause:?}");
         }
-        assert!(policy.long_backoff(9) <= Duration::from_secs(3600));
+        assert!(long_backoff(9) <= Duration::from_secs(3600));
     }
 }

@@ -111,7 +111,7 @@ impl Account {
     pub fn refresh_if_current(&self, generation: Generation) -> Refresh {
         let now = self.0.clock.now();
         let snapshot = self.0.cell.load();
-        if snapshot.generation > generation {
+        if snapshot.generation != generation {
             return Refresh(State::Known(Ok(snapshot.generation)));
         }
         // One that has ended since is refused for that, and a refresh does fix it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::commit::Pending;
 use super::flight::{Failure, Flight, Flown};
 use super::state::Access;
-use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind};
+use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, policy};
 use crate::clock::finish_by;
 use crate::store::{Grant, Guarded, Lease, LeaseFrom};
 use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, Refusal};
@@ -121,7 +121,7 @@ impl Flight {
         }
         // It does not sign, but the next refresh token is kept. Do not burn that at once, here or
         // in another process.
-        let after = account.policy.long_backoff(fails);
+        let after = policy::long_backoff(fails);
         match flown {
             Flown::Done(_) => {
                 if let Some(lease) = self.acquire(LeaseFrom::Active).await? {
@@ -148,7 +148,7 @@ impl Flight {
             Meaning::GrantEnded => self.spent(lease, code).await,
             Meaning::Unknown => Err(self.doubt(lease, "refused with an unknown code").await),
             _ => {
-                let after = self.account.policy.long_backoff(lease.record.fails);
+                let after = policy::long_backoff(lease.record.fails);
                 self.release(lease, after, &code.to_string()).await;
                 let kind = RefreshErrorKind::Refused(code);
                 Err(Failure::retry(RefreshError::new(kind), after))
@@ -185,7 +185,10 @@ impl Flight {
         ambiguous: Ambiguous,
     ) -> Result<Option<Flown>, Failure> {
         let why = ambiguous.to_string();
-        let Some(next) = ambiguous.into_next_refresh_token() else {
+        // An error that repeats what was presented brings nothing.
+        let presented = lease.record.grant.refresh_token.as_ref();
+        let next = ambiguous.into_next_refresh_token();
+        let Some(next) = next.filter(|next| Some(next) != presented) else {
             return Err(self.doubt(lease, &why).await);
         };
         // The answer cannot be used, but it brought the next refresh token: keep that. The old
@@ -215,7 +218,7 @@ impl Flight {
             self.release(lease, Duration::ZERO, "shut down").await;
             return Failure::Closed;
         }
-        let after = self.account.policy.backoff(lease.record.fails);
+        let after = policy::backoff(lease.record.fails);
         self.release(lease, after, &error.to_string()).await;
         Failure::retry(error, after)
     }

@@ -97,6 +97,7 @@ async fn each_way_to_refuse_is_understood() {
 }
 
 /// An API whose first answer arrives when the test says so.
+#[expect(clippy::type_complexity, reason = "it has no name to write")]
 fn held(
     api: Api,
 ) -> (

@@ -335,3 +335,31 @@ async fn a_runtime_that_is_gone_is_an_error_and_not_a_hang() {
     assert_eq!(error.kind(), RefreshErrorKind::Interrupted);
     assert_eq!(provider.token_requests(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_generation_that_is_not_the_current_one_refreshes_nothing() {
+    let world = World::new().await;
+    // Say, of another account.
+    let other = Generation::from_number(7);
+    assert_eq!(
+        world.account.refresh_if_current(other).await.unwrap(),
+        Generation::FIRST
+    );
+    assert_eq!(world.provider.token_requests(), 0);
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_while_a_refused_token_is_looked_up() {
+    let world = World::new().await;
+    world
+        .provider
+        .fault_next(Fault::RefuseWith(ErrorCode::RefreshTokenRejected));
+    let refresh = tokio::spawn(world.account.refresh_if_current(world.account.generation()));
+    while world.presented() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.account.shutdown().await;
+    let error = refresh.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::ReauthorizationRequired);
+}

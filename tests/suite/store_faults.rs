@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use http::StatusCode;
-use tower_mac_auth::account::{Event, InDoubtPolicy};
+use tower_mac_auth::account::{Account, AccountErrorKind, Event, InDoubtPolicy};
 use tower_mac_auth::store::{
     AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Lease, LeaseFrom, MemoryStore,
     Record, RotationStore, Status, StoreError, StoreErrorKind, Watch,
@@ -398,4 +398,51 @@ async fn a_commit_that_the_store_lost_is_written_back() {
         old.read(&name).await.unwrap().unwrap().generation.number(),
         2
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_is_not_spent_on_a_store_that_fails() {
+    let (world, store) = open().await;
+    store.fail(Step::Read, How::Before);
+    let code = world.provider.authorization_code();
+    let error = world.account.authorize(code.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), AccountErrorKind::Store);
+    assert_eq!(world.provider.token_requests(), 0);
+    world.account.authorize(code).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_authorization_here_that_the_store_does_not_take_outranks_what_stands_there() {
+    let (world, store) = open().await;
+    world
+        .account
+        .refresh_if_current(world.account.generation())
+        .await
+        .unwrap();
+    store.fail(Step::Authorize, How::Before);
+    // Another process, which has never seen the account.
+    let newcomer = Account::builder(world.provider.endpoint())
+        .clock(world.clock.clone())
+        .store(store.clone())
+        .authorize("user", world.provider.authorization_code())
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(stored(&store).await.generation, newcomer.generation());
+    assert_eq!(newcomer.generation().number(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_is_recorded_however_late_the_answer_was_given_up() {
+    let (world, store) = open().await;
+    world.provider.expire_access_tokens();
+    world.provider.fault_next(Fault::Hang);
+    // The transport would give up by itself: the wall clock is quicker.
+    let call = tokio::spawn(world.account.refresh_if_current(world.account.generation()));
+    while world.presented() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.clock.advance(Duration::from_secs(7200));
+    call.await.unwrap().unwrap_err();
+    assert_eq!(stored(&store).await.status, Status::InDoubt);
 }

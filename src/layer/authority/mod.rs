@@ -385,7 +385,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "host header: it is neither host nor host:port"
+            "host header: it is not one host or host:port"
         );
         for host in [
             "evil.example",

@@ -1,22 +1,22 @@
+mod replay;
+mod verdict;
+
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, header};
+use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use self::replay::{Replay, depart};
 use super::form::ReadForm;
-use super::refusal::{Inspect, Inspected, Inspection, inspect};
-use super::request_body::ReplayHandle;
+use super::refusal::{Inspect, Inspection, inspect};
 use super::service::{Call, Outgoing};
-use super::sign::sign;
-use super::{Attempt, AuthError, Error, Refusal, RefusalPolicy, RequestBody, ResponseBody};
-use crate::Timestamp;
+use super::{Attempt, AuthError, Error, RefusalPolicy, RequestBody, ResponseBody};
 use crate::account::{Ready, Refresh, Signer};
 use crate::sign::Scheme;
 use crate::store::Generation;
@@ -66,18 +66,6 @@ pin_project! {
         Failed { error: Option<AuthError> },
         Done,
     }
-}
-
-/// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
-struct Replay<S, B> {
-    /// As the caller made it, before it was signed.
-    head: Parts,
-    handle: ReplayHandle<B>,
-    form: Option<Bytes>,
-    /// Polled ready before it is called.
-    service: S,
-    /// Once the replay has taken the body over.
-    body: Option<RequestBody<B>>,
 }
 
 /// How a poll goes on.
@@ -156,48 +144,6 @@ where
     }
 }
 
-/// Signs a request and calls `service`, which is ready; keeps what a replay takes.
-#[inline]
-#[expect(
-    clippy::type_complexity,
-    reason = "the two halves of a future, used once"
-)]
-fn depart<S, B, R, Sch, P>(
-    call: &Call<Sch, P>,
-    service: &mut S,
-    outgoing: Outgoing<B>,
-    ready: &Ready,
-) -> (Option<Box<Replay<S, B>>>, State<S, B, R>)
-where
-    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
-    R: Body,
-    Sch: Scheme,
-{
-    let Outgoing {
-        mut head,
-        body,
-        handle,
-        form,
-    } = outgoing;
-    let replay = handle.map(|handle| {
-        let (head, form, service) = (head.clone(), form.clone(), service.clone());
-        Box::new(Replay {
-            head,
-            handle,
-            form,
-            service,
-            body: None,
-        })
-    });
-    match sign(call, ready, &mut head, form.as_deref()) {
-        Ok(()) => {
-            let future = service.call(Request::from_parts(head, body));
-            (replay, State::Called { future })
-        }
-        Err(error) => (None, State::Failed { error: Some(error) }),
-    }
-}
-
 impl<S, B, R, Sch, P> Future for MacAuthFuture<S, B, R, Sch, P>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
@@ -267,7 +213,7 @@ where
                         None => Ok(()),
                     };
                     match (readied, refused.take()) {
-                        (Ok(()), Some(refused)) => self.as_mut().send_again(refused),
+                        (Ok(()), Some(refused)) => self.as_mut().send_again(*refused),
                         (Err(error), _) => return self.fail(Error::Service(error)),
                         (_, None) => finished(),
                     }
@@ -298,10 +244,7 @@ where
     Sch: Scheme,
     P: RefusalPolicy,
 {
-    fn fail(
-        self: Pin<&mut Self>,
-        error: Error<S::Error>,
-    ) -> Poll<Result<Response<ResponseBody<R>>, Error<S::Error>>> {
+    fn fail(self: Pin<&mut Self>, error: Error<S::Error>) -> Poll<<Self as Future>::Output> {
         self.project().state.set(State::Done);
         Poll::Ready(Err(error))
     }
@@ -323,91 +266,6 @@ where
             }
         }
     }
-
-    /// The response to an attempt: hand it out, or do something about a refusal.
-    #[inline]
-    fn conclude(self: Pin<&mut Self>, inspected: Inspected<R>) -> Next<S, B, R> {
-        let Inspected {
-            refusal,
-            mut response,
-        } = inspected;
-        let this = self.project();
-        let replayed = *this.attempt != Attempt::FIRST;
-        if refusal.is_some() || replayed || this.call.config.report_every_response {
-            response.extensions_mut().insert(*this.generation);
-            response.extensions_mut().insert(*this.attempt);
-        }
-        match refusal {
-            None => Next::Respond(response),
-            Some(Refusal::TokenRejected) => {
-                // Noted even if this request gains nothing by it: the next one will.
-                let refresh = this.call.account.refresh_if_current(*this.generation);
-                match this.replay {
-                    Some(replay) if replay.handle.is_replayable() => {
-                        replay.take_over_after(&response);
-                        let refused = Some(Box::new(response));
-                        Next::State(State::Refreshing { refresh, refused })
-                    }
-                    _ => Next::Respond(response),
-                }
-            }
-            Some(Refusal::SignatureRejected) => {
-                if let Some(time) = server_time(&response) {
-                    this.call.account.correct_clock(time);
-                }
-                if this.replay.is_some() {
-                    Next::State(State::Readying {
-                        refused: Some(Box::new(response)),
-                    })
-                } else {
-                    Next::Respond(response)
-                }
-            }
-        }
-    }
-
-    /// Signs anew and sends the request a second and last time. The service is ready.
-    fn send_again(self: Pin<&mut Self>, refused: Box<Response<ResponseBody<R>>>) -> Next<S, B, R> {
-        let this = self.project();
-        let Some(mut replay) = this.replay.take() else {
-            return Next::Respond(*refused);
-        };
-        let Signer::Ready(ready) = this.call.account.signer() else {
-            // The new credential is dead already.
-            return Next::Respond(*refused);
-        };
-        let Some(body) = replay.body.take().or_else(|| replay.handle.take_over()) else {
-            return Next::Respond(*refused);
-        };
-        match sign(this.call, &ready, &mut replay.head, replay.form.as_deref()) {
-            Ok(()) => {
-                *this.generation = ready.generation();
-                *this.attempt = Attempt::REPLAY;
-                let request = Request::from_parts(replay.head, body);
-                Next::State(State::Called {
-                    future: replay.service.call(request),
-                })
-            }
-            Err(error) => Next::State(State::Failed { error: Some(error) }),
-        }
-    }
-}
-
-impl<S, B> Replay<S, B> {
-    /// Takes the body over before the wait for a refresh, so that an upload under way does not go
-    /// on past what is kept. Over HTTP/1 that ends the connection: not before the refusal was read
-    /// whole, for it may have to be handed back.
-    fn take_over_after<R: Body>(&mut self, refused: &Response<ResponseBody<R>>) {
-        if refused.body().is_read() {
-            self.body = self.handle.take_over();
-        }
-    }
-}
-
-/// The server's clock, as `Date` (RFC 9110 §6.6.1) tells it.
-fn server_time<B>(response: &Response<B>) -> Option<Timestamp> {
-    let date = response.headers().get(header::DATE)?.to_str().ok()?;
-    httpdate::parse_http_date(date).ok().map(Timestamp::from)
 }
 
 /// A future is not polled again once it was ready.
