@@ -4,7 +4,6 @@
 use std::hint::black_box;
 
 use http::HeaderMap;
-use http::uri::PathAndQuery;
 use tower_mac_auth::sign::XiaomiOpenApi;
 
 mod common;
@@ -20,10 +19,11 @@ fn main() {
         "floor" => floor(rounds),
         "ready" => ready(rounds),
         "with_credentials" => with_credentials(rounds),
-        "ten_pairs" => ten_pairs(rounds),
+        "unsorted" => unsorted(rounds),
+        "respelt" => respelt(rounds),
         "obvious" => obvious(rounds),
         // As `cargo bench` calls it.
-        _ => [floor, ready, with_credentials, ten_pairs, obvious]
+        _ => [floor, ready, with_credentials, unsorted, respelt, obvious]
             .iter()
             .for_each(|run| run(rounds)),
     }
@@ -44,8 +44,13 @@ fn ready(rounds: usize) {
 }
 
 #[inline(never)]
-fn ten_pairs(rounds: usize) {
-    signed(rounds, &common::ten_pairs_uri());
+fn unsorted(rounds: usize) {
+    signed(rounds, &common::ten_pairs_uri(common::UNSORTED));
+}
+
+#[inline(never)]
+fn respelt(rounds: usize) {
+    signed(rounds, &common::ten_pairs_uri(common::RESPELT));
 }
 
 fn signed(rounds: usize, uri: &http::Uri) {
@@ -67,14 +72,14 @@ fn with_credentials(rounds: usize) {
     let scheme = XiaomiOpenApi::new();
     let credential = common::credential();
     let mut headers = HeaderMap::new();
-    let mut uri = common::bare_uri();
-    let path = PathAndQuery::from_static("/user/profile");
+    let uri = common::bare_uri();
+    let mut target = uri.clone();
     for _ in 0..rounds {
-        common::without_query(&mut uri, &path);
         common::with_credentials(
             black_box(&scheme),
             black_box(&credential),
-            black_box(&mut uri),
+            black_box(&uri),
+            &mut target,
             &mut headers,
         );
     }

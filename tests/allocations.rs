@@ -1,6 +1,6 @@
 //! How many allocations a signature makes.
 
-#![expect(clippy::expect_used, reason = "helpers of tests")]
+#![expect(clippy::expect_used, reason = "a test may stop")]
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;

@@ -1,6 +1,6 @@
 //! Properties of what is signed, against a reference written the plain way.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 use proptest::prelude::*;
 use tower_mac_auth::sign::{

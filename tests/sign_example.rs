@@ -1,6 +1,6 @@
 //! The `sign` example, run on lines in memory.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 use serde_json::Value;
 

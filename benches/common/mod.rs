@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
-use http::uri::{PathAndQuery, Uri};
+use http::uri::Uri;
 use sha1::Sha1;
 use tower_mac_auth::sign::{
     Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi,
@@ -20,8 +20,10 @@ pub(crate) const NONCE: &str = "2870867952176701445:23282360";
 pub(crate) const MAC_KEY: &str = "ORhx44qK6Alqf8vt2rGB5f-oPq0";
 pub(crate) const CLIENT_ID: &str = "179887661252608";
 pub(crate) const TOKEN: &str = "eJxjYGAQydknLLCFsVyIR-DxSqdTnQFGfX4yDAwMjAzxQJIheJfnRTDtvAhMM8SE_2FgWDw7Rg3MYzdUMFIwVjABMplzE5MBClYRuw";
-/// Ten pairs out of order, some of which need another spelling.
-pub(crate) const TEN_PAIRS: &str = "zone=east&user=2882303761517592427&page=12&limit=100&fields=id%2cname%2Cphone&name=Li%20Lei&lang=zh-CN&from=2024-01-01&token=eJxjYGAQydknLLCFsVyIR&clientId=179887661252608";
+/// Ten pairs out of order.
+pub(crate) const UNSORTED: &str = "zone=east&user=2882303761517592427&page=12&limit=100&fields=id.name.phone&name=Li_Lei&lang=zh-CN&from=2024-01-01&token=eJxjYGAQydknLLCFsVyIR&clientId=179887661252608";
+/// Ten pairs out of order, three of which need another spelling.
+pub(crate) const RESPELT: &str = "zone=east&user=2882303761517592427&page=12&limit=100&fields=id%2cname%2Cphone&name=Li%20Lei&lang=zh-CN&from=2024%2d01-01&token=eJxjYGAQydknLLCFsVyIR&clientId=179887661252608";
 
 pub(crate) fn credential() -> Credential {
     let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(MAC_KEY)).unwrap();
@@ -42,8 +44,8 @@ pub(crate) fn bare_uri() -> Uri {
         .unwrap()
 }
 
-pub(crate) fn ten_pairs_uri() -> Uri {
-    format!("https://open.account.xiaomi.com/user/profile?{TEN_PAIRS}")
+pub(crate) fn ten_pairs_uri(pairs: &str) -> Uri {
+    format!("https://open.account.xiaomi.com/user/profile?{pairs}")
         .parse()
         .unwrap()
 }
@@ -94,28 +96,22 @@ pub(crate) fn ready(
     headers.insert(AUTHORIZATION, signed.authorization);
 }
 
-/// A request whose query the signer completes: the same, and a new URI.
+/// A request whose query the signer completes: the same, and a new URI. What is signed comes from
+/// `uri`; `target` gives its scheme and authority to the new one, as a request's own URI would.
 #[inline]
 pub(crate) fn with_credentials(
     scheme: &XiaomiOpenApi,
     credential: &Credential,
-    uri: &mut Uri,
+    uri: &Uri,
+    target: &mut Uri,
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
     let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
     headers.insert(AUTHORIZATION, signed.authorization);
-    let mut uri_parts = std::mem::take(uri).into_parts();
-    uri_parts.path_and_query = signed.path_and_query;
-    *uri = Uri::from_parts(uri_parts).unwrap();
-}
-
-/// The same URI without a query, in no allocation: what a bench starts each round from.
-#[inline]
-pub(crate) fn without_query(uri: &mut Uri, path: &PathAndQuery) {
-    let mut uri_parts = std::mem::take(uri).into_parts();
-    uri_parts.path_and_query = Some(path.clone());
-    *uri = Uri::from_parts(uri_parts).unwrap();
+    let mut target_parts = std::mem::take(target).into_parts();
+    target_parts.path_and_query = signed.path_and_query;
+    *target = Uri::from_parts(target_parts).unwrap();
 }
 
 /// A signer written the obvious way: a map, `format!`, the key set up anew.

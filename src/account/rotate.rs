@@ -185,7 +185,10 @@ impl Flight {
         ambiguous: Ambiguous,
     ) -> Result<Option<Flown>, Failure> {
         let why = ambiguous.to_string();
-        let Some(next) = ambiguous.into_next_refresh_token() else {
+        // An error that repeats what was presented brings nothing.
+        let presented = lease.record.grant.refresh_token.as_ref();
+        let next = ambiguous.into_next_refresh_token();
+        let Some(next) = next.filter(|next| Some(next) != presented) else {
             return Err(self.doubt(lease, &why).await);
         };
         // The answer cannot be used, but it brought the next refresh token: keep that. The old

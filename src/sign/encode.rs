@@ -8,36 +8,88 @@ pub(super) type Text = Spill<u8, 1024>;
 
 /// Bytes that form encoding leaves as they are: `A-Z a-z 0-9 - _ . *`.
 #[inline]
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without a branch sixteen at a time go into one register"
+)]
 pub(super) const fn is_bare(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'*')
+    ((byte | 0x20).wrapping_sub(b'a') < 26)
+        | (byte.wrapping_sub(b'0') < 10)
+        | (byte.wrapping_sub(b'-') < 2)
+        | (byte == b'_')
+        | (byte == b'*')
 }
 
-/// Where, from `start` on, the first byte of `text` is that is not `good`; the end if none.
-///
-/// Looks at sixteen at a time, without a branch between them, so that the compiler puts them in
-/// one register.
-#[inline]
-pub(super) fn run(text: &[u8], start: usize, good: impl Fn(u8) -> bool) -> usize {
-    let mut at = start;
-    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let bad = bad_bytes(chunk, &good);
-        if bad != 0 {
-            return at + bad.trailing_zeros() as usize / 8;
+/// The places of the bytes that are not [bare](is_bare), in order.
+pub(super) struct OddBytes<'a> {
+    text: &'a [u8],
+    /// Where the sixteen bytes begin that are looked at.
+    chunk: usize,
+    /// One bit for each odd one of them, those passed cleared.
+    bits: u64,
+}
+
+impl<'a> OddBytes<'a> {
+    #[inline]
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            chunk: 0,
+            bits: odd_bits(text, 0),
         }
-        at += 16;
     }
-    if at >= text.len() {
-        return text.len();
+
+    /// The place of the next one; the length of the text if there is none.
+    #[inline]
+    pub(super) fn next(&mut self) -> usize {
+        while self.bits == 0 {
+            self.chunk += 16;
+            if self.chunk >= self.text.len() {
+                self.chunk = self.text.len();
+                return self.text.len();
+            }
+            self.bits = odd_bits(self.text, self.chunk);
+        }
+        let at = self.chunk + self.bits.trailing_zeros() as usize;
+        self.bits &= self.bits - 1;
+        at
     }
-    // Fewer than sixteen are left: look at the last sixteen, but not again at those seen.
-    if let Some(chunk) = text.last_chunk() {
-        let bad = bad_bytes(chunk, &good) >> (8 * (16 + at - text.len()));
-        return text.len().min(at + bad.trailing_zeros() as usize / 8);
+
+    /// Passes everything before `at`.
+    #[inline]
+    pub(super) fn skip_to(&mut self, at: usize) {
+        if at >= self.text.len() {
+            (self.chunk, self.bits) = (self.text.len(), 0);
+        } else if at - self.chunk >= 16 {
+            (self.chunk, self.bits) = (at, odd_bits(self.text, at));
+        } else {
+            self.bits &= u64::MAX << (at - self.chunk);
+        }
     }
-    while text.get(at).is_some_and(|byte| good(*byte)) {
-        at += 1;
-    }
-    at
+}
+
+/// One bit for each odd byte of the sixteen from `start` on, as far as there are so many.
+#[inline(never)]
+fn odd_bits(text: &[u8], start: usize) -> u64 {
+    let (chunk, seen) = match (
+        text.get(start..).and_then(<[u8]>::first_chunk),
+        text.last_chunk(),
+    ) {
+        (Some(chunk), _) => (*chunk, 0),
+        // Fewer than sixteen are left: look at the last sixteen, and not at those seen.
+        (None, Some(chunk)) => (*chunk, 16 + start - text.len()),
+        (None, None) => {
+            let mut chunk = [b'A'; 16];
+            chunk[..text.len()].copy_from_slice(text);
+            (chunk, start)
+        }
+    };
+    let odd = bad_bytes(&chunk, is_bare);
+    // Gathers the lowest bit of each byte in the highest byte.
+    let gathered = |eight: u64| eight.wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    #[expect(clippy::cast_possible_truncation, reason = "one half and the other")]
+    let (low, high) = (odd as u64, (odd >> 64) as u64);
+    (gathered(low) | gathered(high) << 8) >> (seen & 15)
 }
 
 /// Whether all of `text` is `good`.
@@ -65,19 +117,6 @@ pub(super) fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
 #[inline]
 fn bad_bytes(chunk: &[u8; 16], good: impl Fn(u8) -> bool) -> u128 {
     u128::from_le_bytes(chunk.map(|byte| u8::from(!good(byte))))
-}
-
-/// [`run`] of [bare](is_bare) bytes.
-#[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `run`")]
-pub(super) fn bare_run(text: &[u8], start: usize) -> usize {
-    run(text, start, |byte| {
-        ((byte | 0x20).wrapping_sub(b'a') < 26)
-            | (byte.wrapping_sub(b'0') < 10)
-            | (byte.wrapping_sub(b'-') < 2)
-            | (byte == b'_')
-            | (byte == b'*')
-    })
 }
 
 const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -127,12 +166,12 @@ impl Iterator for Decoded<'_> {
 
 /// Appends `encoded`, decoded and encoded again: one spelling for each value.
 pub(super) fn recode(encoded: &[u8], out: &mut Text) {
-    let mut decoded = Decoded(encoded);
+    let mut odd = OddBytes::new(encoded);
+    let mut start = 0;
     loop {
-        let rest = decoded.0;
-        let (bare, tail) = rest.split_at(bare_run(rest, 0));
-        out.extend(bare);
-        decoded.0 = tail;
+        let at = odd.next();
+        out.extend(encoded.get(start..at).unwrap_or_default());
+        let mut decoded = Decoded(encoded.get(at..).unwrap_or_default());
         match decoded.next() {
             None => return,
             Some(b' ') => out.push(b'+'),
@@ -143,6 +182,8 @@ pub(super) fn recode(encoded: &[u8], out: &mut Text) {
                 UPPER_HEX[usize::from(byte & 15)],
             ]),
         }
+        start = encoded.len() - decoded.0.len();
+        odd.skip_to(start);
     }
 }
 
@@ -175,13 +216,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_bare_bytes_are_those_of_form_encoding() {
+        for byte in 0..=255_u8 {
+            let bare = byte.is_ascii_alphanumeric() || b"-_.*".contains(&byte);
+            assert_eq!(is_bare(byte), bare, "{byte}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_run_ends_at_the_first_byte_that_is_not_bare(text: Vec<u8>, bare in "[a-zA-Z0-9._*-]{0,40}", start in 0..40_usize) {
-            let text = [bare.as_bytes(), &text].concat();
-            let start = start.min(text.len());
-            let run = text[start..].iter().position(|byte| !is_bare(*byte));
-            prop_assert_eq!(bare_run(&text, start), run.map_or(text.len(), |run| start + run));
+        fn every_odd_byte_is_found(text in "[a-zA-Z0-9._*-]{0,70}|\\PC{0,200}", skip in 0..300_usize) {
+            let text = text.as_bytes();
+            let mut expected: Vec<_> = (0..text.len()).filter(|at| !is_bare(text[*at])).collect();
+            let mut odd = OddBytes::new(text);
+            if skip < 150 {
+                odd.skip_to(skip);
+                expected.retain(|at| *at >= skip);
+            }
+            for at in expected {
+                prop_assert_eq!(odd.next(), at);
+            }
+            prop_assert_eq!((odd.next(), odd.next()), (text.len(), text.len()));
+        }
+
+        #[test]
+        fn all_means_every_one(text: Vec<u8>, bare in "[a-z]{0,40}") {
+            prop_assert!(all(bare.as_bytes(), is_bare));
+            prop_assert_eq!(all(&text, is_bare), text.iter().all(|byte| is_bare(*byte)));
         }
 
         #[test]

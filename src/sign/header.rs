@@ -44,9 +44,9 @@ struct Tail(ArrayVec<u8, TAIL>);
 /// The longest nonce and the longest MAC, three bytes for each of theirs, what is between and
 /// after, and room for copies that are longer than what they bring.
 const TAIL: usize = 3 * MAX_NONCE + 7 + 3 * CHARACTERS + 1 + CHARACTERS;
-/// Six bytes of a MAC make eight characters of base64.
-const GROUPS: usize = MAX_TAG.div_ceil(6);
-const CHARACTERS: usize = 8 * GROUPS;
+/// Three words of a MAC make sixteen characters of base64.
+const WORDS: usize = MAX_TAG.div_ceil(12) * 3;
+const CHARACTERS: usize = WORDS / 3 * 16;
 
 impl Tail {
     #[inline]
@@ -72,13 +72,21 @@ impl Tail {
     #[inline]
     fn put_tag(&mut self, tag: &Tag) {
         let tag = tag.as_bytes();
-        let mut padded = [0; 6 * GROUPS + 2];
-        padded[..tag.len()].copy_from_slice(tag);
+        // Word by word, as the hash has written them: a load that spans two stores has to wait
+        // for both.
+        let mut words = [0; WORDS];
+        for (word, bytes) in words.iter_mut().zip(tag.chunks_exact(4)) {
+            *word = u64::from(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        }
         let mut sextets = [0; CHARACTERS];
-        for (group, eight) in sextets.chunks_exact_mut(8).enumerate() {
-            let mut six = [0; 8];
-            six.copy_from_slice(&padded[6 * group..6 * group + 8]);
-            eight.copy_from_slice(&spread(u64::from_be_bytes(six) >> 16).to_be_bytes());
+        for (three, sixteen) in words.chunks_exact(3).zip(sextets.chunks_exact_mut(16)) {
+            let (first, last) = sixteen.split_at_mut(8);
+            let (high, low) = (
+                three[0] << 16 | three[1] >> 16,
+                (three[1] & 0xFFFF) << 32 | three[2],
+            );
+            first.copy_from_slice(&spread(high).to_be_bytes());
+            last.copy_from_slice(&spread(low).to_be_bytes());
         }
         // All at a time, then those between two escapes: there are fewer than one on average.
         let mut base64 = [0; 2 * CHARACTERS];
@@ -154,7 +162,7 @@ mod tests {
             let base64 = BASE64_STANDARD.encode(bytes);
             let expected: String = form_urlencoded::byte_serialize(base64.as_bytes()).collect();
             let mut tail = Tail::new();
-            tail.put_tag(&Tag::HmacSha1(bytes));
+            tail.put_tag(&Tag::HmacSha1(bytes.into()));
             prop_assert_eq!(tail.0.as_slice(), expected.as_bytes());
         }
     }
@@ -164,7 +172,7 @@ mod tests {
         let mut tail = Tail::new();
         tail.put_odd_nonce(&Nonce::verbatim(&"/".repeat(64)).unwrap());
         tail.put(b"\",mac=\"");
-        tail.put_tag(&Tag::HmacSha1([0xFF; 20]));
+        tail.put_tag(&Tag::HmacSha1([0xFF; 20].into()));
         tail.put(b"\"");
         let expected = format!("{}\",mac=\"{}8%3D\"", "%2F".repeat(64), "%2F".repeat(26));
         assert_eq!(tail.0.as_slice(), expected.as_bytes());

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::KeyInit as _;
 use hmac::block_api::HmacCore;
+use hmac::digest::Output;
 use hmac::digest::block_api::{Buffer, FixedOutputCore as _, UpdateCore as _};
 use sha1::Sha1;
 
@@ -68,9 +69,9 @@ impl MacKey {
                 let mut state = state.clone();
                 let mut block = Buffer::<HmacCore<Sha1>>::default();
                 block.digest_blocks(message, |blocks| state.update_blocks(blocks));
-                let mut tag = [0; 20].into();
+                let mut tag = Output::<HmacCore<Sha1>>::default();
                 state.finalize_fixed_core(&mut block, &mut tag);
-                Tag::HmacSha1(tag.into())
+                Tag::HmacSha1(tag)
             }
         }
     }
@@ -88,12 +89,12 @@ pub(super) const MAX_TAG: usize = 20;
 /// The bytes of a MAC.
 #[derive(Clone, Copy)]
 pub(crate) enum Tag {
-    HmacSha1([u8; 20]),
+    HmacSha1(Output<HmacCore<Sha1>>),
 }
 
 impl Tag {
     #[inline]
-    pub(crate) const fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::HmacSha1(bytes) => bytes,
         }

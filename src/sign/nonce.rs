@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::SignError;
-use super::digits::{eight_digits, nineteen_digits};
+use super::digits::{eight_digits, put_nineteen_digits};
 use crate::Timestamp;
 
 /// The longest nonce taken; a strict one has at most 41 bytes.
@@ -33,17 +33,16 @@ impl Nonce {
         const COUNT: u64 = i64::MAX.unsigned_abs() - SMALLEST + 1;
         // Nineteen digits that fit an `i64`: a fixed width saves the formatting its branches.
         let random = u128::from(fastrand::u64(..)) * u128::from(COUNT);
-        #[expect(clippy::cast_possible_truncation, reason = "below COUNT")]
-        let (high, middle, low) = nineteen_digits(SMALLEST + (random >> 64) as u64);
+        let number = SMALLEST + (random >> 64) as u64;
         let minutes = now.as_secs() / 60;
         let mut nonce = Self {
             text: [0; MAX_NONCE],
             len: 28,
             colon: Some(19),
         };
-        nonce.text[..3].copy_from_slice(&high);
-        nonce.text[3..11].copy_from_slice(&middle);
-        nonce.text[11..19].copy_from_slice(&low);
+        if let Some(digits) = nonce.text.first_chunk_mut() {
+            put_nineteen_digits(number, digits);
+        }
         nonce.text[19] = b':';
         match u32::try_from(minutes) {
             // From 1989 to 2160.

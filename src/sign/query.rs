@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::SignError;
-use super::encode::{Decoded, Text, bare_run, escaped, is_bare, recode};
+use super::encode::{Decoded, OddBytes, Text, escaped, is_bare, recode};
 use super::spill::Spill;
 
 /// The pairs of one request; more than 32 are rare.
@@ -16,11 +16,13 @@ pub(super) struct Pair<'a> {
     key: u64,
     /// The pair, still encoded.
     text: &'a [u8],
-    /// The length of the name in `text`, still encoded.
-    name_len: usize,
+    /// The length of the name in `text`, still encoded; 64 KiB is the most there is of pairs.
+    name_len: u32,
     /// The name has no escape and no `+`: encoded and decoded are the same.
     plain_name: bool,
-    /// `text` is already what would be signed.
+    /// The name is already what would be signed.
+    canonical_name: bool,
+    /// `text` is.
     canonical: bool,
 }
 
@@ -30,8 +32,9 @@ impl<'a> Pair<'a> {
         Self {
             key: key(text.iter().take(name_len).copied()),
             text,
-            name_len,
+            name_len: short(name_len),
             plain_name: true,
+            canonical_name: true,
             canonical: true,
         }
     }
@@ -43,13 +46,15 @@ impl<'a> Pair<'a> {
 
     #[inline]
     fn name(&self) -> &'a [u8] {
-        self.text.get(..self.name_len).unwrap_or_default()
+        self.text.get(..self.name_len as usize).unwrap_or_default()
     }
 
     /// Empty too when there is no `=`.
     #[inline]
     fn value(&self) -> &'a [u8] {
-        self.text.get(self.name_len + 1..).unwrap_or_default()
+        self.text
+            .get(self.name_len as usize + 1..)
+            .unwrap_or_default()
     }
 
     /// Whether both names are the same once decoded.
@@ -71,6 +76,12 @@ impl<'a> Pair<'a> {
             Decoded(self.name()).cmp(Decoded(other.name()))
         }
     }
+}
+
+/// A length that has been checked against the limit of 64 KiB; half the width makes a pair one
+/// that is cheap to move.
+fn short(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// The first eight bytes of `decoded_name`, zeroes after its end.
@@ -109,23 +120,25 @@ pub(super) fn each_pair<'a>(
     accept_malformed: bool,
     mut each: impl FnMut(Pair<'a>) -> Result<(), SignError>,
 ) -> Result<(), SignError> {
+    let mut odd = OddBytes::new(text);
     let mut start = 0;
     while start < text.len() {
         let mut name_len = None;
-        let (mut plain_name, mut canonical) = (true, true);
-        let mut at = start;
-        loop {
-            at = bare_run(text, at);
+        let (mut plain_name, mut canonical_name, mut canonical) = (true, true, true);
+        let end = loop {
+            let at = odd.next();
             match text.get(at) {
-                None | Some(b'&') => break,
-                Some(b'=') if name_len.is_none() => name_len = Some(at - start),
+                None | Some(b'&') => break at,
+                Some(b'=') if name_len.is_none() => {
+                    name_len = Some(at - start);
+                    canonical_name = canonical;
+                }
                 Some(b'+') => plain_name &= name_len.is_some(),
                 Some(b'%') => {
                     plain_name &= name_len.is_some();
                     match text.get(at + 1..at + 3) {
                         Some(&[high, low]) if escaped(high, low).is_some() => {
                             canonical &= is_canonical_escape(high, low);
-                            at += 2;
                         }
                         _ if accept_malformed => canonical = false,
                         _ => return Err(SignError::malformed(field, "bad percent escape").at(at)),
@@ -136,15 +149,15 @@ pub(super) fn each_pair<'a>(
                 }
                 Some(b'!'..=b'~') => canonical = false,
                 Some(_) if accept_malformed => canonical = false,
-                Some(byte) => return Err(SignError::malformed(field, odd(*byte)).at(at)),
+                Some(byte) => return Err(SignError::malformed(field, unfit(*byte)).at(at)),
             }
-            at += 1;
-        }
-        // `%` skips two bytes that it has seen to exist, so `at` is in bounds.
-        let segment = text.get(start..at).unwrap_or_default();
+        };
+        let segment = text.get(start..end).unwrap_or_default();
         if !segment.is_empty() {
-            // A name alone is signed as `name=`.
-            canonical &= name_len.is_some();
+            if name_len.is_none() {
+                // A name alone is signed as `name=`.
+                (canonical_name, canonical) = (canonical, false);
+            }
             let name_len = name_len.unwrap_or(segment.len());
             let name = segment.get(..name_len).unwrap_or_default();
             each(Pair {
@@ -154,12 +167,13 @@ pub(super) fn each_pair<'a>(
                     key(Decoded(name))
                 },
                 text: segment,
-                name_len,
+                name_len: short(name_len),
                 plain_name,
+                canonical_name,
                 canonical,
             })?;
         }
-        start = at + 1;
+        start = end + 1;
     }
     Ok(())
 }
@@ -173,7 +187,7 @@ fn is_canonical_escape(high: u8, low: u8) -> bool {
 }
 
 #[cold]
-const fn odd(byte: u8) -> &'static str {
+const fn unfit(byte: u8) -> &'static str {
     if byte.is_ascii() {
         "control character or space"
     } else {
@@ -186,15 +200,17 @@ const fn odd(byte: u8) -> &'static str {
 /// canonical pair, likely to be the longest by far: it is recognized, not read.
 #[inline]
 pub(super) fn is_canonical(query: &[u8], known: &[u8], known_name_len: usize) -> bool {
+    let mut odd = OddBytes::new(query);
     let mut last = (0, &query[..0]);
     let mut start = 0;
     loop {
         let rest = query.get(start..).unwrap_or_default();
         let (equals, end) = if rest.first() == known.first() && rest.starts_with(known) {
-            (start + known_name_len, start + known.len())
+            let end = start + known.len();
+            odd.skip_to(end);
+            (start + known_name_len, odd.next())
         } else {
-            let equals = bare_run(query, start);
-            (equals, bare_run(query, equals + 1))
+            (odd.next(), odd.next())
         };
         if query.get(equals) != Some(&b'=') {
             return false;
@@ -220,12 +236,29 @@ pub(super) fn is_canonical(query: &[u8], known: &[u8], known_name_len: usize) ->
 /// Appends the pairs in canonical form: ordered by decoded name, pairs of one name in the order
 /// they came in.
 #[inline]
-pub(super) fn write_canonical(pairs: &mut [Pair<'_>], empty_values: bool, out: &mut Text) {
-    if !pairs.is_sorted_by(|a, b| a.cmp(b) != Ordering::Greater) {
-        pairs.sort_by(Pair::cmp);
+pub(super) fn write_canonical(pairs: &[Pair<'_>], empty_values: bool, out: &mut Text) {
+    // Numbers are sorted in place of pairs: the key, then the place. They are in order unless two
+    // names differ in what the key does not hold.
+    let mut order = Spill::<u128, 32>::new();
+    for (place, pair) in (0_u32..).zip(pairs) {
+        order.push(u128::from(pair.key) << 64 | u128::from(place));
     }
+    let order = order.as_mut_slice();
+    order.sort_unstable();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the place is in the low half"
+    )]
+    let pair_at = |number: &u128| &pairs[*number as u32 as usize];
+    let in_order = |a: &u128, b: &u128| {
+        a >> 64 < b >> 64 || pair_at(a).cmp_names(pair_at(b)) != Ordering::Greater
+    };
+    if !order.is_sorted_by(in_order) {
+        order.sort_unstable_by(|a, b| pair_at(a).cmp(pair_at(b)).then(a.cmp(b)));
+    }
+
     let mut first = true;
-    for pair in pairs {
+    for pair in order.iter().map(pair_at) {
         if !empty_values && pair.value().is_empty() {
             continue;
         }
@@ -235,10 +268,14 @@ pub(super) fn write_canonical(pairs: &mut [Pair<'_>], empty_values: bool, out: &
         first = false;
         if pair.canonical {
             out.extend(pair.text);
+            continue;
+        }
+        if pair.canonical_name {
+            out.extend(pair.name());
         } else {
             recode(pair.name(), out);
-            out.push(b'=');
-            recode(pair.value(), out);
         }
+        out.push(b'=');
+        recode(pair.value(), out);
     }
 }

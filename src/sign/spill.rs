@@ -6,7 +6,8 @@ use arrayvec::ArrayVec;
 /// Never move a full-grown one: a move copies all `N`.
 pub(super) struct Spill<T: Copy, const N: usize> {
     stack: ArrayVec<T, N>,
-    /// Empty, without an allocation, until the stack is full; then it holds everything.
+    /// Empty, without an allocation, until something does not fit; then it holds everything, and
+    /// the stack is filled up.
     heap: Vec<T>,
 }
 
@@ -21,14 +22,14 @@ impl<T: Copy, const N: usize> Spill<T, N> {
 
     #[inline]
     pub(super) fn push(&mut self, item: T) {
-        if !self.heap.is_empty() || self.stack.try_push(item).is_err() {
+        if self.stack.try_push(item).is_err() {
             self.extend_heap(&[item]);
         }
     }
 
     #[inline]
     pub(super) fn extend(&mut self, items: &[T]) {
-        if !self.heap.is_empty() || self.stack.try_extend_from_slice(items).is_err() {
+        if self.stack.try_extend_from_slice(items).is_err() {
             self.extend_heap(items);
         }
     }
@@ -39,6 +40,10 @@ impl<T: Copy, const N: usize> Spill<T, N> {
         if self.heap.is_empty() {
             self.heap.reserve(2 * N + items.len());
             self.heap.extend_from_slice(&self.stack);
+            // From now on nothing fits the stack, so that nobody need ask where to put it.
+            for item in items.iter().cycle().take(self.stack.remaining_capacity()) {
+                self.stack.push(*item);
+            }
         }
         self.heap.extend_from_slice(items);
     }
@@ -81,9 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn a_first_piece_larger_than_the_stack_fits() {
-        let mut list = Spill::<u8, 2>::new();
-        list.extend(&[1, 2, 3]);
-        assert_eq!(list.as_slice(), [1, 2, 3]);
+    fn a_small_piece_after_one_too_large_comes_after_it() {
+        let mut list = Spill::<u8, 4>::new();
+        list.push(0);
+        list.extend(&[1, 2, 3, 4]);
+        list.push(5);
+        assert_eq!(list.as_slice(), [0, 1, 2, 3, 4, 5]);
     }
 }

@@ -226,7 +226,7 @@ impl XiaomiOpenApi {
                 })?;
             }
         }
-        write_canonical(pairs.as_mut_slice(), self.empty_values, out);
+        write_canonical(pairs.as_slice(), self.empty_values, out);
         Ok(sent)
     }
 

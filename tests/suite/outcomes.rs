@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
 use http::StatusCode;
 use tower_mac_auth::account::{Account, Event, InDoubtPolicy, RefreshError, RefreshErrorKind};
 use tower_mac_auth::layer::Error;
 use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RotationStore, Status};
 use tower_mac_auth::testing::{Fault, Presented};
-use tower_mac_auth::token::ErrorCode;
+use tower_mac_auth::token::{
+    Connection, ErrorCode, SendError, TokenEndpoint, TokenSet, Transport, TransportError,
+};
 
 use crate::world::{World, at_once, status};
 
@@ -285,4 +289,52 @@ async fn without_a_next_refresh_token_the_spent_one_is_not_used_again() {
         .unwrap_err();
     assert_eq!(error.kind(), RefreshErrorKind::ReauthorizationRequired);
     assert_eq!(provider.token_requests(), 0);
+}
+
+/// A token endpoint that answers everything with one text.
+struct Says(StatusCode, String);
+
+impl Transport for Says {
+    fn connect<'a>(
+        &'a self,
+        _: &'a http::Uri,
+    ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
+        let says = Says(self.0, self.1.clone());
+        Box::pin(async move { Ok(Box::new(says) as Box<dyn Connection>) })
+    }
+}
+
+impl Connection for Says {
+    fn send(
+        self: Box<Self>,
+        _: http::Request<()>,
+    ) -> BoxFuture<'static, Result<http::Response<Bytes>, SendError>> {
+        let mut response = http::Response::new(Bytes::from(self.1));
+        *response.status_mut() = self.0;
+        Box::pin(async move { Ok(response) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_repeats_the_refresh_token_does_not_make_it_the_next() {
+    let tokens = TokenSet::new("AT", "KEY", "RT", crate::world::HOUR);
+    let body = r#"{"refresh_token":"RT","message":"overloaded"}"#.to_owned();
+    for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE] {
+        let endpoint = TokenEndpoint::xiaomi("1", "secret", "https://client.example/")
+            .transport(Says(status, body.clone()))
+            .build()
+            .unwrap();
+        let builder = Account::builder(endpoint).tokens(tokens.clone());
+        let account = builder
+            .in_doubt(InDoubtPolicy::Never)
+            .open("user")
+            .await
+            .unwrap();
+        let error = account
+            .refresh_if_current(account.generation())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), RefreshErrorKind::InDoubt, "{status}");
+        assert_eq!(account.generation(), Generation::FIRST);
+    }
 }
