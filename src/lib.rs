@@ -9,11 +9,10 @@
 //! # #[cfg(feature = "testing")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//! # use std::time::Duration;
 //! use bytes::Bytes;
 //! use http::Request;
 //! use http_body_util::Full;
-//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower::{ServiceBuilder, ServiceExt};
 //! use tower_mac_auth::account::Account;
 //! use tower_mac_auth::layer::MacAuthLayer;
 //! use tower_mac_auth::testing::Provider;
@@ -25,21 +24,17 @@
 //! let http_client = provider.api();
 //!
 //! let account = Account::builder(endpoint).authorize("user-42", code).await?;
-//! let mut client = ServiceBuilder::new()
+//! let client = ServiceBuilder::new()
 //!     .layer(MacAuthLayer::xiaomi(account.clone()))
 //!     .service(http_client);
 //!
-//! // A hundred requests are signed. Before they arrive, the access token ends.
-//! let mut signed = Vec::new();
+//! // The access token ends, nobody is told, and a hundred requests find out at once.
+//! provider.expire_access_tokens();
+//! let mut calls = tokio::task::JoinSet::new();
 //! for _ in 0..100 {
 //!     let request = Request::get("https://open.account.xiaomi.com/user/profile")
 //!         .body(Full::<Bytes>::default())?;
-//!     signed.push(client.ready().await?.call(request));
-//! }
-//! provider.expire_access_tokens();
-//! let mut calls = tokio::task::JoinSet::new();
-//! for call in signed {
-//!     calls.spawn(call);
+//!     calls.spawn(client.clone().oneshot(request));
 //! }
 //! for response in calls.join_all().await {
 //!     assert_eq!(response?.status(), 200);
