@@ -94,8 +94,10 @@
 //! again can end the grant; nobody can know. The record says so durably, [`Event::InDoubt`] tells,
 //! and the live access token goes on signing. The [`InDoubtPolicy`] says what may follow: present
 //! it once more when the access token is dead, there being nothing left to lose (the default);
-//! within a grace window, if the provider documents one; or never. There is no second replay. A
-//! new [authorization](Account::authorize) ends the doubt at any time.
+//! within a grace window, if the provider documents one; or never. There is no second replay: if
+//! its answer is lost as well, the account stays in doubt. A token that the API refused is dead at
+//! once, so by default the very next request replays. A new [authorization](Account::authorize)
+//! ends the doubt at any time.
 //!
 //! # Events
 //!
