@@ -11,7 +11,9 @@ mod error;
 mod event;
 mod flight;
 mod landing;
+mod next;
 mod policy;
+mod presented;
 mod refresh;
 mod rotate;
 mod snapshot;
@@ -39,6 +41,7 @@ use crate::token::TokenEndpoint;
 use crate::{AuthorizationCode, Clock, Timestamp};
 use cell::Cell;
 use policy::Policy;
+use presented::Presented;
 
 /// One grant of one user to one client: signs with its current credential and has it refreshed.
 ///
@@ -59,6 +62,7 @@ struct Shared {
     policy: Policy,
     owner: String,
     cell: Cell<Waiter>,
+    presented: Presented,
     /// Added to the clock in nonces.
     clock_offset_secs: AtomicI64,
     events: broadcast::Sender<Event>,
