@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::cell::Cell;
 use super::policy::Policy;
+use super::presented::Presented;
 use super::{
     AccountBuilder, AccountError, AccountErrorKind, Event, Events, RefreshError, authorize,
 };
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) policy: Policy,
     pub(super) owner: String,
     pub(super) cell: Cell<Waiter>,
+    pub(super) presented: Presented,
     /// Added to the clock in nonces.
     pub(super) clock_offset_secs: AtomicI64,
     pub(super) events: broadcast::Sender<Event>,
