@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod hostile_inner;
 mod hostile_wire;
 mod layer;
 mod outcomes;
