@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod hostile_inner;
+mod hostile_token;
 mod hostile_wire;
 mod layer;
 mod outcomes;
