@@ -3,13 +3,13 @@
 use std::mem;
 
 use http::request::Parts;
-use http::{Uri, header};
+use http::{Method, Uri, header};
 
 use super::AuthError;
 use super::error::Cause;
 use super::service::Call;
 use crate::account::Ready;
-use crate::sign::{Nonce, RequestParts, Scheme};
+use crate::sign::{Nonce, RequestParts, Scheme, SignError};
 
 /// Signs the request of `head`, and of the form in its body if that is signed. On an error `head`
 /// is as it was.
@@ -20,10 +20,14 @@ pub(super) fn sign<Sch: Scheme, P>(
     head: &mut Parts,
     form: Option<&[u8]>,
 ) -> Result<(), AuthError> {
-    let host = call
-        .config
-        .allowed
-        .check(&head.uri, head.headers.get_all(header::HOST))?;
+    let host =
+        call.config
+            .allowed
+            .check(&head.uri, head.version, head.headers.get_all(header::HOST))?;
+    if head.method == Method::CONNECT {
+        // Of its URI only the authority is sent (RFC 9110 §9.3.6), so no server could verify it.
+        return Err(SignError::malformed("method", "CONNECT sends no path to be signed").into());
+    }
     let nonce = Nonce::fresh(call.account.nonce_time(ready.now));
     let (path, query) = match head.uri.path_and_query() {
         Some(both) => (both.path(), both.query()),

@@ -8,6 +8,9 @@
 
 mod adversity;
 mod bad_input;
+mod hostile_inner;
+mod hostile_token;
+mod hostile_wire;
 mod layer;
 mod outcomes;
 mod peers;

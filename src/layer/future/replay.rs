@@ -32,8 +32,27 @@ impl<S, B> Replay<S, B> {
     /// whole, for it may have to be handed back.
     pub(super) fn take_over_after<R: Body>(&mut self, refused: &Response<ResponseBody<R>>) {
         if refused.body().is_read() {
+            self.take_over();
+        }
+    }
+
+    /// Takes the body over, unless that is done; `false` if it cannot be sent again.
+    pub(super) fn take_over(&mut self) -> bool {
+        if self.body.is_none() {
             self.body = self.handle.take_over();
         }
+        self.body.is_some()
+    }
+
+    /// What is sent again, and by what. `None` if the body was not taken over.
+    pub(super) fn outgoing(self) -> Option<(Outgoing<B>, S)> {
+        let outgoing = Outgoing {
+            head: self.head,
+            body: self.body?,
+            handle: None,
+            form: self.form,
+        };
+        Some((outgoing, self.service))
     }
 }
 
@@ -75,6 +94,11 @@ where
             let future = service.call(Request::from_parts(head, body));
             (replay, State::Called { future })
         }
-        Err(error) => (None, State::Failed { error: Some(error) }),
+        Err(error) => {
+            // It is not called, so it gives up what being ready took: a permit, a place in a
+            // buffer.
+            *service = service.clone();
+            (None, State::Failed { error: Some(error) })
+        }
     }
 }
