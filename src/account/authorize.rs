@@ -106,7 +106,10 @@ async fn keep(
     let grant = Grant::from(tokens);
     let authorize = async { store.authorize(name, grant.clone(), rest).await };
     let generation = match in_time(&**clock, PATIENCE, authorize).await {
-        Some(Ok(record)) => account.adopt(record).0,
+        Some(Ok(record)) => {
+            account.publish(record);
+            account.cell.load().generation
+        }
         failed => {
             // The code is spent and only this process has what it bought.
             let error = failed.and_then(Result::err);
@@ -131,11 +134,7 @@ pub(super) async fn revoke(account: &Shared) -> Result<Generation, AccountError>
     let revoke = account.store.revoke(&account.name);
     let record = bounded(&*account.clock, &account.policy, revoke).await?;
     let generation = record.generation;
-    account.cell.publish(Snapshot::of(
-        record,
-        account.endpoint.client_id(),
-        account.clock.now(),
-    ));
+    account.publish(record);
     account.emit(Event::Revoked { generation });
     Ok(generation)
 }

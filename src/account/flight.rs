@@ -52,8 +52,8 @@ pub(super) enum Failure {
         error: RefreshError,
         after: Duration,
     },
-    /// The refresh token may be spent.
-    InDoubt { replayable: bool },
+    /// The refresh token may be spent. `replay_after`: how long until a dead account may replay it.
+    InDoubt { replay_after: Option<Duration> },
     /// The refresh token is of no use.
     Revoked,
     /// The account is being shut down.
@@ -213,14 +213,19 @@ impl Shared {
 
     /// Takes over a record of a higher generation: its generation, and whether it signs.
     pub(super) fn adopt(&self, record: Record) -> (Generation, Access) {
-        let now = self.clock.now();
         let generation = record.generation;
-        if self
-            .cell
-            .publish(Snapshot::of(record, self.endpoint.client_id(), now))
-        {
+        if self.publish(record) {
             self.emit(Event::Adopted { generation });
         }
-        (self.cell.load().generation, self.cell.access(now))
+        (
+            self.cell.load().generation,
+            self.cell.access(self.clock.now()),
+        )
+    }
+
+    /// Signs with a record's credential from now on, unless there is a newer one.
+    pub(super) fn publish(&self, record: Record) -> bool {
+        let snapshot = Snapshot::of(record, self.endpoint.client_id(), self.clock.now());
+        self.cell.publish(snapshot)
     }
 }

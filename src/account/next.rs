@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::flight::{Failure, Flight};
+use super::policy::REPLAY_PAUSE;
 use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, policy};
 use crate::Timestamp;
@@ -31,9 +32,10 @@ impl Flight {
             Status::Leased if !record.is_past_deadline() => until(),
             // A lease out of doubt that ran out leaves the doubt it came from.
             Status::InDoubt | Status::Leased if is_in_doubt(record) && !self.may_replay(record) => {
-                let replayable = self.account.policy.in_doubt == InDoubtPolicy::HoldUntilDead
-                    && self.is_unreplayed(record);
-                Step::Stop(Failure::InDoubt { replayable })
+                let holds = self.account.policy.in_doubt == InDoubtPolicy::HoldUntilDead;
+                let replay_after = (holds && self.is_unreplayed(record))
+                    .then(|| REPLAY_PAUSE.saturating_sub(since_presented(record)));
+                Step::Stop(Failure::InDoubt { replay_after })
             }
             Status::Active | Status::InDoubt if record.is_backing_off() => {
                 let after = record.not_before.saturating_since(record.now);
@@ -77,6 +79,7 @@ impl Flight {
             InDoubtPolicy::Never => false,
             InDoubtPolicy::HoldUntilDead => {
                 self.account.cell.access(self.account.clock.now()) == Access::Dead
+                    && since_presented(record) >= REPLAY_PAUSE
             }
             InDoubtPolicy::ReplayWithin(grace) => record.intended_at.is_some_and(|sent_at| {
                 // Sent in the future: the store's clock was set back, and nobody knows when.
@@ -128,4 +131,13 @@ impl Flight {
 /// Whether the record's refresh token may be spent, and no presentation is under way.
 fn is_in_doubt(record: &Record) -> bool {
     record.status == Status::InDoubt || (record.status == Status::Leased && record.replayed)
+}
+
+/// How long ago the record's refresh token was presented, by the store's clock. If that was set
+/// back since, nobody knows: long ago.
+fn since_presented(record: &Record) -> Duration {
+    match record.intended_at {
+        Some(at) if at <= record.now => record.now.saturating_since(at),
+        _ => Duration::MAX,
+    }
 }

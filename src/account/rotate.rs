@@ -275,6 +275,7 @@ impl Flight {
         let last = account.presented.of(lease.generation);
         let replayable = account.policy.in_doubt == InDoubtPolicy::HoldUntilDead
             && !last.is_some_and(|last| last.for_good);
-        Failure::InDoubt { replayable }
+        let replay_after = replayable.then_some(policy::REPLAY_PAUSE);
+        Failure::InDoubt { replay_after }
     }
 }

@@ -1,5 +1,9 @@
+use std::cell::Cell;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
+
+use fastrand::Rng;
 
 use super::SignError;
 use super::digits::{eight_digits, eight_octal};
@@ -26,11 +30,12 @@ impl Nonce {
     /// lies in.
     ///
     /// The number holds 57 bits from this thread's generator. It is unlikely to come twice in a
-    /// minute, which is all a nonce owes; it is not meant to be hard to guess.
+    /// minute, which is all a nonce owes; it is not meant to be hard to guess. A process that
+    /// forks without `exec` goes on with the numbers of its parent.
     #[inline]
     pub fn fresh(now: Timestamp) -> Self {
         // Three bits to a digit take no division, and the largest number still fits an `i64`.
-        let random = fastrand::u64(..);
+        let random = random();
         let minutes = now.as_secs() / 60;
         let mut text = [0; MAX_NONCE];
         text[..8].copy_from_slice(&eight_octal(random));
@@ -118,6 +123,23 @@ impl Nonce {
     }
 }
 
+thread_local! {
+    /// Where this thread's generator stands. It is our own, seeded from the operating system's
+    /// randomness: fastrand's is seeded from the clock and the number of the thread, which two
+    /// machines of one image may share, and anybody may seed it.
+    static GENERATOR: Cell<u64> = Cell::new(RandomState::new().hash_one(()));
+}
+
+#[inline]
+fn random() -> u64 {
+    GENERATOR.with(|state| {
+        let mut generator = Rng::with_seed(state.get());
+        let random = generator.u64(..);
+        state.set(generator.get_seed());
+        random
+    })
+}
+
 /// The place of the colon and the minutes of a nonce in the strict form.
 fn strict(text: &str) -> Result<(usize, u64), SignError> {
     const FORM: &str = "must be <signed 64-bit number>:<minutes>";
@@ -164,6 +186,30 @@ impl fmt::Debug for Nonce {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seed_that_somebody_else_sets_does_not_bring_a_nonce_back() {
+        let fresh = || {
+            fastrand::seed(7);
+            Nonce::fresh(Timestamp::from_secs(1_396_941_600))
+        };
+        assert_ne!(fresh(), fresh());
+    }
+
+    #[test]
+    fn no_number_comes_twice_on_many_threads() {
+        let numbers = || {
+            let fresh = || Nonce::fresh(Timestamp::EPOCH).as_str()[..19].to_owned();
+            (0..20_000).map(|_| fresh()).collect::<Vec<_>>()
+        };
+        let threads = (0..10).map(|_| std::thread::spawn(numbers));
+        let threads: Vec<_> = threads.collect();
+        let mut all = std::collections::HashSet::new();
+        for thread in threads {
+            all.extend(thread.join().unwrap());
+        }
+        assert_eq!(all.len(), 200_000);
+    }
 
     #[test]
     fn a_fresh_nonce_has_nineteen_digits_and_the_minute() {

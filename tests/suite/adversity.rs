@@ -180,7 +180,7 @@ async fn a_replay_that_its_holder_left_undone_is_made_by_another_within_the_poli
     let (world, store) = open_with(InDoubtPolicy::HoldUntilDead).await;
     lose_an_answer(&world).await;
     a_peer_dies_before_its_replay(&store).await;
-    tokio::time::sleep(secs(31)).await;
+    tokio::time::sleep(secs(61)).await;
     let _ = world.get("/").await;
     assert_eq!(world.presented(), 2);
 }
