@@ -17,17 +17,14 @@ pub(super) fn authorization(
     tag: &Tag,
 ) -> Result<HeaderValue, SignError> {
     let mut tail = Tail::new();
-    match nonce.usual() {
-        Some((number, minutes)) => {
-            tail.put(number);
-            tail.put(b"%3A");
-            tail.put(minutes);
-            tail.put(b"\",mac=\"");
-        }
-        None => {
-            tail.put_odd_nonce(nonce);
-            tail.put(b"\",mac=\"");
-        }
+    if let Some((number, minutes)) = nonce.usual() {
+        tail.put(number);
+        tail.put(b"%3A");
+        tail.put(minutes);
+        tail.put(b"\",mac=\"");
+    } else {
+        tail.put_odd_nonce(nonce);
+        tail.put(b"\",mac=\"");
     }
     tail.put_tag(tag);
     tail.put(b"\"");
