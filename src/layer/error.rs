@@ -141,7 +141,7 @@ impl fmt::Display for AuthError {
             Cause::FormTooLong(cap) => {
                 write!(
                     f,
-                    "form: is longer than the {cap} bytes that are kept to be signed"
+                    "form: has more than the {cap} bytes, or than the pieces, that are kept to be signed"
                 )
             }
             Cause::FormBody(_) => f.write_str("form: could not be read"),

@@ -17,6 +17,7 @@ use tower::buffer::BufferLayer;
 use tower::limit::{ConcurrencyLimitLayer, RateLimitLayer};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_mac_auth::layer::{Attempt, Error, RequestBody};
+use tower_mac_auth::sign::XiaomiOpenApi;
 use tower_mac_auth::testing::Api;
 
 use crate::world::{World, get, post, status};
@@ -288,4 +289,25 @@ async fn a_401_without_end_is_replayed_once_and_then_handed_back() {
     let first = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
     assert!(first.unwrap().unwrap().is_data());
     assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_without_end_is_refused_by_name_and_not_sent() {
+    let world = World::new().await;
+    let signs_forms = XiaomiOpenApi::new().sign_form(true);
+    let layer = world.layer().scheme(signs_forms);
+    let request = Request::post("https://api.example/")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Drip(0))
+        .unwrap();
+    let call = layer.layer(world.provider.api()).oneshot(request);
+    let Err(Error::Auth(error)) = timeout(call).await else {
+        panic!("sent")
+    };
+    assert_eq!(
+        error.to_string(),
+        "the request was not sent: form: has more than the 65536 bytes, or than the pieces, that \
+         are kept to be signed"
+    );
+    assert_eq!(world.provider.api_requests(), 0);
 }
