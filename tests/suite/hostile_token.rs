@@ -1,6 +1,6 @@
 //! A token endpoint that means harm, byte by byte over a socket.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -39,9 +39,9 @@ where
             None => Next::Respond(response),
             Some(Refusal::TokenRejected) => {
                 // Noted even if this request gains nothing by it: the next one will.
-                let refresh = this.call.account.refresh_if_current(*this.generation);
+                let refresh = this.call.account().refresh_if_current(*this.generation);
                 match this.replay {
-                    Some(replay) if replay.handle.is_replayable() => {
+                    Some(replay) if replay.is_possible() => {
                         replay.take_over_after(&response);
                         let refused = Some(Box::new(response));
                         Next::State(State::Refreshing { refresh, refused })
@@ -51,7 +51,7 @@ where
             }
             Some(Refusal::SignatureRejected) => {
                 if let Some(time) = server_time(&response) {
-                    this.call.account.correct_clock(time);
+                    this.call.account().correct_clock(time);
                 }
                 self.make_ready(response)
             }

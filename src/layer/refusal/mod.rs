@@ -6,7 +6,7 @@ mod xiaomi;
 
 use http::{HeaderMap, StatusCode};
 
-pub(crate) use self::inspect::{Inspect, Inspected, Inspection, inspect};
+pub(crate) use self::inspect::{Inspect, Inspected, Inspection, inspect, settle};
 pub use self::xiaomi::XiaomiRefusals;
 
 /// What about the credential a provider did not accept.
