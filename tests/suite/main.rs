@@ -9,6 +9,7 @@
 mod adversity;
 mod bad_input;
 mod layer;
+mod model;
 mod outcomes;
 mod peers;
 mod replay;
