@@ -12,6 +12,7 @@ mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
 mod layer;
+mod model;
 mod outcomes;
 mod peers;
 mod replay;
