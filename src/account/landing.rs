@@ -72,9 +72,16 @@ impl Landing {
             }
             Failure::Closed => (Rotation::Idle, RefreshError::closed()),
         };
-        account.announce_reauthorization(&rotation, now);
+        let current = account.cell.load().generation;
+        let told = if current > generation {
+            // A user authorized it meanwhile: nobody need hear how the old grant ended.
+            Ok(current)
+        } else {
+            account.announce_reauthorization(&rotation, now);
+            Err(error)
+        };
         for waiter in account.cell.land(generation, rotation) {
-            let _ = waiter.send(Err(error.clone()));
+            let _ = waiter.send(told.clone());
         }
     }
 }

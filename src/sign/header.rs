@@ -17,15 +17,18 @@ pub(super) fn authorization(
     tag: &Tag,
 ) -> Result<HeaderValue, SignError> {
     let mut tail = Tail::new();
-    match nonce.halves() {
+    match nonce.usual() {
         Some((number, minutes)) => {
             tail.put(number);
             tail.put(b"%3A");
             tail.put(minutes);
+            tail.put(b"\",mac=\"");
         }
-        None => tail.put_odd_nonce(nonce),
+        None => {
+            tail.put_odd_nonce(nonce);
+            tail.put(b"\",mac=\"");
+        }
     }
-    tail.put(b"\",mac=\"");
     tail.put_tag(tag);
     tail.put(b"\"");
     let (prefix, tail) = (credential.header_prefix(), tail.0.as_slice());

@@ -135,9 +135,7 @@ impl XiaomiOpenApi {
             return Err(SignError::empty("access_token"));
         }
         out.extend(nonce.as_bytes());
-        out.push(b'\n');
         write_method(request.method, out)?;
-        out.push(b'\n');
         match host {
             HostLine::Given => write_host(request.host, out)?,
             #[cfg(feature = "verify")]

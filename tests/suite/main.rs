@@ -6,6 +6,7 @@
     unreachable_pub
 )]
 
+mod adversity;
 mod bad_input;
 mod hostile_inner;
 mod hostile_token;
