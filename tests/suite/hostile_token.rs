@@ -68,7 +68,7 @@ async fn an_answer_that_trickles_is_given_up_as_a_whole() {
     );
     let informational = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
     for trickle in [
-        // A head, a body, a chunk, empty chunks of a head that is none: each keeps the line alive.
+        // A head, a body, a chunk, hints of an answer: each keeps the line alive.
         "HTTP/1.1 200 OK\r\nx-slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
             .to_owned(),
         format!("{head}{TOKENS}"),
@@ -78,15 +78,15 @@ async fn an_answer_that_trickles_is_given_up_as_a_whole() {
         ),
         informational,
     ] {
-        let outcome = ask(async move |mut stream: TcpStream| {
+        let asked = ask(async move |mut stream: TcpStream| {
             for byte in trickle.bytes() {
                 stream.write_all(&[byte]).await?;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             std::future::pending().await
-        })
-        .await;
-        assert_eq!(ambiguous(&outcome), AmbiguousKind::Timeout);
+        });
+        let outcome = tokio::time::timeout(5 * ANSWER_TIMEOUT, asked).await;
+        assert_eq!(ambiguous(&outcome.unwrap()), AmbiguousKind::Timeout);
     }
 }
 
@@ -207,6 +207,8 @@ async fn a_server_that_accepts_nobody_is_given_up_in_time() {
     {
         waiting.push(stream);
     }
-    let unsent = endpoint(addr.port()).connect().await.unwrap_err();
+    let endpoint = endpoint(addr.port());
+    let connect = tokio::time::timeout(Duration::from_secs(5), endpoint.connect());
+    let unsent = connect.await.unwrap().unwrap_err();
     assert_eq!(unsent.kind(), UnsentKind::ConnectTimeout);
 }
