@@ -12,6 +12,7 @@ use super::cell::Cell;
 use super::policy::Policy;
 use super::presented::Presented;
 use super::snapshot::Snapshot;
+use super::status::rotation_of;
 use super::{Account, AccountError, AccountErrorKind, InDoubtPolicy, Shared, authorize};
 use crate::sign::MacKey;
 use crate::store::{AccountName, Grant, MemoryStore, Record, RotationStore};
@@ -46,8 +47,13 @@ impl AccountBuilder {
 
     /// Where the account's record lives. Without one it lives in a [`MemoryStore`] of its own and
     /// is gone with the process.
-    pub fn store(mut self, store: impl RotationStore) -> Self {
-        self.store = Some(Arc::new(store));
+    pub fn store(self, store: impl RotationStore) -> Self {
+        self.shared_store(Arc::new(store))
+    }
+
+    /// The same, for a store that many accounts share.
+    pub fn shared_store(mut self, store: Arc<dyn RotationStore>) -> Self {
+        self.store = Some(store);
         self
     }
 
@@ -139,8 +145,13 @@ impl AccountBuilder {
             }
             (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         };
-        let snapshot = Snapshot::of(record, self.endpoint.client_id(), self.clock.now());
-        Ok(self.build(name, store, snapshot))
+        let now = self.clock.now();
+        let rotation = rotation_of(&record, self.policy.in_doubt, now);
+        let snapshot = Snapshot::of(record, self.endpoint.client_id(), now);
+        let generation = snapshot.generation;
+        let account = self.build(name, store, snapshot);
+        account.0.cell.land(generation, rotation);
+        Ok(account)
     }
 
     /// Exchanges an authorization code for the first tokens, or for new ones, and opens the

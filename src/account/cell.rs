@@ -363,7 +363,13 @@ mod tests {
             assert!(matches!(refused(&cell, FIRST, &told), Join::Lead));
             cell.publish(snapshot(SECOND));
             let recheck = super::super::state::Pause::new(NOW, Duration::from_secs(9));
-            cell.land(FIRST, Rotation::Revoked { recheck });
+            cell.land(
+                FIRST,
+                Rotation::Revoked {
+                    recheck,
+                    why: "96009".into(),
+                },
+            );
             assert!(matches!(cell.rotation(), (Rotation::Idle, false)));
         });
     }

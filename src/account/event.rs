@@ -37,12 +37,17 @@ pub enum Event {
     InDoubt {
         /// The generation whose refresh token it is.
         generation: Generation,
+        /// What became of the answer.
+        why: String,
     },
-    /// The refresh token is of no use, or in doubt: have the user authorize again. In doubt, an
-    /// [`InDoubtPolicy`](super::InDoubtPolicy) may still let it be presented once more.
+    /// The refresh token is of no use, or in doubt: have the user authorize again.
     ReauthorizationRequired {
         /// When the access token that still signs ends; `None` if it has.
         deadline: Option<Timestamp>,
+        /// Whether the [`InDoubtPolicy`](super::InDoubtPolicy) lets a refresh token in doubt be
+        /// presented once more, so that it may come right by itself. If it does not, this event
+        /// comes again, with `false`.
+        may_recover: bool,
     },
     /// The API refused a credential rotated less than the minimum interval ago. It was not
     /// refreshed: that cannot fix it.

@@ -53,9 +53,12 @@ pub(super) enum Failure {
         after: Duration,
     },
     /// The refresh token may be spent. `replay_after`: how long until a dead account may replay it.
-    InDoubt { replay_after: Option<Duration> },
+    InDoubt {
+        replay_after: Option<Duration>,
+        why: String,
+    },
     /// The refresh token is of no use.
-    Revoked,
+    Revoked { why: String },
     /// The account is being shut down.
     Closed,
 }

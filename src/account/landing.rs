@@ -59,13 +59,19 @@ impl Landing {
                     error,
                 )
             }
-            Failure::InDoubt { replay_after } => {
+            Failure::InDoubt { replay_after, why } => {
                 let replay = replay_after.map(|after| Pause::new(now, after));
-                let rotation = Rotation::InDoubt { recheck, replay };
+                let why = why.into();
+                let rotation = Rotation::InDoubt {
+                    recheck,
+                    replay,
+                    why,
+                };
                 (rotation.clone(), rotation.error())
             }
-            Failure::Revoked => {
-                let rotation = Rotation::Revoked { recheck };
+            Failure::Revoked { why } => {
+                let why = why.into();
+                let rotation = Rotation::Revoked { recheck, why };
                 (rotation.clone(), rotation.error())
             }
             Failure::Closed => (Rotation::Idle, RefreshError::closed()),
@@ -110,7 +116,12 @@ impl Shared {
         };
         if news {
             let deadline = self.cell.load().deadline(self.cell.rejected(), now);
-            self.emit(Event::ReauthorizationRequired { deadline });
+            let may_recover =
+                matches!(rotation, Rotation::InDoubt { replay, .. } if replay.is_some());
+            self.emit(Event::ReauthorizationRequired {
+                deadline,
+                may_recover,
+            });
         }
     }
 }

@@ -95,19 +95,21 @@
 //! and the live access token goes on signing. The [`InDoubtPolicy`] says what may follow: present
 //! it once more when the access token is dead, there being nothing left to lose (the default);
 //! within a grace window, if the provider documents one; or never. There is no second replay: if
-//! its answer is lost as well, the account stays in doubt. A token that the API refused is dead at
-//! once, so by default the very next request replays. A new [authorization](Account::authorize)
-//! ends the doubt at any time.
+//! its answer is lost as well, the account stays in doubt. By default the replay waits until a minute
+//! after the first presentation, so that a short outage does not lose both answers: of a token that
+//! the API refused, and that is dead at once, requests fail so long. A new
+//! [authorization](Account::authorize) ends the doubt at any time.
 //!
 //! # Events
 //!
 //! [`Account::events`] has them from the moment it is called; each is a `tracing` event as well.
+//! [`Account::status`] says where the account stands at any time.
 //!
 //! | event | what to do |
 //! |---|---|
 //! | `Refreshed`, `Adopted`, `Authorized`, `Revoked` | nothing |
-//! | `ReauthorizationRequired` | have the user authorize again, before `deadline` if there is one |
-//! | `InDoubt` | find out why answers get lost |
+//! | `ReauthorizationRequired` | have the user authorize again, before `deadline` if there is one; if it `may_recover`, the one replay is still to come |
+//! | `InDoubt` | find out why answers get lost: it says what became of this one |
 //! | `RefreshFailed` | if its error is `Refused`: mend the client's configuration. If `Store`: mend the store |
 //! | `CommitDelayed` | mend the store, and do not kill this process: only it has the new tokens |
 //! | `RejectedFresh` | the API refuses what was just issued: see whether it accepts the user, the scopes, the host |
@@ -166,6 +168,7 @@ mod refresh;
 mod rotate;
 mod snapshot;
 mod state;
+mod status;
 mod sync;
 
 pub use builder::AccountBuilder;
@@ -176,3 +179,4 @@ use handle::Shared;
 pub use policy::InDoubtPolicy;
 pub use refresh::Refresh;
 pub(crate) use refresh::{Ready, Signer};
+pub use status::{AccessStatus, AccountStatus, RotationStatus};

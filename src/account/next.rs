@@ -9,6 +9,8 @@ use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, policy};
 use crate::Timestamp;
 use crate::store::{Guarded, LeaseFrom, Record, Status, StoreError, StoreErrorKind};
 
+pub(super) const NO_REFRESH_TOKEN: &str = "there is no refresh token";
+
 pub(super) enum Step {
     Wait(Timestamp),
     /// Its presenter did not answer in time.
@@ -26,7 +28,7 @@ impl Flight {
             Step::Wait(self.account.clock.now().saturating_add(left))
         };
         match record.status {
-            Status::Revoked => Step::Stop(Failure::Revoked),
+            Status::Revoked => Step::Stop(Failure::Revoked { why: why(record) }),
             Status::Sending if record.is_past_deadline() => Step::Doubt,
             Status::Sending => until(),
             Status::Leased if !record.is_past_deadline() => until(),
@@ -35,7 +37,8 @@ impl Flight {
                 let holds = self.account.policy.in_doubt == InDoubtPolicy::HoldUntilDead;
                 let replay_after = (holds && self.is_unreplayed(record))
                     .then(|| REPLAY_PAUSE.saturating_sub(since_presented(record)));
-                Step::Stop(Failure::InDoubt { replay_after })
+                let why = why(record);
+                Step::Stop(Failure::InDoubt { replay_after, why })
             }
             Status::Active | Status::InDoubt if record.is_backing_off() => {
                 let after = record.not_before.saturating_since(record.now);
@@ -48,7 +51,8 @@ impl Flight {
                 Step::Stop(Failure::retry(error, after))
             }
             Status::Active | Status::Leased if record.grant.refresh_token.is_none() => {
-                Step::Stop(Failure::Revoked)
+                let why = NO_REFRESH_TOKEN.to_owned();
+                Step::Stop(Failure::Revoked { why })
             }
             _ if record.generation.next() == record.generation => {
                 let why = "there is no generation after the one stored";
@@ -122,7 +126,8 @@ impl Flight {
         let guarded = self.step(doubt).await?;
         if guarded == Guarded::Done {
             let generation = record.generation;
-            self.account.emit(Event::InDoubt { generation });
+            let why = why.to_owned();
+            self.account.emit(Event::InDoubt { generation, why });
         }
         Ok(guarded)
     }
@@ -140,4 +145,9 @@ fn since_presented(record: &Record) -> Duration {
         Some(at) if at <= record.now => record.now.saturating_since(at),
         _ => Duration::MAX,
     }
+}
+
+/// What the record says went wrong last.
+fn why(record: &Record) -> String {
+    record.last_error.clone().unwrap_or_default()
 }

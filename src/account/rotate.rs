@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::commit::Pending;
 use super::flight::{Failure, Flight, Flown};
+use super::next::NO_REFRESH_TOKEN;
 use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, commit, policy};
 use crate::clock::finish_by;
@@ -27,9 +28,9 @@ impl Flight {
     ) -> Result<Option<Flown>, Failure> {
         // The token of the record that the lease was taken on, never one read before.
         let Some(refresh_token) = lease.record.grant.refresh_token.clone() else {
-            self.release(&lease, Duration::ZERO, "there is no refresh token")
-                .await;
-            return Err(Failure::Revoked);
+            self.release(&lease, Duration::ZERO, NO_REFRESH_TOKEN).await;
+            let why = NO_REFRESH_TOKEN.to_owned();
+            return Err(Failure::Revoked { why });
         };
         let connected = match self.connect().await {
             Ok(connected) => connected,
@@ -188,7 +189,7 @@ impl Flight {
         let why = code.to_string();
         let reject = account.store.reject(&account.name, lease, &why);
         match self.step(reject).await? {
-            Guarded::Done => Err(Failure::Revoked),
+            Guarded::Done => Err(Failure::Revoked { why }),
             Guarded::Refused => Ok(None),
         }
     }
@@ -269,13 +270,15 @@ impl Flight {
             // Whoever finds the intent past its deadline records the doubt.
             tracing::warn!(?failure, "the doubt could not be recorded yet");
         }
+        let why = why.to_owned();
         account.emit(Event::InDoubt {
             generation: self.generation,
+            why: why.clone(),
         });
         let last = account.presented.of(lease.generation);
         let replayable = account.policy.in_doubt == InDoubtPolicy::HoldUntilDead
             && !last.is_some_and(|last| last.for_good);
         let replay_after = replayable.then_some(policy::REPLAY_PAUSE);
-        Failure::InDoubt { replay_after }
+        Failure::InDoubt { replay_after, why }
     }
 }

@@ -52,9 +52,10 @@ pub(super) enum Rotation {
     InDoubt {
         recheck: Pause,
         replay: Option<Pause>,
+        why: Arc<str>,
     },
     /// The refresh token is of no use.
-    Revoked { recheck: Pause },
+    Revoked { recheck: Pause, why: Arc<str> },
 }
 
 impl Rotation {
@@ -66,11 +67,13 @@ impl Rotation {
         match self {
             Self::Idle => true,
             Self::Backoff { pause, .. } => pause.is_over(now),
-            Self::InDoubt { recheck, replay } => {
+            Self::InDoubt {
+                recheck, replay, ..
+            } => {
                 let may_replay = replay.is_some_and(|pause| pause.is_over(now));
                 (may_replay && access == Access::Dead) || recheck.is_over(now)
             }
-            Self::Revoked { recheck } => recheck.is_over(now),
+            Self::Revoked { recheck, .. } => recheck.is_over(now),
         }
     }
 
@@ -79,7 +82,7 @@ impl Rotation {
         match self {
             Self::Idle => Timestamp::EPOCH,
             Self::Backoff { pause, .. } => pause.until,
-            Self::InDoubt { recheck, .. } | Self::Revoked { recheck } => recheck.until,
+            Self::InDoubt { recheck, .. } | Self::Revoked { recheck, .. } => recheck.until,
         }
     }
 
@@ -88,8 +91,8 @@ impl Rotation {
         use super::RefreshErrorKind::{InDoubt, Interrupted, ReauthorizationRequired};
         match self {
             Self::Backoff { pause, cause } => RefreshError::backing_off(pause.until, cause),
-            Self::InDoubt { .. } => RefreshError::new(InDoubt),
-            Self::Revoked { .. } => RefreshError::new(ReauthorizationRequired),
+            Self::InDoubt { why, .. } => RefreshError::with_source(InDoubt, &**why),
+            Self::Revoked { why, .. } => RefreshError::with_source(ReauthorizationRequired, &**why),
             Self::Idle => RefreshError::new(Interrupted),
         }
     }
@@ -110,6 +113,11 @@ mod tests {
         let doubt = |replay| Rotation::InDoubt {
             recheck: pause(9),
             replay,
+            why: "lost".into(),
+        };
+        let revoked = |recheck| Rotation::Revoked {
+            recheck,
+            why: "96009".into(),
         };
         let table = [
             (Rotation::Idle, (true, true)),
@@ -122,11 +130,12 @@ mod tests {
                 Rotation::InDoubt {
                     recheck: pause(0),
                     replay: None,
+                    why: "lost".into(),
                 },
                 (true, true),
             ),
-            (Rotation::Revoked { recheck: pause(9) }, (false, false)),
-            (Rotation::Revoked { recheck: pause(0) }, (true, true)),
+            (revoked(pause(9)), (false, false)),
+            (revoked(pause(0)), (true, true)),
         ];
         for (rotation, (aging, dead)) in table {
             assert_eq!(

@@ -28,7 +28,7 @@ pub enum Error<E> {
 }
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> Error<E> {
-    /// Either error in a box.
+    /// Either error in a box: the inner one, or the [`AuthError`], to downcast to.
     pub fn into_boxed(self) -> Box<dyn StdError + Send + Sync> {
         match self {
             Self::Service(error) => error.into(),

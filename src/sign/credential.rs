@@ -12,13 +12,14 @@ use crate::AccessToken;
 /// Made once per token, shared by all requests. Zeroized when dropped; `Debug` shows nothing.
 pub struct Credential {
     key: MacKey,
+    access_token: AccessToken,
+    client_id: Option<String>,
     /// `MAC access_token="…", nonce="`.
     header_prefix: Zeroizing<Vec<u8>>,
     /// `token=…`, or `clientId=…&token=…`: form-encoded, in canonical order.
     query: Zeroizing<Vec<u8>>,
     /// Where `token=` begins in `query`.
     token_at: usize,
-    has_token: bool,
 }
 
 /// The name of the query parameter that carries the client's id.
@@ -32,10 +33,11 @@ impl Credential {
         let token = access_token.expose_secret();
         Self {
             key,
+            access_token: access_token.clone(),
+            client_id: None,
             header_prefix: join(&["MAC access_token=\""], token, "\", nonce=\""),
             query: join(&[TOKEN, "="], token, ""),
             token_at: 0,
-            has_token: !token.is_empty(),
         }
     }
 
@@ -54,17 +56,25 @@ impl Credential {
         self.token_at = whole.len();
         whole.extend_from_slice(token);
         self.query = whole;
+        self.client_id = Some(client_id.to_owned());
         self
     }
 
+    /// The key that signs.
     #[inline]
-    pub(super) const fn key(&self) -> &MacKey {
+    pub const fn key(&self) -> &MacKey {
         &self.key
     }
 
+    /// The access token.
     #[inline]
-    pub(super) const fn has_token(&self) -> bool {
-        self.has_token
+    pub const fn access_token(&self) -> &AccessToken {
+        &self.access_token
+    }
+
+    /// The client's id, if one was set.
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
     }
 
     #[inline]

@@ -26,6 +26,17 @@ pub enum SignErrorKind {
 }
 
 impl SignError {
+    /// An error of a [`Scheme`](super::Scheme) of your own: `field` is at fault, and `reason` goes
+    /// on from its name (`"is empty"`, `"has a line break"`). No values: they may be secret.
+    pub const fn new(kind: SignErrorKind, field: &'static str, reason: &'static str) -> Self {
+        Self {
+            kind,
+            field,
+            reason,
+            at: None,
+        }
+    }
+
     /// The kind of fault.
     pub const fn kind(&self) -> SignErrorKind {
         self.kind

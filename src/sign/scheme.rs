@@ -10,8 +10,8 @@ use super::{Credential, Nonce, SignError};
 pub struct RequestParts<'a> {
     /// The method; upper-cased where it is signed.
     pub method: &'a str,
-    /// The host the server will see in `Host`; a port is dropped and capitals are lowered where
-    /// it is signed.
+    /// The host the server will see in `Host`. The layer gives it in lower case and without a
+    /// port; Xiaomi's signer drops a port and lowers capitals itself.
     pub host: &'a str,
     /// The path as on the wire; empty stands for `/`.
     pub path: &'a str,
@@ -58,6 +58,39 @@ impl Signed {
 ///
 /// Pure: everything comes in as an argument, and what to change comes out. An error leaves
 /// nothing half done.
+///
+/// One of your own can sign what [`RequestParts`] holds. (A port, a header or the seconds of the
+/// day, which the IETF drafts sign, it does not hold.)
+///
+/// ```
+/// use tower_mac_auth::sign::{
+///     Credential, Nonce, RequestParts, Scheme, SignError, SignErrorKind, Signed,
+/// };
+///
+/// /// Signs the nonce, the method and the path, and sends the token as it is.
+/// #[derive(Clone, Debug)]
+/// struct Short;
+///
+/// impl Scheme for Short {
+///     fn sign(
+///         &self,
+///         credential: &Credential,
+///         request: &RequestParts<'_>,
+///         nonce: &Nonce,
+///     ) -> Result<Signed, SignError> {
+///         let text = format!("{nonce}\n{} {}\n", request.method, request.path);
+///         let mac = credential.key().mac(text.as_bytes());
+///         let token = credential.access_token().expose_secret();
+///         let mut value = http::HeaderValue::try_from(format!("MAC {token} {nonce} {mac}"))
+///             .map_err(|_| {
+///                 let reason = "does not fit into a header";
+///                 SignError::new(SignErrorKind::Malformed, "access_token", reason)
+///             })?;
+///         value.set_sensitive(true);
+///         Ok(Signed::new(value, None))
+///     }
+/// }
+/// ```
 pub trait Scheme: Clone + fmt::Debug + Send + Sync + 'static {
     /// Signs `request` with `credential`; `nonce` must not have been used before.
     ///
@@ -72,5 +105,9 @@ pub trait Scheme: Clone + fmt::Debug + Send + Sync + 'static {
     ) -> Result<Signed, SignError>;
 
     /// Whether the body of a form is signed, so that it must be read before the request is sent.
-    fn signs_form(&self) -> bool;
+    ///
+    /// By default it is not.
+    fn signs_form(&self) -> bool {
+        false
+    }
 }

@@ -131,7 +131,8 @@ impl XiaomiOpenApi {
         nonce: &Nonce,
         sent: &mut Option<PathAndQuery>,
     ) -> Result<(), SignError> {
-        if credential.is_some_and(|credential| !credential.has_token()) {
+        if credential.is_some_and(|credential| credential.access_token().expose_secret().is_empty())
+        {
             return Err(SignError::empty("access_token"));
         }
         out.extend(nonce.as_bytes());

@@ -136,6 +136,8 @@ pub enum Commit {
 /// - `Err` means that the step may or may not have happened; the caller reads again.
 /// - A record that cannot be read is an error, never "absent".
 /// - Cancelling a step's future leaves the record as it was or as the step makes it.
+/// - Of an account that was never seen, [`acquire`](Self::acquire) is an error, and each step that
+///   answers [`Guarded`] is refused.
 pub trait RotationStore: Send + Sync + 'static {
     /// The record that stands, or `None` if the account was never seen.
     fn read<'a>(

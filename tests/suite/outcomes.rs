@@ -138,7 +138,7 @@ async fn in_doubt_a_live_token_goes_on_signing_and_a_dead_account_replays_once()
         .events_so_far()
         .into_iter()
         .find_map(|event| match event {
-            Event::ReauthorizationRequired { deadline } => Some(deadline),
+            Event::ReauthorizationRequired { deadline, .. } => Some(deadline),
             _ => None,
         });
     assert_eq!(deadline.flatten(), world.account.expires_at());
@@ -191,7 +191,10 @@ async fn a_spent_refresh_token_ends_in_a_call_for_authorization() {
     assert_eq!(record_status(&store).await, Status::Revoked);
     assert!(matches!(
         world.events_so_far()[..],
-        [Event::ReauthorizationRequired { deadline: None }]
+        [Event::ReauthorizationRequired {
+            deadline: None,
+            may_recover: false,
+        }]
     ));
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(world.get("/").await.is_err());

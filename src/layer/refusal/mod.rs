@@ -26,9 +26,14 @@ pub enum Refusal {
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
-/// use tower_mac_auth::layer::{Head, Refusal, RefusalPolicy};
+/// use tower_mac_auth::account::Account;
+/// use tower_mac_auth::layer::{
+///     AllowedAuthorities, Head, InvalidAuthority, MacAuthLayer, Refusal, RefusalPolicy,
+/// };
+/// use tower_mac_auth::sign::XiaomiOpenApi;
 ///
 /// /// Every 401 means the token, and the body has nothing to add.
+/// #[derive(Clone)]
 /// struct Plain401;
 ///
 /// impl RefusalPolicy for Plain401 {
@@ -40,7 +45,16 @@ pub enum Refusal {
 ///         None
 ///     }
 /// }
+///
+/// fn layer(
+///     account: Account,
+/// ) -> Result<MacAuthLayer<XiaomiOpenApi, Plain401>, InvalidAuthority> {
+///     let allowed = AllowedAuthorities::new(["api.example"])?;
+///     Ok(MacAuthLayer::new(account, XiaomiOpenApi::new(), Plain401, allowed))
+/// }
 /// ```
+///
+/// A layer clones it for each service it makes.
 pub trait RefusalPolicy: Send + Sync {
     /// What the head says, and whether the body can say more. Called once per response, on the
     /// hot path: look at the status first.
