@@ -5,7 +5,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::request::Parts;
+use http::Request;
 use http_body::Body;
 
 use super::error::Cause;
@@ -19,7 +19,7 @@ const FORM_CAP: usize = 64 * 1024;
 /// Reads a body to its end, as a first attempt would; what is sent then is a replay of it.
 pub(super) struct ReadForm<B> {
     /// `None` once it is done.
-    head: Option<Parts>,
+    head: Option<Request<()>>,
     body: Pin<Box<RequestBody<B>>>,
     /// `None` if the form is known to be too long.
     handle: Option<ReplayHandle<B>>,
@@ -33,11 +33,12 @@ where
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    pub(super) fn new(head: Parts, body: B, replayable: bool) -> Self {
+    pub(super) fn new(request: Request<B>, replayable: bool) -> Self {
+        let (head, body) = request.into_parts();
         let (body, handle) = RequestBody::replayable(body, FORM_CAP);
         let body = Box::pin(body);
         Self {
-            head: Some(head),
+            head: Some(Request::from_parts(head, ())),
             body,
             handle,
             form: Vec::new(),
@@ -76,8 +77,7 @@ where
         let handle = self.handle.take().filter(|_| self.replayable);
         let form = Some(mem::take(&mut self.form).into());
         Some(Outgoing {
-            head: self.head.take()?,
-            body,
+            request: self.head.take()?.map(|()| body),
             handle,
             form,
         })

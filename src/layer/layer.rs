@@ -17,13 +17,14 @@ const INSPECTION_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct MacAuthLayer<Sch = XiaomiOpenApi, P = XiaomiRefusals> {
-    account: Account,
     config: Config<Sch, P>,
 }
 
 /// What all services of a layer share.
 #[derive(Clone, Debug)]
 pub(super) struct Config<Sch, P> {
+    /// Signs each request that does not carry an account of its own.
+    pub(super) account: Account,
     pub(super) scheme: Sch,
     pub(super) refusals: P,
     pub(super) allowed: AllowedAuthorities,
@@ -45,6 +46,7 @@ impl<Sch, P> MacAuthLayer<Sch, P> {
     /// For any provider: how it wants requests signed, how it refuses them, where it lives.
     pub fn new(account: Account, scheme: Sch, refusals: P, allowed: AllowedAuthorities) -> Self {
         let config = Config {
+            account,
             scheme,
             refusals,
             allowed,
@@ -52,15 +54,15 @@ impl<Sch, P> MacAuthLayer<Sch, P> {
             inspection_limit: INSPECTION_LIMIT,
             report_every_response: false,
         };
-        Self { account, config }
+        Self { config }
     }
 
     /// Signs with this scheme instead.
     pub fn scheme<T>(self, scheme: T) -> MacAuthLayer<T, P> {
-        let Self { account, config } = self;
+        let Self { config } = self;
         MacAuthLayer {
-            account,
             config: Config {
+                account: config.account,
                 scheme,
                 refusals: config.refusals,
                 allowed: config.allowed,
@@ -116,6 +118,6 @@ impl<S, Sch: Clone, P: Clone> Layer<S> for MacAuthLayer<Sch, P> {
     type Service = MacAuth<S, Sch, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        MacAuth::new(inner, self.account.clone(), Arc::new(self.config.clone()))
+        MacAuth::new(inner, Arc::new(self.config.clone()))
     }
 }

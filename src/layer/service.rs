@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Method, Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
 
-use super::future::MacAuthFuture;
+use super::future::{MacAuthFuture, prepare};
 use super::layer::Config;
 use super::request_body::ReplayHandle;
 use super::{Error, RefusalPolicy, RequestBody, ResponseBody, XiaomiRefusals};
@@ -20,35 +19,53 @@ use crate::sign::{Scheme, XiaomiOpenApi};
 #[derive(Clone, Debug)]
 pub struct MacAuth<S, Sch = XiaomiOpenApi, P = XiaomiRefusals> {
     inner: S,
-    account: Account,
     config: Arc<Config<Sch, P>>,
 }
 
 /// What one call works with.
 #[derive(Debug)]
 pub(super) struct Call<Sch, P> {
-    pub(super) account: Account,
     pub(super) config: Arc<Config<Sch, P>>,
+    /// The account that came with the request.
+    own: Option<Account>,
+}
+
+impl<Sch, P> Call<Sch, P> {
+    #[inline]
+    pub(super) fn account(&self) -> &Account {
+        self.own.as_ref().unwrap_or(&self.config.account)
+    }
 }
 
 /// A request on its way to be signed.
 pub(super) struct Outgoing<B> {
     /// As the caller made it.
-    pub(super) head: Parts,
-    pub(super) body: RequestBody<B>,
+    pub(super) request: Request<RequestBody<B>>,
     /// `None` if it is not to be replayed.
     pub(super) handle: Option<ReplayHandle<B>>,
     /// The pairs in the body that are signed with those of the query.
     pub(super) form: Option<Bytes>,
 }
 
-impl<S, Sch, P> MacAuth<S, Sch, P> {
-    pub(super) fn new(inner: S, account: Account, config: Arc<Config<Sch, P>>) -> Self {
+impl<B: Body> Outgoing<B> {
+    pub(super) fn new(request: Request<B>, cap: usize) -> Self {
+        let mut handle = None;
+        let request = request.map(|body| {
+            let (body, replay) = RequestBody::replayable(body, cap);
+            handle = replay;
+            body
+        });
         Self {
-            inner,
-            account,
-            config,
+            request,
+            handle,
+            form: None,
         }
+    }
+}
+
+impl<S, Sch, P> MacAuth<S, Sch, P> {
+    pub(super) fn new(inner: S, config: Arc<Config<Sch, P>>) -> Self {
+        Self { inner, config }
     }
 
     /// The inner service.
@@ -86,36 +103,33 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
-        let account = head
-            .extensions
-            .remove()
-            .unwrap_or_else(|| self.account.clone());
-        let call = Call {
-            account,
-            config: Arc::clone(&self.config),
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let own = request.extensions_mut().remove();
+        let config = Arc::clone(&self.config);
+        let call = Call { config, own };
+        if call.config.scheme.signs_form() && is_form(&request) {
+            return MacAuthFuture::read_form(call, self.take_ready(), request);
+        }
+        let ready = match call.account().signer() {
+            Signer::Ready(ready) => ready,
+            Signer::Wait(refresh) => {
+                return MacAuthFuture::park(call, self.take_ready(), request, refresh);
+            }
         };
         let cap = call.config.replay_cap;
-        if call.config.scheme.signs_form() && is_form(&head) {
-            return MacAuthFuture::read_form(call, self.take_ready(), head, body);
-        }
-        let (body, handle) = match cap {
-            0 => (RequestBody::passthrough(body), None),
-            cap => RequestBody::replayable(body, cap),
+        let keep = RequestBody::is_keepable(request.body(), cap);
+        let mut replay = match prepare(&call, &self.inner, &mut request, None, keep, &ready) {
+            Ok(replay) => replay,
+            Err(error) => return MacAuthFuture::failed(call, error),
         };
-        let outgoing = Outgoing {
-            head,
-            body,
-            handle,
-            form: None,
-        };
-        match call.account.signer() {
-            Signer::Ready(ready) => MacAuthFuture::send(call, &mut self.inner, outgoing, &ready),
-            Signer::Wait(refresh) => {
-                MacAuthFuture::park(call, self.take_ready(), outgoing, refresh)
-            }
+        // Not by way of a function of ours: a request is large to move.
+        let (head, body) = request.into_parts();
+        let (body, handle) = RequestBody::replayable(body, cap);
+        let future = self.inner.call(Request::from_parts(head, body));
+        if let Some(replay) = &mut replay {
+            replay.handle = handle;
         }
+        MacAuthFuture::called(call, ready.generation(), replay, future)
     }
 }
 
@@ -130,10 +144,11 @@ impl<S: Clone, Sch, P> MacAuth<S, Sch, P> {
 }
 
 /// A POST with the pairs of a form in its body.
-fn is_form(head: &Parts) -> bool {
+fn is_form<B>(request: &Request<B>) -> bool {
     let form = b"application/x-www-form-urlencoded";
-    head.method == Method::POST
-        && head.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    request.method() == Method::POST
+        && kind.is_some_and(|value| {
             let essence = value.as_bytes().split(|byte| *byte == b';').next();
             essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(form))
         })

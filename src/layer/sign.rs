@@ -2,8 +2,7 @@
 
 use std::mem;
 
-use http::request::Parts;
-use http::{Uri, header};
+use http::{Request, Uri, header};
 
 use super::AuthError;
 use super::error::Cause;
@@ -11,26 +10,28 @@ use super::service::Call;
 use crate::account::Ready;
 use crate::sign::{Nonce, RequestParts, Scheme};
 
-/// Signs the request of `head`, and of the form in its body if that is signed. On an error `head`
-/// is as it was.
+/// Signs `request`, and the form in its body if that is signed. On an error the request is as it
+/// was.
 #[inline]
-pub(super) fn sign<Sch: Scheme, P>(
+pub(super) fn sign<Sch: Scheme, P, B>(
     call: &Call<Sch, P>,
     ready: &Ready,
-    head: &mut Parts,
+    request: &mut Request<B>,
     form: Option<&[u8]>,
 ) -> Result<(), AuthError> {
-    let host = call
-        .config
-        .allowed
-        .check(&head.uri, head.headers.get_all(header::HOST))?;
-    let nonce = Nonce::fresh(call.account.nonce_time(ready.now));
-    let (path, query) = match head.uri.path_and_query() {
+    let uri = request.uri();
+    // Looked for one by one: most requests have few headers, and none of this name.
+    let host_headers = request.headers().iter();
+    let host_headers = host_headers.filter(|(name, _)| **name == header::HOST);
+    let host_headers = host_headers.map(|(_, value)| value);
+    let host = call.config.allowed.check(uri, host_headers)?;
+    let nonce = Nonce::fresh(call.account().nonce_time(ready.now));
+    let (path, query) = match uri.path_and_query() {
         Some(both) => (both.path(), both.query()),
         None => ("/", None),
     };
-    let request = RequestParts {
-        method: head.method.as_str(),
+    let parts = RequestParts {
+        method: request.method().as_str(),
         host,
         path,
         query,
@@ -39,16 +40,17 @@ pub(super) fn sign<Sch: Scheme, P>(
     let signed = call
         .config
         .scheme
-        .sign(ready.credential()?, &request, &nonce)?;
+        .sign(ready.credential()?, &parts, &nonce)?;
     // Replaces whatever the caller, or a client before us, had put there.
-    head.headers
+    request
+        .headers_mut()
         .try_insert(header::AUTHORIZATION, signed.authorization)
         .map_err(|_| Cause::Headers)?;
     if let Some(path_and_query) = signed.path_and_query {
-        let mut parts = mem::take(&mut head.uri).into_parts();
+        let mut parts = mem::take(request.uri_mut()).into_parts();
         parts.path_and_query = Some(path_and_query);
         // It had a scheme and an authority, or it would not have been allowed.
-        head.uri = Uri::from_parts(parts).unwrap_or_default();
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     }
     Ok(())
 }

@@ -79,31 +79,41 @@ impl AllowedAuthorities {
     /// # Errors
     ///
     /// See [`AuthorityErrorKind`].
+    #[inline]
     pub(crate) fn check<'h>(
         &self,
         uri: &Uri,
         host_headers: impl IntoIterator<Item = &'h HeaderValue>,
     ) -> Result<&str, AuthorityError> {
-        use AuthorityErrorKind as Kind;
-
         let mut host_headers = host_headers.into_iter();
         let host_header = host_headers.next();
+        // What nearly every request is: an entry to the letter, over https.
+        if let (None, Some(authority)) = (host_header, uri.authority()) {
+            let exact = |entry: &&Entry| *entry.authority == *authority.as_str();
+            if uri.scheme() == Some(&Scheme::HTTPS) {
+                if let Some(entry) = self.entries.iter().find(exact) {
+                    return Ok(entry.host());
+                }
+            }
+        }
         if host_headers.next().is_some() {
             // Nobody knows which one the server will believe.
-            return Err(AuthorityError::new(Kind::HostHeader, ""));
+            return Err(AuthorityError::new(AuthorityErrorKind::HostHeader, ""));
         }
+        self.check_parts(uri, host_header)
+    }
+
+    fn check_parts(
+        &self,
+        uri: &Uri,
+        host_header: Option<&HeaderValue>,
+    ) -> Result<&str, AuthorityError> {
+        use AuthorityErrorKind as Kind;
 
         let authority = uri
             .authority()
             .ok_or_else(|| AuthorityError::new(Kind::NoHost, ""))?
             .as_str();
-        // What nearly every request is: an entry to the letter, over https.
-        if host_header.is_none() && uri.scheme() == Some(&Scheme::HTTPS) {
-            let exact = |entry: &&Entry| *entry.authority == *authority;
-            if let Some(entry) = self.entries.iter().find(exact) {
-                return Ok(entry.host());
-            }
-        }
         if authority.contains('@') {
             return Err(AuthorityError::new(Kind::UserInfo, ""));
         }

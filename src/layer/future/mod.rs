@@ -6,18 +6,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use self::replay::{Replay, depart};
+pub(super) use self::replay::{Replay, prepare};
 use super::form::ReadForm;
-use super::refusal::{Inspect, Inspection, inspect};
+use super::refusal::{Inspect, Inspection, Reading, settle};
 use super::service::{Call, Outgoing};
 use super::{Attempt, AuthError, Error, RefusalPolicy, RequestBody, ResponseBody};
-use crate::account::{Ready, Refresh, Signer};
+use crate::account::{Refresh, Signer};
 use crate::sign::Scheme;
 use crate::store::Generation;
 
@@ -97,32 +96,37 @@ where
         }
     }
 
-    /// Signs and sends. `service` is ready.
+    /// The request was signed by `generation` and is on its way.
     #[inline]
-    pub(super) fn send(
+    pub(super) fn called(
         call: Call<Sch, P>,
-        service: &mut S,
-        outgoing: Outgoing<B>,
-        ready: &Ready,
+        generation: Generation,
+        replay: Option<Box<Replay<S, B>>>,
+        future: S::Future,
     ) -> Self {
-        let (replay, state) = depart(&call, service, outgoing, ready);
-        let generation = ready.generation();
         Self {
             call,
             generation,
             attempt: Attempt::FIRST,
             replay,
-            state,
+            state: State::Called { future },
         }
+    }
+
+    /// The request could not be signed.
+    #[cold]
+    pub(super) fn failed(call: Call<Sch, P>, error: AuthError) -> Self {
+        Self::new(call, State::Failed { error: Some(error) })
     }
 
     /// Waits for a credential. `service` is ready.
     pub(super) fn park(
         call: Call<Sch, P>,
         service: S,
-        outgoing: Outgoing<B>,
+        request: Request<B>,
         refresh: Refresh,
     ) -> Self {
+        let outgoing = Outgoing::new(request, call.config.replay_cap);
         Self::new(
             call,
             State::Parked {
@@ -133,8 +137,8 @@ where
     }
 
     /// Reads the form to be signed. `service` is ready.
-    pub(super) fn read_form(call: Call<Sch, P>, service: S, head: Parts, body: B) -> Self {
-        let form = ReadForm::new(head, body, call.config.replay_cap > 0);
+    pub(super) fn read_form(call: Call<Sch, P>, service: S, request: Request<B>) -> Self {
+        let form = ReadForm::new(request, call.config.replay_cap > 0);
         Self::new(
             call,
             State::Form {
@@ -181,9 +185,19 @@ where
                     }
                 }
                 StateProjection::Called { future } => match ready!(future.poll(cx)) {
-                    Ok(response) => {
+                    Ok(mut response) => {
+                        let mut reading = Reading::new(&config.refusals, &response);
+                        let _ = reading.advance(&config.refusals, &mut response, cx);
+                        // What nearly every response is.
+                        if reading.is_clear()
+                            && *this.attempt == Attempt::FIRST
+                            && !config.report_every_response
+                        {
+                            self.project().state.set(State::Done);
+                            return Poll::Ready(Ok(reading.hand_on(response)));
+                        }
                         let limit = config.inspection_limit;
-                        match inspect(&config.refusals, limit, response, cx) {
+                        match settle(&config.refusals, limit, reading, response, cx) {
                             Inspection::Done(inspected) => self.as_mut().conclude(inspected),
                             Inspection::Waiting(inspect) => {
                                 Next::State(State::Inspecting { inspect })
@@ -253,12 +267,27 @@ where
     /// all along, or waits (again) for a credential.
     fn go(self: Pin<&mut Self>, outgoing: Outgoing<B>, mut service: S) -> Next<S, B, R> {
         let this = self.project();
-        match this.call.account.signer() {
+        match this.call.account().signer() {
             Signer::Ready(ready) => {
-                let (replay, state) = depart(this.call, &mut service, outgoing, &ready);
-                *this.generation = ready.generation();
-                *this.replay = replay;
-                Next::State(state)
+                let Outgoing {
+                    mut request,
+                    handle,
+                    form,
+                } = outgoing;
+                let form = form.as_ref();
+                let keep = handle.is_some();
+                match prepare(this.call, &service, &mut request, form, keep, &ready) {
+                    Ok(mut replay) => {
+                        if let Some(replay) = &mut replay {
+                            replay.handle = handle;
+                        }
+                        *this.generation = ready.generation();
+                        *this.replay = replay;
+                        let future = service.call(request);
+                        Next::State(State::Called { future })
+                    }
+                    Err(error) => Next::State(State::Failed { error: Some(error) }),
+                }
             }
             Signer::Wait(refresh) => {
                 let parked = Some(Box::new((outgoing, service)));

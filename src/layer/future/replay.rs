@@ -1,24 +1,22 @@
 //! One attempt, and what it takes to make another.
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
-use tower_service::Service;
 
 use super::super::request_body::ReplayHandle;
-use super::super::service::{Call, Outgoing};
+use super::super::service::Call;
 use super::super::sign::sign;
-use super::super::{RequestBody, ResponseBody};
-use super::State;
+use super::super::{AuthError, RequestBody, ResponseBody};
 use crate::account::Ready;
 use crate::sign::Scheme;
 
 /// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
-pub(super) struct Replay<S, B> {
+pub(in super::super) struct Replay<S, B> {
     /// As the caller made it, before it was signed.
-    pub(super) head: Parts,
-    pub(super) handle: ReplayHandle<B>,
+    pub(super) head: Request<()>,
+    /// `None` until it is sent.
+    pub(in super::super) handle: Option<ReplayHandle<B>>,
     pub(super) form: Option<Bytes>,
     /// Polled ready before it is called.
     pub(super) service: S,
@@ -27,54 +25,64 @@ pub(super) struct Replay<S, B> {
 }
 
 impl<S, B> Replay<S, B> {
+    pub(super) fn is_possible(&self) -> bool {
+        self.handle
+            .as_ref()
+            .is_some_and(ReplayHandle::is_replayable)
+    }
+
+    /// The body of the replay, unless it outgrew the cap meanwhile.
+    pub(super) fn body(&mut self) -> Option<RequestBody<B>> {
+        let body = self.body.take();
+        body.or_else(|| self.handle.as_ref()?.take_over())
+    }
+
     /// Takes the body over before the wait for a refresh, so that an upload under way does not go
     /// on past what is kept. Over HTTP/1 that ends the connection: not before the refusal was read
     /// whole, for it may have to be handed back.
     pub(super) fn take_over_after<R: Body>(&mut self, refused: &Response<ResponseBody<R>>) {
         if refused.body().is_read() {
-            self.body = self.handle.take_over();
+            self.body = self.body();
         }
     }
 }
 
-/// Signs a request and calls `service`, which is ready; keeps what a replay takes.
+/// Signs `request`, and keeps what it takes to send it again if it is to `keep` that. The handle of
+/// the body is still to be put in.
 #[inline]
-#[expect(
-    clippy::type_complexity,
-    reason = "the two halves of a future, used once"
-)]
-pub(super) fn depart<S, B, R, Sch, P>(
+pub(in super::super) fn prepare<S, B, Sch, P, T>(
     call: &Call<Sch, P>,
-    service: &mut S,
-    outgoing: Outgoing<B>,
+    service: &S,
+    request: &mut Request<T>,
+    form: Option<&Bytes>,
+    keep: bool,
     ready: &Ready,
-) -> (Option<Box<Replay<S, B>>>, State<S, B, R>)
+) -> Result<Option<Box<Replay<S, B>>>, AuthError>
 where
-    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
-    R: Body,
+    S: Clone,
     Sch: Scheme,
 {
-    let Outgoing {
-        mut head,
-        body,
-        handle,
-        form,
-    } = outgoing;
-    let replay = handle.map(|handle| {
-        let (head, form, service) = (head.clone(), form.clone(), service.clone());
+    let replay = keep.then(|| {
         Box::new(Replay {
-            head,
-            handle,
-            form,
-            service,
+            head: head_of(request),
+            handle: None,
+            form: form.cloned(),
+            service: service.clone(),
             body: None,
         })
     });
-    match sign(call, ready, &mut head, form.as_deref()) {
-        Ok(()) => {
-            let future = service.call(Request::from_parts(head, body));
-            (replay, State::Called { future })
-        }
-        Err(error) => (None, State::Failed { error: Some(error) }),
-    }
+    sign(call, ready, request, form.map(|form| &**form))?;
+    Ok(replay)
+}
+
+/// All of a request but its body.
+#[inline]
+fn head_of<B>(request: &Request<B>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    *head.extensions_mut() = request.extensions().clone();
+    head
 }

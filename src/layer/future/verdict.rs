@@ -40,9 +40,9 @@ where
             None => Next::Respond(response),
             Some(Refusal::TokenRejected) => {
                 // Noted even if this request gains nothing by it: the next one will.
-                let refresh = this.call.account.refresh_if_current(*this.generation);
+                let refresh = this.call.account().refresh_if_current(*this.generation);
                 match this.replay {
-                    Some(replay) if replay.handle.is_replayable() => {
+                    Some(replay) if replay.is_possible() => {
                         replay.take_over_after(&response);
                         let refused = Some(Box::new(response));
                         Next::State(State::Refreshing { refresh, refused })
@@ -52,7 +52,7 @@ where
             }
             Some(Refusal::SignatureRejected) => {
                 if let Some(time) = server_time(&response) {
-                    this.call.account.correct_clock(time);
+                    this.call.account().correct_clock(time);
                 }
                 if this.replay.is_some() {
                     Next::State(State::Readying {
@@ -74,18 +74,18 @@ where
         let Some(mut replay) = this.replay.take() else {
             return Next::Respond(refused);
         };
-        let Signer::Ready(ready) = this.call.account.signer() else {
+        let Signer::Ready(ready) = this.call.account().signer() else {
             // The new credential is dead already.
             return Next::Respond(refused);
         };
-        let Some(body) = replay.body.take().or_else(|| replay.handle.take_over()) else {
+        let Some(body) = replay.body() else {
             return Next::Respond(refused);
         };
-        match sign(this.call, &ready, &mut replay.head, replay.form.as_deref()) {
+        let mut request = replay.head.map(|()| body);
+        match sign(this.call, &ready, &mut request, replay.form.as_deref()) {
             Ok(()) => {
                 *this.generation = ready.generation();
                 *this.attempt = Attempt::REPLAY;
-                let request = Request::from_parts(replay.head, body);
                 Next::State(State::Called {
                     future: replay.service.call(request),
                 })

@@ -20,9 +20,9 @@ pub(crate) struct Inspected<B: Body> {
     pub(crate) response: Response<ResponseBody<B>>,
 }
 
-/// What [`inspect`] came to.
+/// What [`settle`] came to.
 pub(crate) enum Inspection<B: Body> {
-    /// The common case: all that had to be seen was there. Nothing was allocated for one chunk.
+    /// All that had to be seen was there.
     Done(Inspected<B>),
     /// The body has to be waited for.
     Waiting(Inspect<B>),
@@ -44,26 +44,25 @@ pin_project! {
     }
 }
 
-/// Looks at a response: at its head, and at as much of its body as `policy` wants and the rules
-/// of [`RefusalPolicy`] allow. Whatever is read is given back with the response.
-///
-/// A body that is not there yet is waited for, for `limit` in all; then what is known decides.
+/// Ends a reading that was not [clear](Reading::is_clear). A body that is not there yet is waited
+/// for, for `limit` in all; then what is known decides.
 ///
 /// # Panics
 ///
 /// If it has to wait outside of a tokio runtime with its timer on.
-pub(crate) fn inspect<P, B>(
+#[cold]
+pub(crate) fn settle<P, B>(
     policy: &P,
     limit: Duration,
-    mut response: Response<B>,
+    reading: Reading<B>,
+    response: Response<B>,
     cx: &mut Context<'_>,
 ) -> Inspection<B>
 where
     P: RefusalPolicy + ?Sized,
     B: Body + Unpin,
 {
-    let mut reading = Reading::new(policy, &response);
-    if reading.advance(policy, &mut response, cx).is_ready() {
+    if reading.is_over() {
         return Inspection::Done(reading.finish(response));
     }
     let mut inspect = Inspect(Box::pin(Waiting {
@@ -162,8 +161,10 @@ mod tests {
         let mut response = Some(response);
         let mut waiting = None;
         std::future::poll_fn(|cx| {
-            if let Some(response) = response.take() {
-                match inspect(policy, LIMIT, response, cx) {
+            if let Some(mut response) = response.take() {
+                let mut reading = Reading::new(policy, &response);
+                let _ = reading.advance(policy, &mut response, cx);
+                match settle(policy, LIMIT, reading, response, cx) {
                     Inspection::Done(inspected) => return Poll::Ready(inspected),
                     Inspection::Waiting(inspect) => {
                         waiting = Some(inspect);
@@ -434,12 +435,12 @@ mod tests {
         let mut done = None;
         let counted = allocation_counter::measure(|| {
             let cx = &mut Context::from_waker(std::task::Waker::noop());
-            done = Some(inspect(&XiaomiRefusals, LIMIT, answer.take().unwrap(), cx));
+            let mut answer = answer.take().unwrap();
+            let mut reading = Reading::new(&XiaomiRefusals, &answer);
+            assert!(reading.advance(&XiaomiRefusals, &mut answer, cx).is_ready());
+            assert!(reading.is_clear());
+            done = Some(reading.hand_on(answer));
         });
-        assert!(matches!(
-            done,
-            Some(Inspection::Done(Inspected { refusal: None, .. }))
-        ));
         assert_eq!(counted.count_total, 0);
     }
 

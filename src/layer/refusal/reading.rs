@@ -1,6 +1,5 @@
 //! How far the body of a response is read, and what is made of it.
 
-use std::borrow::Cow;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,8 +17,13 @@ const MAX_BYTES: u64 = 4096;
 /// Bounds what empty frames can cost.
 const MAX_FRAMES: u16 = 256;
 
-/// How far the inspection of a response is. The response is beside it, and stays in one piece.
-pub(super) struct Reading<B: Body> {
+/// The inspection of a response: of its head, and of as much of its body as the policy wants and
+/// the rules of [`RefusalPolicy`] allow. Whatever is read is given back with the response.
+///
+/// The response is beside it and stays where it is: nearly always the reading is
+/// [clear](Self::is_clear) at once, and all that is left is to [hand it on](Self::hand_on). One
+/// chunk takes no allocation. Make it where it stays, too: what it keeps is dear to move.
+pub(crate) struct Reading<B: Body> {
     kept: Kept<B::Data, B::Error>,
     bytes: u64,
     frames: u16,
@@ -46,7 +50,7 @@ enum Look {
 
 impl<B: Body + Unpin> Reading<B> {
     #[inline]
-    pub(super) fn new<P>(policy: &P, response: &Response<B>) -> Self
+    pub(crate) fn new<P>(policy: &P, response: &Response<B>) -> Self
     where
         P: RefusalPolicy + ?Sized,
     {
@@ -83,7 +87,7 @@ impl<B: Body + Unpin> Reading<B> {
 
     /// Reads what is there; ready when no more is to be read.
     #[inline]
-    pub(super) fn advance<P>(
+    pub(crate) fn advance<P>(
         &mut self,
         policy: &P,
         response: &mut Response<B>,
@@ -147,11 +151,17 @@ impl<B: Body + Unpin> Reading<B> {
         if self.bytes == 0 {
             return;
         }
-        let Some(bytes) = contiguous(&self.kept) else {
-            return;
-        };
         let headers = response.headers();
-        let found = policy.read_body(response.status(), headers, &bytes);
+        let found = match &self.kept {
+            // Nearly always, and nothing to be gathered.
+            Kept::Chunk(data) if data.chunk().len() == data.remaining() => {
+                policy.read_body(response.status(), headers, data.chunk())
+            }
+            kept => match gather(kept) {
+                Some(bytes) => policy.read_body(response.status(), headers, &bytes),
+                None => return,
+            },
+        };
         // Looked up only where it matters.
         if found != self.refusal && is_plain(headers) && may_be_json(headers) {
             self.refusal = found;
@@ -175,12 +185,27 @@ impl<B: Body + Unpin> Reading<B> {
         !self.is_settled() && !self.has_its_length() && may_be_json(headers)
     }
 
+    /// No more is to be read.
+    pub(super) const fn is_over(&self) -> bool {
+        !self.open
+    }
+
+    /// No more is to be read, and nothing that was says that the response is a refusal.
     #[inline]
+    pub(crate) const fn is_clear(&self) -> bool {
+        !self.open && self.refusal.is_none()
+    }
+
+    /// The response as it came.
+    #[inline]
+    pub(crate) fn hand_on(self, response: Response<B>) -> Response<ResponseBody<B>> {
+        response.map(|rest| ResponseBody::with_kept(self.kept, self.ended, rest))
+    }
+
     pub(super) fn finish(self, response: Response<B>) -> Inspected<B> {
-        let (kept, ended) = (self.kept, self.ended);
         Inspected {
             refusal: self.refusal,
-            response: response.map(|rest| ResponseBody::with_kept(kept, ended, rest)),
+            response: self.hand_on(response),
         }
     }
 }
@@ -233,14 +258,10 @@ fn may_be_json(headers: &HeaderMap) -> bool {
         || ends(b"javascript")
 }
 
-/// The chunks as one piece: borrowed when there is one, `None` when a buffer does not show all
-/// it holds without being consumed.
-fn contiguous<D: Buf, E>(kept: &Kept<D, E>) -> Option<Cow<'_, [u8]>> {
-    if let Kept::Chunk(data) = kept {
-        if data.chunk().len() == data.remaining() {
-            return Some(Cow::Borrowed(data.chunk()));
-        }
-    }
+/// The chunks as one piece; `None` when a buffer does not show all it holds without being
+/// consumed.
+#[cold]
+fn gather<D: Buf, E>(kept: &Kept<D, E>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for data in kept.chunks() {
         let mut slices = [IoSlice::new(&[]); 16];
@@ -253,5 +274,5 @@ fn contiguous<D: Buf, E>(kept: &Kept<D, E>) -> Option<Cow<'_, [u8]>> {
             return None;
         }
     }
-    Some(Cow::Owned(bytes))
+    Some(bytes)
 }

@@ -72,7 +72,14 @@ impl<B> RequestBody<B> {
 }
 
 impl<B: Body> RequestBody<B> {
+    /// Whether [`replayable`](Self::replayable) gives a handle, too.
+    #[inline]
+    pub(crate) fn is_keepable(body: &B, cap: usize) -> bool {
+        cap > 0 && (body.is_end_stream() || body.size_hint().lower() <= cap as u64)
+    }
+
     /// A body that is sent once.
+    #[inline]
     pub(crate) fn passthrough(body: B) -> Self {
         if body.is_end_stream() {
             return Self::empty();
@@ -88,12 +95,13 @@ impl<B: Body> RequestBody<B> {
 
     /// A body that is kept while it is sent, as long as it holds at most `cap` bytes, and the
     /// handle to send it again. No handle if it is known to hold more, or the cap is zero.
+    #[inline]
     pub(crate) fn replayable(body: B, cap: usize) -> (Self, Option<ReplayHandle<B>>) {
+        if !Self::is_keepable(&body, cap) {
+            return (Self::passthrough(body), None);
+        }
         if body.is_end_stream() {
             return (Self::empty(), Some(ReplayHandle::empty()));
-        }
-        if cap == 0 || body.size_hint().lower() > cap as u64 {
-            return (Self::passthrough(body), None);
         }
         let tape = SharedTape::new(body, cap);
         (Self::shared(tape.first()), Some(ReplayHandle::shared(tape)))
