@@ -1,7 +1,96 @@
-//! A [tower] layer for OAuth 2 APIs that authenticate each request with a MAC.
+//! A [tower] layer for OAuth 2 APIs that authenticate each request with a MAC, the Xiaomi Open API
+//! first. It signs requests, and it rotates refresh tokens that work only once: however many
+//! requests notice that a credential has ended, the token endpoint is asked once, and each of them
+//! is signed anew and sent again.
 //!
 //! [tower]: https://docs.rs/tower
-
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::Full;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_mac_auth::account::Account;
+//! use tower_mac_auth::layer::MacAuthLayer;
+//! use tower_mac_auth::testing::Provider;
+//!
+//! // Stands in for `TokenEndpoint::xiaomi(client_id, client_secret, redirect_uri).build()?`, for
+//! // the code that a user's browser brings, and for a hyper client.
+//! let provider = Provider::new();
+//! let (endpoint, code) = (provider.endpoint(), provider.authorization_code());
+//! let http_client = provider.api();
+//!
+//! let account = Account::builder(endpoint).authorize("user-42", code).await?;
+//! let client = ServiceBuilder::new()
+//!     .layer(MacAuthLayer::xiaomi(account.clone()))
+//!     .service(http_client);
+//!
+//! // The access token ends, nobody is told, and a hundred requests find out at once.
+//! provider.expire_access_tokens();
+//! let mut calls = tokio::task::JoinSet::new();
+//! for _ in 0..100 {
+//!     let request = Request::get("https://open.account.xiaomi.com/user/profile")
+//!         .body(Full::<Bytes>::default())?;
+//!     calls.spawn(client.clone().oneshot(request));
+//! }
+//! for response in calls.join_all().await {
+//!     assert_eq!(response?.status(), 200);
+//! }
+//! assert_eq!(provider.presentations().len(), 1);
+//!
+//! account.shutdown().await;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
+//!
+//! # The rooms
+//!
+//! Each uses only those below it.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`layer`] | the middleware: what is signed, what a refusal does, the body that can be sent again |
+//! | [`account`] | one grant of one user: its credential, the one refresh at a time, events |
+//! | [`store`] | the durable record of an account and its guarded steps; a store in memory |
+//! | [`token`] | the token endpoint: what it is asked, what it may answer, how it is reached |
+//! | [`sign`] | pure signing: nonce, canonical string, key, header |
+//! | [`verify`] | beside them, the server's half: check a MAC, refuse a replay |
+//! | [`testing`] | beside them, a strict provider to test your own stack with |
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `transport` | on by default. The built-in way to the token endpoint: hyper, HTTP/1.1, rustls with the platform's roots. Without it, give the endpoint a [`Transport`](token::Transport) |
+//! | `verify` | the module [`verify`] |
+//! | `testing` | the module [`testing`]; for `[dev-dependencies]` |
+//! | `full` | all of them |
+//!
+//! # What it promises
+//!
+//! A refresh token is written down as "about to be presented" before its first byte leaves, and is
+//! not presented again unless that is known to do no harm, or an
+//! [`InDoubtPolicy`](account::InDoubtPolicy) says so. That is as durable, and as shared between
+//! processes, as the [`store`]: [`MemoryStore`](store::MemoryStore) is neither. An answer that is
+//! lost on the wire cannot be had again by anybody; the account is then *in doubt*, says so, and
+//! goes on signing as long as its access token lives.
+//!
+//! Time comes from a [`Clock`] that can be replaced. Secrets are wiped when dropped, and print as
+//! `[redacted]`.
+//!
+#![cfg_attr(
+    not(feature = "verify"),
+    doc = " [`verify`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/verify/"
+)]
+#![cfg_attr(
+    not(feature = "testing"),
+    doc = " [`testing`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/testing/"
+)]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -21,3 +110,8 @@ pub mod verify;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use secret::{AccessToken, AuthorizationCode, ClientSecret, MacKeyText, RefreshToken};
+
+/// The README's code compiles and runs.
+#[cfg(all(doctest, feature = "testing", feature = "transport"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -54,12 +54,13 @@ pub(crate) fn ten_pairs_uri(pairs: &str) -> Uri {
 }
 
 pub(crate) fn parts(uri: &Uri) -> RequestParts<'_> {
+    let path_and_query = uri.path_and_query().unwrap();
     RequestParts {
         method: "GET",
         // The signer drops the port faster than `Uri::host` looks for it.
         host: uri.authority().unwrap().as_str(),
-        path: uri.path(),
-        query: uri.query(),
+        path: path_and_query.path(),
+        query: path_and_query.query(),
         form: None,
     }
 }

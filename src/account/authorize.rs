@@ -1,15 +1,18 @@
 //! New grants and the end of one: what a user decides, not a timer.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::commit::Pending;
+use super::commit::{PATIENCE, Pending, in_time};
+use super::flight::LAST_LOOK;
+use super::policy::Policy;
 use super::snapshot::Snapshot;
 use super::{AccountError, AccountErrorKind, Event, RefreshError, Shared};
 use crate::clock::finish_by;
-use crate::store::{Generation, Grant, Origin};
+use crate::store::{Generation, Grant, Origin, StoreError};
 use crate::token::{Meaning, Outcome, TokenSet};
-use crate::{AuthorizationCode, Timestamp};
+use crate::{AuthorizationCode, Clock, Timestamp};
 
 /// What an account has before its first authorization.
 pub(super) fn nothing(client_id: &str, now: Timestamp) -> Snapshot {
@@ -25,6 +28,33 @@ pub(super) fn nothing(client_id: &str, now: Timestamp) -> Snapshot {
     )
 }
 
+/// One step on the store in the time that a refresh may take.
+pub(super) async fn bounded<T>(
+    clock: &dyn Clock,
+    policy: &Policy,
+    step: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, AccountError> {
+    let by = clock.now().saturating_add(policy.refresh_timeout);
+    match finish_by(clock, by.saturating_add(LAST_LOOK), step).await {
+        Some(done) => Ok(done?),
+        None => Err(AccountError::new(AccountErrorKind::Store)),
+    }
+}
+
+/// Which generation a user's decision must outrank. What the store makes of the decision outranks
+/// what stands there, so a store behind this process is brought up to it first.
+async fn catch_up(account: &Shared) -> Result<Generation, AccountError> {
+    let Shared { clock, policy, .. } = account;
+    let read = account.store.read(&account.name);
+    let standing = bounded(&**clock, policy, read).await?;
+    let standing = standing.map_or(Generation::default(), |record| record.generation);
+    if standing >= account.cell.load().generation {
+        return Ok(standing);
+    }
+    let record = bounded(&**clock, policy, account.write_back()).await?;
+    Ok(record.generation)
+}
+
 /// Exchanges the code and makes the result durable. Runs as a task of its own: the code works once,
 /// so a caller that is dropped must not take the answer with it.
 pub(super) async fn exchange(
@@ -33,10 +63,8 @@ pub(super) async fn exchange(
 ) -> Result<Generation, AccountError> {
     let unsent =
         |error: RefreshError| AccountError::with_source(AccountErrorKind::CodeUnsent, error);
-    // A store that fails must fail before the code is spent. What stands there also tells which
-    // generation the new grant must not fall short of.
-    let standing = account.store.read(&account.name).await?;
-    let standing = standing.map_or(Generation::default(), |record| record.generation);
+    // A store that fails must fail before the code is spent.
+    let standing = catch_up(&account).await?;
     let started = account.clock.now();
     let by = started.saturating_add(account.policy.refresh_timeout);
     let connected = match finish_by(&*account.clock, by, account.endpoint.connect()).await {
@@ -76,11 +104,16 @@ async fn keep(
     let expires_at = sent_at.saturating_add(tokens.expires_in);
     let rest = Some(expires_at.saturating_since(clock.now()));
     let grant = Grant::from(tokens);
-    let generation = match store.authorize(name, grant.clone(), rest).await {
-        Ok(record) => account.adopt(record).0,
-        Err(error) => {
+    let authorize = async { store.authorize(name, grant.clone(), rest).await };
+    let generation = match in_time(&**clock, PATIENCE, authorize).await {
+        Some(Ok(record)) => {
+            account.publish(record);
+            account.cell.load().generation
+        }
+        failed => {
             // The code is spent and only this process has what it bought.
-            tracing::error!(%error, "an authorization could not be stored yet");
+            let error = failed.and_then(Result::err);
+            tracing::error!(?error, "an authorization could not be stored yet");
             let generation = account.cell.load().generation.max(standing).next().next();
             let pending = Pending::new(account, generation, grant, sent_at, Some(expires_at));
             pending.publish();
@@ -97,13 +130,11 @@ async fn keep(
 
 /// Ends the grant in the store and here.
 pub(super) async fn revoke(account: &Shared) -> Result<Generation, AccountError> {
-    let record = account.store.revoke(&account.name).await?;
+    catch_up(account).await?;
+    let revoke = account.store.revoke(&account.name);
+    let record = bounded(&*account.clock, &account.policy, revoke).await?;
     let generation = record.generation;
-    account.cell.publish(Snapshot::of(
-        record,
-        account.endpoint.client_id(),
-        account.clock.now(),
-    ));
+    account.publish(record);
     account.emit(Event::Revoked { generation });
     Ok(generation)
 }

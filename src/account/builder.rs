@@ -7,8 +7,10 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::authorize::bounded;
 use super::cell::Cell;
 use super::policy::Policy;
+use super::presented::Presented;
 use super::snapshot::Snapshot;
 use super::{Account, AccountError, AccountErrorKind, InDoubtPolicy, Shared, authorize};
 use crate::sign::MacKey;
@@ -128,9 +130,13 @@ impl AccountBuilder {
                 .map_err(|e| AccountError::with_source(AccountErrorKind::Credential, e))?;
         }
         let store = self.store.clone().unwrap_or_else(|| self.memory());
-        let record = match (store.read(&name).await?, self.seed.clone()) {
+        let (clock, policy) = (&*self.clock, &self.policy);
+        let standing = bounded(clock, policy, store.read(&name)).await?;
+        let record = match (standing, self.seed.clone()) {
             (Some(record), _) => record,
-            (None, Some((grant, expires_in))) => store.seed(&name, grant, expires_in).await?,
+            (None, Some((grant, expires_in))) => {
+                bounded(clock, policy, store.seed(&name, grant, expires_in)).await?
+            }
             (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         };
         let snapshot = Snapshot::of(record, self.endpoint.client_id(), self.clock.now());
@@ -186,6 +192,7 @@ impl AccountBuilder {
             clock: self.clock,
             policy: self.policy,
             cell: Cell::new(snapshot),
+            presented: Presented::default(),
             clock_offset_secs: AtomicI64::new(0),
             events: broadcast::Sender::new(EVENTS),
             runtime: tokio::runtime::Handle::current(),

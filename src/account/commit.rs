@@ -1,19 +1,59 @@
 //! Tokens that are issued and not yet durable: they must not be lost.
 
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::flight::Flown;
 use super::snapshot::Snapshot;
 use super::{Event, Shared, policy};
-use crate::Timestamp;
 use crate::clock::{finish_by, sleep_until};
-use crate::store::{Commit, Generation, Grant, Origin};
+use crate::store::{Commit, Generation, Grant, Lease, Origin};
+use crate::{Clock, Timestamp};
 
 /// How long those who wait for the flight wait for the store, once the tokens are there.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long one later attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// How often a lease that could not be given back is tried again: over a quarter of an hour.
+const GIVE_BACK_TRIES: u32 = 10;
+
+/// A step on the store that `None` came of: it took too long, or panicked. Neither may take
+/// tokens with it that nobody else has.
+pub(super) async fn in_time<F: Future>(
+    clock: &dyn Clock,
+    within: Duration,
+    step: F,
+) -> Option<F::Output> {
+    let mut step = pin!(step);
+    let caught = poll_fn(|cx| {
+        // A step that panicked is not polled again.
+        let polled = catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(cx)));
+        polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
+    });
+    let by = clock.now().saturating_add(within);
+    finish_by(clock, by, caught).await.flatten()
+}
+
+/// Goes on trying to give a lease back under which nothing was sent.
+pub(super) async fn give_back(account: Arc<Shared>, lease: Lease, why: String) {
+    let Shared {
+        store, name, clock, ..
+    } = &*account;
+    for fails in 0..GIVE_BACK_TRIES {
+        let pause = policy::backoff(fails);
+        let wait = sleep_until(&**clock, clock.now().saturating_add(pause));
+        let closing = account.closing.run_until_cancelled(wait).await.is_none();
+        let release = store.release(name, &lease, Duration::ZERO, &why);
+        if closing || matches!(in_time(&**clock, ATTEMPT, release).await, Some(Ok(_))) {
+            return;
+        }
+    }
+}
 
 /// A grant on its way into the store.
 pub(super) struct Pending {
@@ -75,8 +115,9 @@ impl Pending {
         } = &*self.account;
         let now = clock.now();
         let rest = self.expires_at.map(|end| end.saturating_since(now));
-        let commit = store.commit(name, self.generation, self.grant.clone(), rest);
-        match finish_by(&**clock, now.saturating_add(within), commit).await {
+        let grant = self.grant.clone();
+        let commit = async { store.commit(name, self.generation, grant, rest).await };
+        match in_time(&**clock, within, commit).await {
             Some(Ok(Commit::Committed(_))) => {
                 self.publish();
                 self.account.emit(Event::Refreshed {
@@ -85,21 +126,24 @@ impl Pending {
                 Some(self.generation)
             }
             // Our own commit, acknowledged late.
-            Some(Ok(Commit::Superseded(record))) if record.grant == self.grant => {
+            Some(Ok(Commit::Superseded(record)))
+                if record.generation == self.generation && record.grant == self.grant =>
+            {
                 self.publish();
                 self.account.emit(Event::Refreshed {
                     generation: self.generation,
                 });
                 Some(self.generation)
             }
-            // A new authorization or a revocation overtook us, and it counts.
+            // A new authorization or a revocation overtook us, and it counts. Or it is ours, done
+            // and not acknowledged.
             Some(Ok(Commit::Superseded(record))) => Some(self.account.adopt(record).0),
             Some(Err(error)) => {
                 tracing::error!(%error, "issued tokens could not be committed yet");
                 None
             }
             None => {
-                tracing::error!("issued tokens could not be committed yet: the store hangs");
+                tracing::error!("issued tokens could not be committed yet: no answer");
                 None
             }
         }

@@ -41,7 +41,8 @@ pub enum RefreshErrorKind {
     Refused(ErrorCode),
     /// The token endpoint issued tokens that cannot be used. The new refresh token is kept.
     UnusableAnswer,
-    /// The store could not be used, so nothing was sent.
+    /// The store could not be used. What was sent before is in the record or, once the store is
+    /// back, called in doubt.
     Store,
     /// The refresh did not end in time; nothing was sent.
     TimedOut,
@@ -151,7 +152,7 @@ pub enum AccountErrorKind {
     Name,
     /// The store has no such account, and no tokens were given to start it with.
     NotAuthorized,
-    /// The stored or given credential cannot sign.
+    /// The tokens given cannot sign.
     Credential,
     /// The store could not be used.
     Store,
@@ -208,7 +209,7 @@ impl fmt::Display for AccountError {
             AccountErrorKind::NotAuthorized => f.write_str(
                 "the store has no such account: authorize it with a code, or give tokens to start with",
             ),
-            AccountErrorKind::Credential => f.write_str("the account's credential cannot sign"),
+            AccountErrorKind::Credential => f.write_str("the tokens given cannot sign"),
             AccountErrorKind::Store => f.write_str("the token store could not be used"),
             AccountErrorKind::CodeUnsent => {
                 f.write_str("the authorization code was not sent: the token endpoint was not reached")

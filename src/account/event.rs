@@ -38,7 +38,8 @@ pub enum Event {
         /// The generation whose refresh token it is.
         generation: Generation,
     },
-    /// The account cannot be refreshed any more: the user must authorize again.
+    /// The refresh token is of no use, or in doubt: have the user authorize again. In doubt, an
+    /// [`InDoubtPolicy`](super::InDoubtPolicy) may still let it be presented once more.
     ReauthorizationRequired {
         /// When the access token that still signs ends; `None` if it has.
         deadline: Option<Timestamp>,

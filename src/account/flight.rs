@@ -8,23 +8,26 @@ use tracing::Instrument as _;
 
 use super::commit::Pending;
 use super::landing::Landing;
+use super::next::Step;
 use super::snapshot::Snapshot;
 use super::state::Access;
-use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, Shared, policy};
+use super::{Event, RefreshError, RefreshErrorKind, Shared, policy};
 use crate::Timestamp;
 use crate::clock::finish_by;
 use crate::store::{
-    Acquire, Commit, Generation, Guarded, Lease, LeaseFrom, Record, Status, StoreError, Watch,
+    Acquire, Commit, Generation, Guarded, Lease, LeaseFrom, Record, StoreError, Watch,
 };
 
 /// While another process rotates, the record is read again at least this often: notifications
 /// may be lost.
 const POLL: std::ops::Range<u64> = 500..1_000;
+/// Two looks at the record are at least this far apart, however often the store says it changed.
+const BREATH: Duration = Duration::from_millis(10);
 /// A lease covers connecting; it ends by itself if its holder dies.
 const LEASE: Duration = Duration::from_secs(30);
 /// After the deadline there is still time for one last look at the store, and for what has to be
 /// put down once the refresh token was sent.
-const LAST_LOOK: Duration = Duration::from_secs(2);
+pub(super) const LAST_LOOK: Duration = Duration::from_secs(2);
 
 pub(super) struct Flight {
     pub(super) account: Arc<Shared>,
@@ -49,8 +52,8 @@ pub(super) enum Failure {
         error: RefreshError,
         after: Duration,
     },
-    /// The refresh token may be spent.
-    InDoubt { replayable: bool },
+    /// The refresh token may be spent. `replay_after`: how long until a dead account may replay it.
+    InDoubt { replay_after: Option<Duration> },
     /// The refresh token is of no use.
     Revoked,
     /// The account is being shut down.
@@ -64,14 +67,6 @@ impl Failure {
             after,
         }
     }
-}
-
-/// What the record asks for.
-enum Step {
-    Wait(Timestamp),
-    Doubt,
-    Lease(LeaseFrom),
-    Stop(Failure),
 }
 
 /// Starts the flight for `generation`. The caller was elected by the cell.
@@ -108,22 +103,18 @@ impl Flight {
         loop {
             // Watch first, then read: no change falls between.
             let watch = self.account.store.watch(&self.account.name);
-            let Some(record) = self
-                .step(self.account.store.read(&self.account.name))
-                .await?
-            else {
-                self.write_back().await?;
-                continue;
+            let read = self.account.store.read(&self.account.name);
+            let record = match self.step(read).await? {
+                Some(record) if record.generation >= self.generation => record,
+                // The store lost what this process holds. The answer counts, not another read,
+                // which may lag behind it.
+                _ => self.step(self.account.write_back()).await?,
             };
             if record.generation > self.generation {
                 match self.account.adopt(record) {
                     (generation, Access::Dead) => self.generation = generation,
                     (generation, _) => return Ok(Flown::Done(generation)),
                 }
-                continue;
-            }
-            if record.generation < self.generation {
-                self.write_back().await?;
                 continue;
             }
             if self.account.closing.is_cancelled() {
@@ -133,79 +124,32 @@ impl Flight {
                 let error = RefreshError::new(RefreshErrorKind::TimedOut);
                 return Err(Failure::retry(error, policy::backoff(0)));
             }
-            match self.next_step(&record) {
-                Step::Wait(until) => self.wait(watch, until.min(self.deadline)).await,
-                Step::Doubt => {
-                    let why = "its presenter did not answer in time";
-                    let store = &self.account.store;
-                    let doubt =
-                        store.doubt(&self.account.name, record.generation, record.fence, why);
-                    if self.step(doubt).await? == Guarded::Done {
-                        self.account.emit(Event::InDoubt {
-                            generation: self.generation,
-                        });
-                    }
-                }
+            let wait_until = match self.next_step(&record) {
+                Step::Wait(until) => until.min(self.deadline),
+                Step::Doubt => match self.doubt_for_another(&record).await? {
+                    Guarded::Done => continue,
+                    Guarded::Refused => self.deadline,
+                },
+                Step::Remind => match self.remind().await? {
+                    Guarded::Done => continue,
+                    Guarded::Refused => self.deadline,
+                },
                 Step::Lease(from) => {
-                    let Some(lease) = self.acquire(from).await? else {
+                    let asked_at = self.account.clock.now();
+                    match self.acquire(from).await? {
+                        Some(lease) => match self.rotate(lease, asked_at).await? {
+                            Some(flown) => return Ok(flown),
+                            None => continue,
+                        },
                         // Somebody was quicker, so the watch has something to tell.
-                        self.wait(watch, self.deadline).await;
-                        continue;
-                    };
-                    if let Some(flown) = self.rotate(lease).await? {
-                        return Ok(flown);
+                        None => self.deadline,
                     }
                 }
                 Step::Stop(failure) => return Err(failure),
-            }
+            };
+            let wait = self.wait(watch, wait_until);
+            self.account.closing.run_until_cancelled(wait).await;
         }
-    }
-
-    fn next_step(&self, record: &Record) -> Step {
-        let until = || {
-            let left = record.deadline.saturating_since(record.now);
-            Step::Wait(self.account.clock.now().saturating_add(left))
-        };
-        match record.status {
-            Status::Revoked => Step::Stop(Failure::Revoked),
-            Status::Sending if record.is_past_deadline() => Step::Doubt,
-            Status::Sending => until(),
-            Status::Leased if !record.is_past_deadline() => until(),
-            Status::InDoubt if !self.may_replay(record) => {
-                let replayable = !record.replayed
-                    && self.account.policy.in_doubt == InDoubtPolicy::HoldUntilDead;
-                Step::Stop(Failure::InDoubt { replayable })
-            }
-            Status::Active | Status::InDoubt if record.is_backing_off() => {
-                let after = record.not_before.saturating_since(record.now);
-                let until = self.account.clock.now().saturating_add(after);
-                let kind = RefreshErrorKind::BackingOff { until };
-                let error = match &record.last_error {
-                    Some(why) => RefreshError::with_source(kind, why.clone()),
-                    None => RefreshError::new(kind),
-                };
-                Step::Stop(Failure::retry(error, after))
-            }
-            Status::Active | Status::Leased if record.grant.refresh_token.is_none() => {
-                Step::Stop(Failure::Revoked)
-            }
-            Status::Active | Status::Leased => Step::Lease(LeaseFrom::Active),
-            Status::InDoubt => Step::Lease(LeaseFrom::InDoubt),
-        }
-    }
-
-    /// Whether the policy lets a refresh token in doubt be presented once more.
-    fn may_replay(&self, record: &Record) -> bool {
-        let allowed = match self.account.policy.in_doubt {
-            InDoubtPolicy::Never => false,
-            InDoubtPolicy::HoldUntilDead => {
-                self.account.cell.access(self.account.clock.now()) == Access::Dead
-            }
-            InDoubtPolicy::ReplayWithin(grace) => record
-                .intended_at
-                .is_some_and(|sent_at| record.now < sent_at.saturating_add(grace)),
-        };
-        allowed && !record.replayed && record.grant.refresh_token.is_some()
     }
 
     pub(super) async fn acquire(&self, from: LeaseFrom) -> Result<Option<Lease>, Failure> {
@@ -219,20 +163,6 @@ impl Flight {
             Acquire::Granted(lease) => Ok(Some(lease)),
             Acquire::Lost(_) => Ok(None),
         }
-    }
-
-    /// The store lost what this process holds: a higher generation, or the whole record.
-    async fn write_back(&self) -> Result<(), Failure> {
-        let current = self.account.cell.load();
-        let rest = current.rest(self.account.clock.now());
-        let (generation, grant) = (current.generation, current.grant.clone());
-        drop(current);
-        let Shared { store, name, .. } = &*self.account;
-        tracing::warn!("the store is behind this process: writing back");
-        let (Commit::Committed(_) | Commit::Superseded(_)) = self
-            .step(store.commit(name, generation, grant, rest))
-            .await?;
-        Ok(())
     }
 
     /// One step on the store, in the time that is left, or a moment if none is.
@@ -257,11 +187,9 @@ impl Flight {
         let clock = &*self.account.clock;
         let poll = Duration::from_millis(fastrand::u64(POLL));
         let by = until.min(clock.now().saturating_add(poll));
-        let changed = self.account.closing.run_until_cancelled(watch.changed());
-        if finish_by(clock, by, changed).await.flatten().is_none() {
-            // Late or closing: still, time must pass before the next look.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        finish_by(clock, by, watch.changed()).await;
+        // A watch may end without a change: still, time must pass before the next look.
+        tokio::time::sleep(BREATH).await;
     }
 
     pub(super) fn deadline(&self) -> Timestamp {
@@ -270,16 +198,34 @@ impl Flight {
 }
 
 impl Shared {
+    /// Brings a store that fell behind this process up to it; what stands then.
+    pub(super) async fn write_back(&self) -> Result<Record, StoreError> {
+        let (generation, grant, rest) = {
+            let current = self.cell.load();
+            let rest = current.rest(self.clock.now());
+            (current.generation, current.grant.clone(), rest)
+        };
+        tracing::warn!("the store is behind this process: writing back");
+        let commit = self.store.commit(&self.name, generation, grant, rest);
+        let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
+        Ok(record)
+    }
+
     /// Takes over a record of a higher generation: its generation, and whether it signs.
     pub(super) fn adopt(&self, record: Record) -> (Generation, Access) {
-        let now = self.clock.now();
         let generation = record.generation;
-        if self
-            .cell
-            .publish(Snapshot::of(record, self.endpoint.client_id(), now))
-        {
+        if self.publish(record) {
             self.emit(Event::Adopted { generation });
         }
-        (self.cell.load().generation, self.cell.access(now))
+        (
+            self.cell.load().generation,
+            self.cell.access(self.clock.now()),
+        )
+    }
+
+    /// Signs with a record's credential from now on, unless there is a newer one.
+    pub(super) fn publish(&self, record: Record) -> bool {
+        let snapshot = Snapshot::of(record, self.endpoint.client_id(), self.clock.now());
+        self.cell.publish(snapshot)
     }
 }

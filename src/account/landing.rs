@@ -59,11 +59,9 @@ impl Landing {
                     error,
                 )
             }
-            Failure::InDoubt { replayable } => {
-                let rotation = Rotation::InDoubt {
-                    recheck,
-                    replayable,
-                };
+            Failure::InDoubt { replay_after } => {
+                let replay = replay_after.map(|after| Pause::new(now, after));
+                let rotation = Rotation::InDoubt { recheck, replay };
                 (rotation.clone(), rotation.error())
             }
             Failure::Revoked => {
@@ -72,9 +70,16 @@ impl Landing {
             }
             Failure::Closed => (Rotation::Idle, RefreshError::closed()),
         };
-        account.announce_reauthorization(&rotation, now);
+        let current = account.cell.load().generation;
+        let told = if current > generation {
+            // A user authorized it meanwhile: nobody need hear how the old grant ended.
+            Ok(current)
+        } else {
+            account.announce_reauthorization(&rotation, now);
+            Err(error)
+        };
         for waiter in account.cell.land(generation, rotation) {
-            let _ = waiter.send(Err(error.clone()));
+            let _ = waiter.send(told.clone());
         }
     }
 }
@@ -91,19 +96,19 @@ impl Drop for Landing {
 }
 
 impl Shared {
-    /// Tells once that a person is needed, and how long the access token still signs.
+    /// Tells that a person is needed, and how long the access token still signs: once, and once
+    /// more when the last replay has been lost as well.
     fn announce_reauthorization(&self, rotation: &Rotation, now: Timestamp) {
         let (before, _) = self.cell.rotation();
-        let known = matches!(
-            (&before, rotation),
-            (Rotation::Revoked { .. }, Rotation::Revoked { .. })
-                | (Rotation::InDoubt { .. }, Rotation::InDoubt { .. })
-        );
-        let needed = matches!(
-            rotation,
-            Rotation::Revoked { .. } | Rotation::InDoubt { .. }
-        );
-        if needed && !known {
+        let news = match (&before, rotation) {
+            (Rotation::InDoubt { replay: before, .. }, Rotation::InDoubt { replay, .. }) => {
+                before.is_some() && replay.is_none()
+            }
+            (Rotation::Revoked { .. }, Rotation::Revoked { .. }) => false,
+            (_, Rotation::Revoked { .. } | Rotation::InDoubt { .. }) => true,
+            _ => false,
+        };
+        if news {
             let deadline = self.cell.load().deadline(self.cell.rejected(), now);
             self.emit(Event::ReauthorizationRequired { deadline });
         }

@@ -1,7 +1,154 @@
 //! The account: one grant of one user, its current credential, and the one refresh at a time that
 //! renews it.
 //!
-//! TODO-DOCS
+//! An [`Account`] is opened with [tokens](AccountBuilder::tokens), with a bare [refresh
+//! token](AccountBuilder::refresh_token), with an [authorization code](AccountBuilder::authorize),
+//! or with what its [store](AccountBuilder::store) knows, and given to a
+//! [`MacAuthLayer`](crate::layer::MacAuthLayer). A clone is the same account: all layers that hold
+//! one share its credential and its refresh.
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_mac_auth::account::{Account, Event};
+//! use tower_mac_auth::testing::Provider;
+//!
+//! // Stands in for `TokenEndpoint::xiaomi(…).build()?` and a user who has just agreed.
+//! let provider = Provider::new();
+//! let (endpoint, code) = (provider.endpoint(), provider.authorization_code());
+//!
+//! let account = Account::builder(endpoint).authorize("user-42", code).await?;
+//! let mut events = account.events();
+//! let before = account.generation();
+//!
+//! // What the layer does when the API refuses a credential. Any number of callers, one refresh.
+//! let (one, other) = (account.clone(), account.clone());
+//! let refreshed = one.refresh_if_current(before).await?;
+//! assert_eq!(other.refresh_if_current(before).await?, refreshed);
+//! assert_eq!(provider.presentations().len(), 1);
+//! assert!(matches!(events.next().await, Some(Event::Refreshed { generation }) if generation == refreshed));
+//!
+//! account.shutdown().await;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | account | one grant of one user to one client, by a name of your choice; one durable [`Record`](crate::store::Record) |
+//! | [generation](crate::store::Generation) | 1, 2, 3…: one more with each rotation, two more with a new authorization or a revocation. A request knows the generation that signed it |
+//! | snapshot | access token, prepared key and expiry of one generation. Swapped whole, so a token never meets another's key, and read without a lock |
+//! | flight | the one refresh under way for an account in this process: a task of its own, with a deadline. Requests only watch it; one that is dropped changes nothing |
+//! | lease | who may refresh now, among processes that share a store |
+//!
+//! # Two questions
+//!
+//! May we sign? The credential is *live*; *aging*, once it is time to fetch the next; or *dead*,
+//! when it has ended or the API has refused it. May we rotate? That depends on how the last flight
+//! ended.
+//!
+//! | | nothing speaks against it | in flight | backing off | in doubt | revoked |
+//! |---|---|---|---|---|---|
+//! | **live** | sign | sign | sign | sign | sign |
+//! | **aging** | sign, start a flight | sign | sign | sign | sign |
+//! | **dead** | start a flight, wait | wait | fail at once, and say when | as the policy says, else fail at once | fail at once |
+//!
+//! No failure takes a live credential away. An account in doubt or revoked is looked up in its
+//! store again when a request asks, every 30 s at most: another process may have the answer, or
+//! the user may have authorized again.
+//!
+//! # What starts a refresh
+//!
+//! Always a request, never a timer; an account that nobody uses is not refreshed.
+//!
+//! - A request that finds the credential aging starts a flight and does not wait for it. Each
+//!   credential draws the moment anew: after 75 to 90 % of its life, at least a minute before its
+//!   end, never in the first half of its life.
+//! - A request that finds it dead starts or joins a flight, and waits.
+//! - A refusal by the API makes it dead: [`Account::refresh_if_current`]. Not so if it was rotated
+//!   less than [`min_rotation_interval`](AccountBuilder::min_rotation_interval) ago: then
+//!   refreshing cannot be the cure, and would burn a refresh token each time.
+//!
+//! # When a refresh fails
+//!
+//! | what happened | [`RefreshErrorKind`] | and then |
+//! |---|---|---|
+//! | not connected, no lease in time: nothing was sent | `Unsent`, `TimedOut` | the same token later: after 1 s, 2 s, 4 s… up to 5 min, with jitter |
+//! | the store failed | `Store` | the same; the token is not sent unless that could be written down first |
+//! | refused, for the client's configuration | `Refused` | the token is kept; after 5 min, 10 min… up to an hour |
+//! | refused, the token is spent or has ended | `ReauthorizationRequired` | the store is watched for 2 s, should a peer have spent it; then a user has to act |
+//! | no answer, a reset, a 5xx, an unreadable answer, an unknown code | `InDoubt` | see below |
+//! | issued, but no key that can sign | `UnusableAnswer` | the next refresh token is kept, and used after 5 min, 10 min… |
+//! | asked again too early | `BackingOff` | its source says what failed |
+//! | refused by the API right after a rotation | `RotatedRecently` | nothing |
+//! | shut down; or task and runtime are gone | `Closed`, `Interrupted` | |
+//!
+//! # In doubt
+//!
+//! A refresh token was sent and the answer is lost. Perhaps it is spent, and a spent one presented
+//! again can end the grant; nobody can know. The record says so durably, [`Event::InDoubt`] tells,
+//! and the live access token goes on signing. The [`InDoubtPolicy`] says what may follow: present
+//! it once more when the access token is dead, there being nothing left to lose (the default);
+//! within a grace window, if the provider documents one; or never. There is no second replay: if
+//! its answer is lost as well, the account stays in doubt. A token that the API refused is dead at
+//! once, so by default the very next request replays. A new [authorization](Account::authorize)
+//! ends the doubt at any time.
+//!
+//! # Events
+//!
+//! [`Account::events`] has them from the moment it is called; each is a `tracing` event as well.
+//!
+//! | event | what to do |
+//! |---|---|
+//! | `Refreshed`, `Adopted`, `Authorized`, `Revoked` | nothing |
+//! | `ReauthorizationRequired` | have the user authorize again, before `deadline` if there is one |
+//! | `InDoubt` | find out why answers get lost |
+//! | `RefreshFailed` | if its error is `Refused`: mend the client's configuration. If `Store`: mend the store |
+//! | `CommitDelayed` | mend the store, and do not kill this process: only it has the new tokens |
+//! | `RejectedFresh` | the API refuses what was just issued: see whether it accepts the user, the scopes, the host |
+//! | `ClockCorrected` | set this machine's clock |
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use std::time::Duration;
+//! use tower_mac_auth::account::{Account, Event, RefreshErrorKind};
+//! use tower_mac_auth::testing::{Fault, Provider};
+//!
+//! let provider = Provider::new();
+//! let account = Account::builder(provider.endpoint())
+//!     .tokens(provider.issue(Duration::from_secs(3600)))
+//!     .open("user-42")
+//!     .await?;
+//! let mut events = account.events();
+//!
+//! // The provider rotates, and its answer is lost.
+//! provider.fault_next(Fault::ConsumedThenReset);
+//! let lost = account.refresh_if_current(account.generation()).await.unwrap_err();
+//! assert_eq!(lost.kind(), RefreshErrorKind::InDoubt);
+//! assert!(matches!(events.next().await, Some(Event::InDoubt { .. })));
+//! assert!(matches!(events.next().await, Some(Event::ReauthorizationRequired { .. })));
+//!
+//! // The user agrees once more, and all is well.
+//! account.authorize(provider.authorization_code()).await?;
+//! assert!(account.expires_at().is_some());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Before the process ends
+//!
+//! Await [`Account::shutdown`]: no new flight takes off, one that has sent nothing is called back,
+//! and one that has sent is waited for until what it brings is in the store. A process that is
+//! killed between the two leaves the account in doubt.
 
 mod authorize;
 mod builder;
@@ -10,207 +157,22 @@ mod commit;
 mod error;
 mod event;
 mod flight;
+mod handle;
 mod landing;
+mod next;
 mod policy;
+mod presented;
 mod refresh;
 mod rotate;
 mod snapshot;
 mod state;
 mod sync;
 
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
-
-use tokio::sync::{broadcast, oneshot};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
 pub use builder::AccountBuilder;
 pub use error::{AccountError, AccountErrorKind, RefreshError, RefreshErrorKind};
 pub use event::{Event, Events};
+pub use handle::Account;
+use handle::Shared;
 pub use policy::InDoubtPolicy;
 pub use refresh::Refresh;
 pub(crate) use refresh::{Ready, Signer};
-
-use crate::store::{AccountName, Generation, RotationStore};
-use crate::token::TokenEndpoint;
-use crate::{AuthorizationCode, Clock, Timestamp};
-use cell::Cell;
-use policy::Policy;
-
-/// One grant of one user to one client: signs with its current credential and has it refreshed.
-///
-/// A cheap clone of one cell: whoever holds a clone shares the credential, the flight and the
-/// events. See the [module docs](self).
-#[derive(Clone)]
-pub struct Account(Arc<Shared>);
-
-/// How a caller that waits for the flight is told.
-type Waiter = oneshot::Sender<Result<Generation, RefreshError>>;
-
-/// What the handles and the account's tasks share.
-struct Shared {
-    name: AccountName,
-    endpoint: TokenEndpoint,
-    store: Arc<dyn RotationStore>,
-    clock: Arc<dyn Clock>,
-    policy: Policy,
-    owner: String,
-    cell: Cell<Waiter>,
-    /// Added to the clock in nonces.
-    clock_offset_secs: AtomicI64,
-    events: broadcast::Sender<Event>,
-    /// The runtime that opened the account: a flight outlives the runtime of any one caller.
-    runtime: tokio::runtime::Handle,
-    tasks: TaskTracker,
-    closing: CancellationToken,
-}
-
-impl Account {
-    /// Starts an account at `endpoint`.
-    pub fn builder(endpoint: TokenEndpoint) -> AccountBuilder {
-        AccountBuilder::new(endpoint)
-    }
-
-    /// The account's name in its store.
-    pub fn name(&self) -> &AccountName {
-        &self.0.name
-    }
-
-    /// The generation of the credential that signs now.
-    pub fn generation(&self) -> Generation {
-        self.0.cell.load().generation
-    }
-
-    /// When the access token ends, if it has not ended and the API has not refused it.
-    pub fn expires_at(&self) -> Option<Timestamp> {
-        let now = self.0.clock.now();
-        self.0.cell.load().deadline(self.0.cell.rejected(), now)
-    }
-
-    /// The scopes granted, as the provider wrote them.
-    pub fn scope(&self) -> Option<String> {
-        self.0.cell.load().grant.scope.clone()
-    }
-
-    /// The provider's pseudonymous id of the user (Xiaomi's `openId`).
-    pub fn open_id(&self) -> Option<String> {
-        self.0.cell.load().grant.open_id.clone()
-    }
-
-    /// The events from now on.
-    pub fn events(&self) -> Events {
-        Events::new(self.0.events.subscribe())
-    }
-
-    /// Exchanges an authorization code, which works once, for new tokens, and signs with them from
-    /// then on. A rotation under way cannot undo it.
-    ///
-    /// # Errors
-    ///
-    /// If the token endpoint is not reached (the code is still good), refuses, or its answer is
-    /// lost.
-    ///
-    /// # Cancel safety
-    ///
-    /// The exchange goes on if the future is dropped; what it brings is kept.
-    pub async fn authorize(
-        &self,
-        code: impl Into<AuthorizationCode>,
-    ) -> Result<Generation, AccountError> {
-        let exchange = authorize::exchange(Arc::clone(&self.0), code.into());
-        match self.0.tasks.spawn_on(exchange, &self.0.runtime).await {
-            Ok(authorized) => authorized,
-            Err(_) => Err(AccountError::new(AccountErrorKind::Interrupted)),
-        }
-    }
-
-    /// Ends the grant here: the tokens leave the store and this process, and nothing is signed any
-    /// more. The provider is not told (the Xiaomi Open API documents no way to). A rotation under
-    /// way cannot undo it; [`authorize`](Self::authorize) can.
-    ///
-    /// # Errors
-    ///
-    /// If the store fails; then it is not known whether the grant is ended there.
-    ///
-    /// # Cancel safety
-    ///
-    /// A dropped future may leave the grant ended in the store and this process signing until its
-    /// next refresh.
-    pub async fn revoke(&self) -> Result<Generation, AccountError> {
-        authorize::revoke(&self.0).await
-    }
-
-    /// Starts no refresh any more and waits for the one that has sent its refresh token, until
-    /// what it brings is durable. The access token goes on signing until it ends.
-    ///
-    /// Call it before the process ends: a refresh cut off after it has sent leaves the account in
-    /// doubt.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: call it again to go on waiting.
-    pub async fn shutdown(&self) {
-        self.0.cell.close();
-        self.0.closing.cancel();
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
-    }
-
-    /// The time to put into a nonce: the clock, corrected by what the API's `Date` said.
-    pub(crate) fn nonce_time(&self, now: Timestamp) -> Timestamp {
-        let offset = self.0.clock_offset_secs.load(Ordering::Relaxed);
-        let shift = Duration::from_secs(offset.unsigned_abs());
-        if offset < 0 {
-            now.saturating_sub(shift)
-        } else {
-            now.saturating_add(shift)
-        }
-    }
-
-    /// Learns the clock offset from the `Date` of a response that refused a nonce or a MAC.
-    pub(crate) fn correct_clock(&self, server_time: Timestamp) {
-        let now = self.0.clock.now();
-        let secs = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-        let offset_secs =
-            secs(server_time.saturating_since(now)) - secs(now.saturating_since(server_time));
-        // Nonces count minutes and `Date` seconds: a smaller difference says nothing.
-        let offset_secs = if offset_secs.abs() < 2 {
-            0
-        } else {
-            offset_secs
-        };
-        if self
-            .0
-            .clock_offset_secs
-            .swap(offset_secs, Ordering::Relaxed)
-            != offset_secs
-        {
-            self.0.emit(Event::ClockCorrected { offset_secs });
-        }
-    }
-}
-
-impl Shared {
-    fn emit(&self, event: Event) {
-        match &event {
-            Event::Refreshed { .. } | Event::Adopted { .. } | Event::Authorized { .. } => {
-                tracing::info!(account = %self.name, ?event, "credential changed");
-            }
-            _ => tracing::warn!(account = %self.name, ?event, "credential trouble"),
-        }
-        // Nobody need listen.
-        let _ = self.events.send(event);
-    }
-}
-
-impl fmt::Debug for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account")
-            .field("name", &self.0.name)
-            .field("generation", &self.generation())
-            .finish_non_exhaustive()
-    }
-}

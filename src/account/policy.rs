@@ -1,12 +1,17 @@
 use std::time::Duration;
 
+/// A dead account replays a refresh token in doubt this long after it was first presented: it can
+/// do so only once, and most outages that lose answers are shorter.
+pub(super) const REPLAY_PAUSE: Duration = Duration::from_secs(60);
+
 /// What may be done with a refresh token whose answer is lost. It may be spent, and a spent one
 /// presented again can end the grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InDoubtPolicy {
     /// Go on signing with the access token; once that is dead, present the refresh token once
-    /// more: there is nothing left to lose.
+    /// more: there is nothing left to lose. Not within a minute of the first time, so that a short
+    /// outage does not lose both answers.
     #[default]
     HoldUntilDead,
     /// Present it once more within this time of the first. Only for a provider that documents such

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::commit::Pending;
 use super::flight::{Failure, Flight, Flown};
 use super::state::Access;
-use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, policy};
+use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, commit, policy};
 use crate::clock::finish_by;
 use crate::store::{Grant, Guarded, Lease, LeaseFrom};
 use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, Refusal};
@@ -18,8 +18,13 @@ use crate::{RefreshToken, Timestamp};
 const PEER_COMMITS_WITHIN: Duration = Duration::from_secs(2);
 
 impl Flight {
-    /// Rotates under the lease. `None`: the lease was lost before anything was sent.
-    pub(super) async fn rotate(&mut self, lease: Lease) -> Result<Option<Flown>, Failure> {
+    /// Rotates under the lease, which was asked for at `asked_at`. `None`: the lease was lost before
+    /// anything was sent.
+    pub(super) async fn rotate(
+        &mut self,
+        lease: Lease,
+        asked_at: Timestamp,
+    ) -> Result<Option<Flown>, Failure> {
         // The token of the record that the lease was taken on, never one read before.
         let Some(refresh_token) = lease.record.grant.refresh_token.clone() else {
             self.release(&lease, Duration::ZERO, "there is no refresh token")
@@ -48,7 +53,12 @@ impl Flight {
         }
         // A pause since then may have outlasted the intent: others may call it in doubt by now.
         let now = account.clock.now();
-        if now < started || now >= started.saturating_add(account.policy.answer_timeout / 2) {
+        let paused = now < started.max(asked_at)
+            || now >= started.saturating_add(account.policy.answer_timeout / 2);
+        // A replay must still be within the policy, whatever time it took to get here.
+        let elapsed = now.saturating_since(asked_at);
+        let lapsed = lease.record.replayed && !self.policy_lets_replay(&lease.record, elapsed);
+        if paused || lapsed {
             return Err(self
                 .unsent(&lease, RefreshError::new(RefreshErrorKind::TimedOut))
                 .await);
@@ -159,12 +169,16 @@ impl Flight {
     /// The refresh token is of no use to us. If a peer spent it, its commit shows up shortly.
     async fn spent(&self, lease: &Lease, code: ErrorCode) -> Result<Option<Flown>, Failure> {
         let account = &*self.account;
+        account.presented.note(lease.generation, true);
         let until = account.clock.now().saturating_add(PEER_COMMITS_WITHIN);
         loop {
             let watch = account.store.watch(&account.name);
-            let record = self.step(account.store.read(&account.name)).await?;
-            if record.is_some_and(|record| record.generation > lease.generation) {
-                return Ok(None);
+            let read = self.step(account.store.read(&account.name)).await;
+            // A store that fails now does not make the refusal undone: the last step is guarded.
+            if let Ok(Some(record)) = read {
+                if record.generation > lease.generation {
+                    return Ok(None);
+                }
             }
             if account.clock.now() >= until {
                 break;
@@ -195,12 +209,15 @@ impl Flight {
         // access token may still sign.
         tracing::warn!(why, "the token endpoint's answer cannot be used");
         let now = self.account.clock.now();
-        let current = self.account.cell.load();
+        // Of the grant that was leased: what signs here may be another user's by now.
         let grant = Grant {
             refresh_token: Some(next),
-            ..current.grant.clone()
+            ..lease.record.grant.clone()
         };
-        let deadline = current.deadline(self.account.cell.rejected(), now);
+        let current = self.account.cell.load();
+        let deadline = (current.generation == lease.generation)
+            .then(|| current.deadline(self.account.cell.rejected(), now))
+            .flatten();
         drop(current);
         self.issued(
             grant,
@@ -227,14 +244,20 @@ impl Flight {
         let account = &*self.account;
         let release = account.store.release(&account.name, lease, not_before, why);
         if let Err(failure) = self.step(release).await {
-            // The lease ends by itself; an intent that nobody withdraws ends in doubt.
-            tracing::warn!(?failure, "the lease could not be given back");
+            // A lease ends by itself, but an intent that nobody withdraws ends in doubt.
+            tracing::warn!(?failure, "the lease could not be given back yet");
+            let give_back =
+                commit::give_back(Arc::clone(&self.account), lease.clone(), why.to_owned());
+            account.tasks.spawn_on(give_back, &account.runtime);
         }
     }
 
     /// The answer is lost, so the refresh token may be spent: it stays where it is.
     async fn doubt(&self, lease: &Lease, why: &str) -> Failure {
         let account = &*self.account;
+        account
+            .presented
+            .note(lease.generation, lease.record.replayed);
         tracing::warn!(
             why,
             "the answer to a refresh is lost: its refresh token is in doubt"
@@ -249,8 +272,10 @@ impl Flight {
         account.emit(Event::InDoubt {
             generation: self.generation,
         });
-        let replayable =
-            !lease.record.replayed && account.policy.in_doubt == InDoubtPolicy::HoldUntilDead;
-        Failure::InDoubt { replayable }
+        let last = account.presented.of(lease.generation);
+        let replayable = account.policy.in_doubt == InDoubtPolicy::HoldUntilDead
+            && !last.is_some_and(|last| last.for_good);
+        let replay_after = replayable.then_some(policy::REPLAY_PAUSE);
+        Failure::InDoubt { replay_after }
     }
 }

@@ -48,8 +48,11 @@ pub(super) enum Rotation {
         pause: Pause,
         cause: Arc<RefreshError>,
     },
-    /// The refresh token may be spent. `replayable`: the policy lets a dead account replay it once.
-    InDoubt { recheck: Pause, replayable: bool },
+    /// The refresh token may be spent. `replay`: when the policy lets a dead account replay it.
+    InDoubt {
+        recheck: Pause,
+        replay: Option<Pause>,
+    },
     /// The refresh token is of no use.
     Revoked { recheck: Pause },
 }
@@ -63,10 +66,10 @@ impl Rotation {
         match self {
             Self::Idle => true,
             Self::Backoff { pause, .. } => pause.is_over(now),
-            Self::InDoubt {
-                recheck,
-                replayable,
-            } => (*replayable && access == Access::Dead) || recheck.is_over(now),
+            Self::InDoubt { recheck, replay } => {
+                let may_replay = replay.is_some_and(|pause| pause.is_over(now));
+                (may_replay && access == Access::Dead) || recheck.is_over(now)
+            }
             Self::Revoked { recheck } => recheck.is_over(now),
         }
     }
@@ -104,20 +107,21 @@ mod tests {
             pause,
             cause: Arc::new(RefreshError::closed()),
         };
-        let doubt = |replayable| Rotation::InDoubt {
+        let doubt = |replay| Rotation::InDoubt {
             recheck: pause(9),
-            replayable,
+            replay,
         };
         let table = [
             (Rotation::Idle, (true, true)),
             (backoff(pause(9)), (false, false)),
             (backoff(pause(0)), (true, true)),
-            (doubt(true), (false, true)),
-            (doubt(false), (false, false)),
+            (doubt(Some(pause(0))), (false, true)),
+            (doubt(Some(pause(5))), (false, false)),
+            (doubt(None), (false, false)),
             (
                 Rotation::InDoubt {
                     recheck: pause(0),
-                    replayable: false,
+                    replay: None,
                 },
                 (true, true),
             ),

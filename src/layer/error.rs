@@ -23,7 +23,7 @@ use crate::sign::SignError;
 pub enum Error<E> {
     /// The inner service failed.
     Service(E),
-    /// The request was not signed, and not sent.
+    /// The request was not signed, and not sent; or not again, after it was refused.
     Auth(AuthError),
 }
 
@@ -55,7 +55,7 @@ impl<E: StdError> StdError for Error<E> {
     }
 }
 
-/// Why a request was not signed. It was not sent.
+/// Why a request was not signed. It was not sent, or not again after it was refused.
 pub struct AuthError(Box<Cause>);
 
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl fmt::Display for AuthError {
             Cause::FormTooLong(cap) => {
                 write!(
                     f,
-                    "form: is longer than the {cap} bytes that are kept to be signed"
+                    "form: has more than the {cap} bytes, or than the pieces, that are kept to be signed"
                 )
             }
             Cause::FormBody(_) => f.write_str("form: could not be read"),

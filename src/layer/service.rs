@@ -120,9 +120,14 @@ where
         let keep = RequestBody::is_keepable(request.body(), cap);
         let mut replay = match prepare(&call, &self.inner, &mut request, None, keep, &ready) {
             Ok(replay) => replay,
-            Err(error) => return MacAuthFuture::failed(call, error),
+            Err(error) => {
+                // The inner service is not called, so it gives up what being ready took: a permit,
+                // a place in a buffer.
+                drop(self.take_ready());
+                return MacAuthFuture::failed(call, error);
+            }
         };
-        // Not by way of a function of ours: a request is large to move.
+        // Here, and by way of no function of ours: a request is large to move.
         let (head, body) = request.into_parts();
         let (body, handle) = RequestBody::replayable(body, cap);
         let future = self.inner.call(Request::from_parts(head, body));

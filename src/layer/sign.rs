@@ -2,13 +2,13 @@
 
 use std::mem;
 
-use http::{Request, Uri, header};
+use http::{Method, Request, Uri, header};
 
 use super::AuthError;
 use super::error::Cause;
 use super::service::Call;
 use crate::account::Ready;
-use crate::sign::{Nonce, RequestParts, Scheme};
+use crate::sign::{Nonce, RequestParts, Scheme, SignError};
 
 /// Signs `request`, and the form in its body if that is signed. On an error the request is as it
 /// was.
@@ -19,12 +19,17 @@ pub(super) fn sign<Sch: Scheme, P, B>(
     request: &mut Request<B>,
     form: Option<&[u8]>,
 ) -> Result<(), AuthError> {
+    if request.method() == Method::CONNECT {
+        // Of its URI only the authority is sent (RFC 9110 §9.3.6), so no server could verify it.
+        return Err(SignError::malformed("method", "CONNECT sends no path to be signed").into());
+    }
     let uri = request.uri();
     // Looked for one by one: most requests have few headers, and none of this name.
     let host_headers = request.headers().iter();
     let host_headers = host_headers.filter(|(name, _)| **name == header::HOST);
     let host_headers = host_headers.map(|(_, value)| value);
-    let host = call.config.allowed.check(uri, host_headers)?;
+    let allowed = &call.config.allowed;
+    let host = allowed.check(uri, request.version(), host_headers)?;
     let nonce = Nonce::fresh(call.account().nonce_time(ready.now));
     let (path, query) = match uri.path_and_query() {
         Some(both) => (both.path(), both.query()),

@@ -41,9 +41,12 @@ impl Credential {
 
     /// Sets the client's id, which Xiaomi's API wants in each query beside the token.
     ///
-    /// Without one a signer leaves a `clientId` in the query alone.
+    /// Without one, or with an empty one, a signer leaves a `clientId` in the query alone.
     #[must_use]
     pub fn with_client_id(mut self, client_id: &str) -> Self {
+        if client_id.is_empty() {
+            return self;
+        }
         let token = self.query.get(self.token_at..).unwrap_or_default();
         let mut query = join(&[CLIENT_ID, "="], client_id, "&");
         let mut whole = Zeroizing::new(Vec::with_capacity(query.len() + token.len()));

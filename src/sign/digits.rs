@@ -14,26 +14,14 @@ pub(super) const fn eight_digits(n: u32) -> [u8; 8] {
     (digits | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
-/// The last three digits of `n`, which has no more.
+/// A digit from `1` to `8` for each three of the last 24 of `bits`.
 #[inline]
-const fn three_digits(n: u32) -> [u8; 3] {
-    let (tens, hundreds) = (n / 10, n / 100);
-    let digits = hundreds | ((tens - 10 * hundreds) << 8) | ((n - 10 * tens) << 16);
-    let [a, b, c, _] = (digits | 0x0030_3030).to_le_bytes();
-    [a, b, c]
-}
-
-/// Writes the last nineteen digits of `n`.
-#[inline]
-pub(super) fn put_nineteen_digits(n: u64, out: &mut [u8; 19]) {
-    const TEN_TO_THE_8TH: u64 = 100_000_000;
-    let (high, low) = (n / TEN_TO_THE_8TH, n % TEN_TO_THE_8TH);
-    #[expect(clippy::cast_possible_truncation, reason = "each is below 10^8")]
-    let [high, middle, low] =
-        [high / TEN_TO_THE_8TH % 1000, high % TEN_TO_THE_8TH, low].map(|part| part as u32);
-    out[..3].copy_from_slice(&three_digits(high));
-    out[3..11].copy_from_slice(&eight_digits(middle));
-    out[11..].copy_from_slice(&eight_digits(low));
+pub(super) const fn eight_octal(bits: u64) -> [u8; 8] {
+    // Halves of twelve bits, quarters of six, digits of three.
+    let bits = (bits & 0xFFF) | (bits & 0xFF_F000) << 20;
+    let bits = (bits & 0x0000_003F_0000_003F) | (bits & 0x0000_0FC0_0000_0FC0) << 10;
+    let bits = (bits & 0x0007_0007_0007_0007) | (bits & 0x0038_0038_0038_0038) << 5;
+    (bits + 0x3131_3131_3131_3131).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -53,12 +41,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_digits_are_those_the_standard_library_writes(
-            n in 0..10_000_000_000_000_000_000_u64,
-        ) {
-            let mut digits = [0; 19];
-            put_nineteen_digits(n, &mut digits);
-            prop_assert_eq!(digits.to_vec(), format!("{n:019}").into_bytes());
+        fn each_three_bits_have_their_digit(bits: u64) {
+            let expected = [0, 3, 6, 9, 12, 15, 18, 21].map(|at| b'1' + (bits >> at & 7) as u8);
+            prop_assert_eq!(eight_octal(bits), expected);
         }
     }
 }

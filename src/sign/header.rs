@@ -17,15 +17,15 @@ pub(super) fn authorization(
     tag: &Tag,
 ) -> Result<HeaderValue, SignError> {
     let mut tail = Tail::new();
-    match nonce.halves() {
-        Some((number, minutes)) => {
-            tail.put(number);
-            tail.put(b"%3A");
-            tail.put(minutes);
-        }
-        None => tail.put_odd_nonce(nonce),
+    if let Some((number, minutes)) = nonce.usual() {
+        tail.put(number);
+        tail.put(b"%3A");
+        tail.put(minutes);
+        tail.put(b"\",mac=\"");
+    } else {
+        tail.put_odd_nonce(nonce);
+        tail.put(b"\",mac=\"");
     }
-    tail.put(b"\",mac=\"");
     tail.put_tag(tag);
     tail.put(b"\"");
     let (prefix, tail) = (credential.header_prefix(), tail.0.as_slice());

@@ -3,21 +3,25 @@
 use super::SignError;
 use super::encode::{Text, all};
 
-/// Upper-cased; only the token characters of RFC 9110 §5.6.2.
+/// Upper-cased, between the ends of its own line and the one before; only the token characters of
+/// RFC 9110 §5.6.2.
 #[inline]
 pub(super) fn write_method(method: &str, out: &mut Text) -> Result<(), SignError> {
-    if matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "PATCH" | "HEAD") {
-        out.extend(method.as_bytes());
-        return Ok(());
+    // The copies of a known length take no call.
+    match method {
+        "GET" => out.extend(b"\nGET\n"),
+        "POST" => out.extend(b"\nPOST\n"),
+        _ => write_other_method(method, out)?,
     }
-    write_odd_method(method, out)
+    Ok(())
 }
 
-#[cold]
-fn write_odd_method(method: &str, out: &mut Text) -> Result<(), SignError> {
+#[inline(never)]
+fn write_other_method(method: &str, out: &mut Text) -> Result<(), SignError> {
     if method.is_empty() {
         return Err(SignError::empty("method"));
     }
+    out.push(b'\n');
     for (at, byte) in method.bytes().enumerate() {
         let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if !token {
@@ -25,6 +29,7 @@ fn write_odd_method(method: &str, out: &mut Text) -> Result<(), SignError> {
         }
         out.push(byte.to_ascii_uppercase());
     }
+    out.push(b'\n');
     Ok(())
 }
 
@@ -105,7 +110,7 @@ mod tests {
     fn a_method_is_upper_cased() {
         assert_eq!(
             written(|out| write_method("pAtch-1", out)).unwrap(),
-            "PATCH-1"
+            "\nPATCH-1\n"
         );
     }
 

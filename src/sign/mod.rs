@@ -36,6 +36,29 @@
 //! # Ok::<(), tower_mac_auth::sign::SignError>(())
 //! ```
 //!
+//! When a MAC does not verify, compare what was signed:
+//!
+//! ```
+//! # use tower_mac_auth::sign::{Algorithm, Credential, MacKey, Nonce, RequestParts, XiaomiOpenApi};
+//! # use tower_mac_auth::{AccessToken, MacKeyText};
+//! # let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("ORhx44qK6Alqf8vt2rGB5f-oPq0"))?;
+//! # let credential = Credential::new(&AccessToken::new("t"), key);
+//! # let nonce: Nonce = "2870867952176701445:23282360".parse()?;
+//! let request = RequestParts {
+//!     method: "get",
+//!     host: "Open.Account.Xiaomi.com",
+//!     path: "/user/profile",
+//!     query: Some("name=J%C3%BCrgen+M&empty=&clientId=1"),
+//!     form: None,
+//! };
+//! assert_eq!(
+//!     XiaomiOpenApi::new().query_credentials(false).canonical(&credential, &request, &nonce)?,
+//!     "2870867952176701445:23282360\nGET\nopen.account.xiaomi.com\n/user/profile\n\
+//!      clientId=1&name=J%C3%BCrgen+M\n",
+//! );
+//! # Ok::<(), tower_mac_auth::sign::SignError>(())
+//! ```
+//!
 //! # What Xiaomi's API has signed
 //!
 //! Five lines, each ended by a line feed, an empty part being an empty line:

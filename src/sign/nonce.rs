@@ -1,8 +1,12 @@
+use std::cell::Cell;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
 
+use fastrand::Rng;
+
 use super::SignError;
-use super::digits::{eight_digits, put_nineteen_digits};
+use super::digits::{eight_digits, eight_octal};
 use crate::Timestamp;
 
 /// The longest nonce taken; a strict one has at most 41 bytes.
@@ -17,50 +21,53 @@ pub struct Nonce {
     /// UTF-8, then zeroes.
     text: [u8; MAX_NONCE],
     len: u8,
-    /// Where the colon is, when the text has the strict form.
-    colon: Option<u8>,
+    /// The text has the strict form, with the lengths of [`Nonce::usual`].
+    usual: bool,
 }
 
 impl Nonce {
-    /// A fresh one: a positive number of 19 digits from this thread's generator, and the minute
-    /// `now` lies in.
+    /// A fresh one: a positive number of 19 digits, none of them `0` or `9`, and the minute `now`
+    /// lies in.
     ///
-    /// The number is unlikely to come twice in a minute, which is all a nonce owes; it is not
-    /// meant to be hard to guess.
+    /// The number holds 57 bits from this thread's generator. It is unlikely to come twice in a
+    /// minute, which is all a nonce owes; it is not meant to be hard to guess. A process that
+    /// forks without `exec` goes on with the numbers of its parent.
     #[inline]
     pub fn fresh(now: Timestamp) -> Self {
-        const SMALLEST: u64 = 1_000_000_000_000_000_000;
-        const COUNT: u64 = i64::MAX.unsigned_abs() - SMALLEST + 1;
-        // Nineteen digits that fit an `i64`: a fixed width saves the formatting its branches.
-        let random = u128::from(fastrand::u64(..)) * u128::from(COUNT);
-        let number = SMALLEST + (random >> 64) as u64;
+        // Three bits to a digit take no division, and the largest number still fits an `i64`.
+        let random = random();
         let minutes = now.as_secs() / 60;
-        let mut nonce = Self {
-            text: [0; MAX_NONCE],
-            len: 28,
-            colon: Some(19),
-        };
-        if let Some(digits) = nonce.text.first_chunk_mut() {
-            put_nineteen_digits(number, digits);
-        }
-        nonce.text[19] = b':';
+        let mut text = [0; MAX_NONCE];
+        text[..8].copy_from_slice(&eight_octal(random));
+        text[8..16].copy_from_slice(&eight_octal(random >> 24));
+        let [a, b, c, ..] = eight_octal(random >> 48);
+        text[16..20].copy_from_slice(&[a, b, c, b':']);
         match u32::try_from(minutes) {
             // From 1989 to 2160.
             Ok(minutes @ 10_000_000..=99_999_999) => {
-                nonce.text[20..28].copy_from_slice(&eight_digits(minutes));
+                text[20..28].copy_from_slice(&eight_digits(minutes));
+                Self {
+                    text,
+                    len: 28,
+                    usual: true,
+                }
             }
-            _ => nonce.put_odd_minutes(minutes),
+            _ => Self::with_odd_minutes(text, minutes),
         }
-        nonce
     }
 
+    /// One whose text has all but the minutes.
     #[cold]
-    fn put_odd_minutes(&mut self, minutes: u64) {
+    fn with_odd_minutes(mut text: [u8; MAX_NONCE], minutes: u64) -> Self {
         let minutes = minutes.to_string();
         let end = 20 + minutes.len();
         // At most 20 digits, so both fit.
-        self.text[20..end].copy_from_slice(minutes.as_bytes());
-        self.len = u8::try_from(end).unwrap_or_default();
+        text[20..end].copy_from_slice(minutes.as_bytes());
+        Self {
+            text,
+            len: u8::try_from(end).unwrap_or_default(),
+            usual: false,
+        }
     }
 
     /// Any text of up to 64 bytes without control characters, taken as it is: to check a MAC
@@ -85,7 +92,7 @@ impl Nonce {
         Ok(Self {
             text: bytes,
             len,
-            colon: strict(text).ok().map(|(colon, _)| colon),
+            usual: len == 28 && strict(text).is_ok_and(|(colon, _)| colon == 19),
         })
     }
 
@@ -97,7 +104,6 @@ impl Nonce {
 
     /// The minutes after the colon; `None` if the nonce does not have the strict form.
     pub fn minutes(&self) -> Option<u64> {
-        self.colon?;
         strict(self.as_str()).ok().map(|(_, minutes)| minutes)
     }
 
@@ -106,17 +112,36 @@ impl Nonce {
         self.text.get(..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// The text before and after the colon of a strict nonce: no byte of either needs an escape
-    /// in the header.
+    /// The number and the minutes of a strict nonce with the lengths fresh ones have: no byte of
+    /// either needs an escape in the header, and copies of a known length take no call.
     #[inline]
-    pub(super) fn halves(&self) -> Option<(&[u8], &[u8])> {
-        let (head, tail) = self.as_bytes().split_at_checked(usize::from(self.colon?))?;
-        Some((head, tail.get(1..)?))
+    pub(super) fn usual(&self) -> Option<(&[u8; 19], &[u8; 8])> {
+        if !self.usual {
+            return None;
+        }
+        Some((self.text.first_chunk()?, self.text[20..].first_chunk()?))
     }
 }
 
+thread_local! {
+    /// Where this thread's generator stands. It is our own, seeded from the operating system's
+    /// randomness: fastrand's is seeded from the clock and the number of the thread, which two
+    /// machines of one image may share, and anybody may seed it.
+    static GENERATOR: Cell<u64> = Cell::new(RandomState::new().hash_one(()));
+}
+
+#[inline]
+fn random() -> u64 {
+    GENERATOR.with(|state| {
+        let mut generator = Rng::with_seed(state.get());
+        let random = generator.u64(..);
+        state.set(generator.get_seed());
+        random
+    })
+}
+
 /// The place of the colon and the minutes of a nonce in the strict form.
-fn strict(text: &str) -> Result<(u8, u64), SignError> {
+fn strict(text: &str) -> Result<(usize, u64), SignError> {
     const FORM: &str = "must be <signed 64-bit number>:<minutes>";
     let (number, minutes) = text
         .split_once(':')
@@ -127,10 +152,10 @@ fn strict(text: &str) -> Result<(u8, u64), SignError> {
     if !all_digits(digits) || !all_digits(minutes) || number.parse::<i64>().is_err() {
         return Err(SignError::malformed("nonce", FORM));
     }
-    match (u8::try_from(number.len()), minutes.parse()) {
-        (Ok(colon), Ok(minutes)) => Ok((colon, minutes)),
-        _ => Err(SignError::malformed("nonce", FORM)),
-    }
+    let minutes = minutes.parse();
+    minutes.map_or(Err(SignError::malformed("nonce", FORM)), |minutes| {
+        Ok((number.len(), minutes))
+    })
 }
 
 impl FromStr for Nonce {
@@ -163,6 +188,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_seed_that_somebody_else_sets_does_not_bring_a_nonce_back() {
+        let fresh = || {
+            fastrand::seed(7);
+            Nonce::fresh(Timestamp::from_secs(1_396_941_600))
+        };
+        assert_ne!(fresh(), fresh());
+    }
+
+    #[test]
+    fn no_number_comes_twice_on_many_threads() {
+        let numbers = || {
+            let fresh = || Nonce::fresh(Timestamp::EPOCH).as_str()[..19].to_owned();
+            (0..20_000).map(|_| fresh()).collect::<Vec<_>>()
+        };
+        let threads = (0..10).map(|_| std::thread::spawn(numbers));
+        let threads: Vec<_> = threads.collect();
+        let mut all = std::collections::HashSet::new();
+        for thread in threads {
+            all.extend(thread.join().unwrap());
+        }
+        assert_eq!(all.len(), 200_000);
+    }
+
+    #[test]
     fn a_fresh_nonce_has_nineteen_digits_and_the_minute() {
         for (secs, minutes) in [
             (0, "0"),
@@ -174,6 +223,7 @@ mod tests {
             let nonce = Nonce::fresh(Timestamp::from_secs(secs));
             let (number, rest) = nonce.as_str().split_once(':').unwrap();
             assert_eq!(number.len(), 19);
+            assert!(number.bytes().all(|digit| matches!(digit, b'1'..=b'8')));
             assert!(number.parse::<i64>().unwrap() > 0);
             assert_eq!(rest, minutes);
             assert_eq!(nonce.as_str().parse::<Nonce>(), Ok(nonce.clone()));

@@ -135,9 +135,7 @@ impl XiaomiOpenApi {
             return Err(SignError::empty("access_token"));
         }
         out.extend(nonce.as_bytes());
-        out.push(b'\n');
         write_method(request.method, out)?;
-        out.push(b'\n');
         match host {
             HostLine::Given => write_host(request.host, out)?,
             #[cfg(feature = "verify")]
@@ -151,11 +149,13 @@ impl XiaomiOpenApi {
         let query = request.query.unwrap_or_default().as_bytes();
         let form = request.form.filter(|_| self.form).unwrap_or_default();
         let owned = credential.filter(|_| self.query_credentials);
+        let own = credential.map(Credential::query).unwrap_or_default();
         let token = credential.map(Credential::token).unwrap_or_default();
         match owned {
+            // Most documented calls have no other pairs than the credential's.
             None if form.is_empty()
-                && query.len() <= MAX_PAIRS
-                && is_canonical(query, token, TOKEN.len()) =>
+                && (query == own
+                    || query.len() <= MAX_PAIRS && is_canonical(query, token, TOKEN.len())) =>
             {
                 out.extend(query);
             }

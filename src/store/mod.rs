@@ -41,6 +41,37 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Once the intent is written only its outcome ends it: a process that dies here leaves a doubt,
+//! which nobody resolves by trying again.
+//!
+//! ```
+//! # use std::time::Duration;
+//! use tower_mac_auth::store::{
+//!     Acquire, AccountName, Grant, Guarded, LeaseFrom, MemoryStore, RotationStore, Status,
+//! };
+//! # use tower_mac_auth::token::TokenSet;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let store = MemoryStore::new();
+//! # let name = AccountName::new("user-42")?;
+//! # let minute = Duration::from_secs(60);
+//! # let tokens = TokenSet::new("access", "key", "refresh", minute);
+//! # let record = store.seed(&name, Grant::from(tokens), Some(minute)).await?;
+//! # let generation = record.generation;
+//! let first = store.acquire(&name, generation, "me", minute, LeaseFrom::Active).await?;
+//! let Acquire::Granted(lease) = first else { return Err("somebody was quicker".into()) };
+//! assert_eq!(store.intend(&name, &lease, minute).await?, Guarded::Done);
+//! // The refresh token is sent here, and no answer comes.
+//! let doubt = store.doubt(&name, generation, lease.fence, "no answer").await?;
+//! assert_eq!(doubt, Guarded::Done);
+//!
+//! let again = store.acquire(&name, generation, "you", minute, LeaseFrom::Active).await?;
+//! assert!(matches!(again, Acquire::Lost(record) if record.status == Status::InDoubt));
+//! # Ok(())
+//! # }
+//! ```
 
 mod error;
 mod memory;

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use futures_core::future::BoxFuture;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
@@ -77,7 +77,7 @@ impl Provider {
             state.records.api_requests += 1;
             state.early_refusal
         };
-        let is_form = config.scheme.signs_form() && is_form(&head.headers);
+        let is_form = config.scheme.signs_form() && is_form(&head);
         let checked = (early && !is_form).then(|| self.check(&head, None));
         let checked = match checked {
             Some(Err(denial)) => return self.refuse(&head, denial),
@@ -202,15 +202,16 @@ async fn receive<B: Body>(body: B, keep: bool) -> Result<Received, NotReceived> 
     })
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
-    let essence = headers
+/// Only a `POST` has pairs that are signed.
+fn is_form(head: &Parts) -> bool {
+    let essence = head
+        .headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .unwrap_or_default();
-    essence
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let form = "application/x-www-form-urlencoded";
+    head.method == Method::POST && essence.trim().eq_ignore_ascii_case(form)
 }
 
 fn hex(bytes: &[u8]) -> String {

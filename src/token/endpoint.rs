@@ -415,6 +415,8 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         let _guard = tracing::subscriber::set_default(subscriber);
+        // A test beside this one may have met the same events first, with nobody listening.
+        tracing::callsite::rebuild_interest_cache();
 
         let replies: [Reply; 9] = [
             |r| Err(SendError::lost(format!("GET {} failed", r.uri()))),

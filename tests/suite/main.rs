@@ -6,8 +6,13 @@
     unreachable_pub
 )]
 
+mod adversity;
 mod bad_input;
+mod hostile_inner;
+mod hostile_token;
+mod hostile_wire;
 mod layer;
+mod model;
 mod outcomes;
 mod peers;
 mod replay;

@@ -338,3 +338,42 @@ async fn an_error_that_repeats_the_refresh_token_does_not_make_it_the_next() {
         assert_eq!(account.generation(), Generation::FIRST);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_short_outage_does_not_lose_the_answer_and_the_replay_both() {
+    let (mut world, store) = open(InDoubtPolicy::HoldUntilDead).await;
+    world.provider.expire_access_tokens();
+    world
+        .provider
+        .fault_always(Fault::ServerError(StatusCode::SERVICE_UNAVAILABLE));
+    for _ in 0..500 {
+        assert_eq!(
+            reason(&world.get("/").await),
+            Some(RefreshErrorKind::InDoubt)
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(world.presented(), 1);
+    world.provider.clear_faults();
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert_eq!(record_status(&store).await, Status::Active);
+    let reauthorize = |event: &&Event| matches!(event, Event::ReauthorizationRequired { .. });
+    assert_eq!(world.events_so_far().iter().filter(reauthorize).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_the_replay_is_lost_as_well_is_told() {
+    let (mut world, _) = open(InDoubtPolicy::HoldUntilDead).await;
+    world.provider.expire_access_tokens();
+    world
+        .provider
+        .fault_always(Fault::ServerError(StatusCode::SERVICE_UNAVAILABLE));
+    for _ in 0..10 {
+        let _ = world.get("/").await;
+        tokio::time::sleep(Duration::from_secs(61)).await;
+    }
+    let reauthorize = |event: &&Event| matches!(event, Event::ReauthorizationRequired { .. });
+    assert_eq!(world.events_so_far().iter().filter(reauthorize).count(), 2);
+    assert_eq!(world.presented(), 2);
+}

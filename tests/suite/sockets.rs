@@ -10,10 +10,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tower::{Layer, Service, ServiceExt};
-use tower_mac_auth::account::Account;
+use tower_mac_auth::account::{Account, RefreshError};
 use tower_mac_auth::layer::{Attempt, MacAuthLayer, RequestBody};
 use tower_mac_auth::testing::{Fault, Provider, Server};
-use tower_mac_auth::token::{HyperTransport, Outcome, TokenEndpoint};
+use tower_mac_auth::token::{ErrorCode, HyperTransport, Outcome, TokenEndpoint};
 
 use crate::world::HOUR;
 
@@ -115,6 +115,35 @@ async fn a_refusal_before_the_upload_ends_is_replayed_with_the_exact_bytes() {
             "first,second,third",
             "{version:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn an_early_refusal_is_handed_back_whole_when_the_refresh_fails_under_the_upload() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let served = serve().await;
+        let mut client = served.layer.layer(client::<Channel<Bytes>>(version));
+        served.provider.set_early_refusal(true);
+        served.provider.expire_access_tokens();
+        let unknown = ErrorCode::ClientUnknown;
+        served.provider.fault_always(Fault::RefuseWith(unknown));
+        let (mut upload, body) = Channel::<Bytes>::new(4);
+        let request = Request::post(served.server.url("/upload"))
+            .body(body)
+            .unwrap();
+        let first = Frame::data(Bytes::from("first,"));
+        upload.send(first).await.unwrap();
+        // The upload never ends.
+        let answer = client.ready().await.unwrap().call(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{version:?}");
+        assert_eq!(answer.extensions().get(), Some(&Attempt::FIRST));
+        assert!(answer.extensions().get::<RefreshError>().is_some());
+        let length = answer.headers()["content-length"].to_str().unwrap();
+        let length: usize = length.parse().unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body.len(), length, "{version:?}");
+        assert!(body.ends_with(b"}"), "{version:?}");
+        drop(upload);
     }
 }
 

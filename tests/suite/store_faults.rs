@@ -1,5 +1,6 @@
 //! A store that fails at any step, before or after it did what it was asked.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub enum Step {
     Release,
     Doubt,
     Reject,
+    Revoke,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,14 @@ pub enum How {
     After,
     /// The step never ends.
     Hang,
+    /// The step is done after this time.
+    Late(Duration),
+    /// The step is not done, and panics.
+    Panic,
 }
+
+/// More steps than this between two looks at them is a loop that runs hot.
+const HOT: usize = 2_000;
 
 /// Counts the steps, and fails those that are told to.
 #[derive(Clone)]
@@ -42,6 +51,8 @@ pub struct Faulty {
     current: Arc<Mutex<MemoryStore>>,
     faults: Arc<Mutex<Vec<(Step, How)>>>,
     steps: Arc<Mutex<Vec<Step>>>,
+    stale: Arc<Mutex<Option<Record>>>,
+    restless: Arc<AtomicBool>,
 }
 
 impl Faulty {
@@ -51,7 +62,24 @@ impl Faulty {
             current,
             faults: Arc::default(),
             steps: Arc::default(),
+            stale: Arc::default(),
+            restless: Arc::default(),
         }
+    }
+
+    /// Fails over to `copy`: what it has not seen is lost.
+    pub fn fail_over(&self, copy: MemoryStore) {
+        *self.current.lock().unwrap() = copy;
+    }
+
+    /// From now on each read finds `record`, as a replica does that lags.
+    pub fn lag(&self, record: Record) {
+        *self.stale.lock().unwrap() = Some(record);
+    }
+
+    /// From now on each watch ends at once, change or not.
+    pub fn make_watches_restless(&self) {
+        self.restless.store(true, Ordering::Relaxed);
     }
 
     /// The store without its faults.
@@ -64,8 +92,16 @@ impl Faulty {
         self.faults.lock().unwrap().push((step, how));
     }
 
+    /// From now on no step fails.
+    pub fn clear_faults(&self) {
+        self.faults.lock().unwrap().clear();
+    }
+
     pub fn take_steps(&self) -> Vec<Step> {
-        std::mem::take(&mut self.steps.lock().unwrap())
+        let steps = std::mem::take(&mut *self.steps.lock().unwrap());
+        // A task that ran into the limit is gone by now, and has told nobody.
+        assert!(steps.len() < HOT, "the store is asked in a hot loop");
+        steps
     }
 
     async fn run<T>(
@@ -73,7 +109,11 @@ impl Faulty {
         step: Step,
         work: BoxFuture<'_, Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        self.steps.lock().unwrap().push(step);
+        {
+            let mut steps = self.steps.lock().unwrap();
+            steps.push(step);
+            assert!(steps.len() < HOT, "the store is asked in a hot loop");
+        }
         let fault = {
             let mut faults = self.faults.lock().unwrap();
             let at = faults.iter().position(|(at, _)| *at == step);
@@ -85,6 +125,11 @@ impl Faulty {
             Some(How::Before) => error(),
             Some(How::After) => work.await.and_then(|_| error()),
             Some(How::Hang) => std::future::pending().await,
+            Some(How::Late(by)) => {
+                tokio::time::sleep(by).await;
+                work.await
+            }
+            Some(How::Panic) => panic!("injected"),
         }
     }
 }
@@ -93,7 +138,11 @@ type Stored<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 impl RotationStore for Faulty {
     fn read<'a>(&'a self, account: &'a AccountName) -> Stored<'a, Option<Record>> {
-        Box::pin(async move { self.run(Step::Read, self.inner().read(account)).await })
+        Box::pin(async move {
+            let read = self.run(Step::Read, self.inner().read(account)).await?;
+            let stale = self.stale.lock().unwrap().clone();
+            Ok(stale.or(read))
+        })
     }
 
     fn seed<'a>(
@@ -211,26 +260,36 @@ impl RotationStore for Faulty {
     }
 
     fn revoke<'a>(&'a self, account: &'a AccountName) -> Stored<'a, Record> {
-        Box::pin(async move { self.inner().revoke(account).await })
+        Box::pin(async move { self.run(Step::Revoke, self.inner().revoke(account)).await })
     }
 
     fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
+        if self.restless.load(Ordering::Relaxed) {
+            return Box::new(Restless);
+        }
         self.inner().watch(account)
     }
 }
 
+struct Restless;
+
+impl Watch for Restless {
+    fn changed(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
 async fn open() -> (World, Faulty) {
+    open_with(InDoubtPolicy::Never).await
+}
+
+pub async fn open_with(policy: InDoubtPolicy) -> (World, Faulty) {
     let clock = TestClock::new();
     let store = Faulty::new(clock.clone());
     let shared = store.clone();
     let mut world = World::with(
         |provider| provider.clock(clock.clone()),
-        |account| {
-            account
-                .clock(clock.clone())
-                .store(shared)
-                .in_doubt(InDoubtPolicy::Never)
-        },
+        |account| account.clock(clock.clone()).store(shared).in_doubt(policy),
     )
     .await;
     world.clock = clock;
@@ -238,7 +297,7 @@ async fn open() -> (World, Faulty) {
     (world, store)
 }
 
-async fn stored(store: &Faulty) -> Record {
+pub async fn stored(store: &Faulty) -> Record {
     store
         .inner()
         .read(&AccountName::new("user").unwrap())

@@ -59,6 +59,9 @@ pub enum AuthorityErrorKind {
     HostHeader,
     /// The `Host` header names a host that is not allowed, or not with that port.
     HostHeaderNotAllowed,
+    /// The request is one of HTTP/2 or later, and its `Host` header names another host than its
+    /// URI.
+    HostHeaderConflict,
 }
 
 impl AuthorityError {
@@ -88,6 +91,9 @@ impl fmt::Display for AuthorityError {
             Kind::NotAllowed => write!(f, "uri: host {shown:?} is not among the allowed ones"),
             Kind::PlainHttp => write!(f, "uri: plain http to {shown:?} is not allowed"),
             Kind::HostHeader => f.write_str("host header: it is not one host or host:port"),
+            Kind::HostHeaderConflict => {
+                f.write_str("host header: it names another host than the uri")
+            }
             Kind::HostHeaderNotAllowed => {
                 write!(
                     f,

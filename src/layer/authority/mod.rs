@@ -3,7 +3,7 @@ mod error;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::uri::Scheme;
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, Uri, Version};
 
 pub use self::error::{AuthorityError, AuthorityErrorKind, InvalidAuthority};
 
@@ -83,6 +83,7 @@ impl AllowedAuthorities {
     pub(crate) fn check<'h>(
         &self,
         uri: &Uri,
+        version: Version,
         host_headers: impl IntoIterator<Item = &'h HeaderValue>,
     ) -> Result<&str, AuthorityError> {
         let mut host_headers = host_headers.into_iter();
@@ -100,12 +101,13 @@ impl AllowedAuthorities {
             // Nobody knows which one the server will believe.
             return Err(AuthorityError::new(AuthorityErrorKind::HostHeader, ""));
         }
-        self.check_parts(uri, host_header)
+        self.check_parts(uri, version, host_header)
     }
 
     fn check_parts(
         &self,
         uri: &Uri,
+        version: Version,
         host_header: Option<&HeaderValue>,
     ) -> Result<&str, AuthorityError> {
         use AuthorityErrorKind as Kind;
@@ -138,7 +140,15 @@ impl AllowedAuthorities {
         }
         match host_header {
             None => Ok(entry.host()),
-            Some(value) => self.check_header(value, default_port),
+            Some(value) => {
+                let named = self.check_header(value, default_port)?;
+                // From HTTP/2 on the URI's host travels beside the header, and they must not
+                // differ (RFC 9113 §8.3.1): it is open which one a server believes.
+                if version >= Version::HTTP_2 && !entry.is(named) {
+                    return Err(AuthorityError::new(Kind::HostHeaderConflict, ""));
+                }
+                Ok(named)
+            }
         }
     }
 
@@ -253,7 +263,7 @@ mod tests {
     fn check(uri: &str, host: Option<&str>) -> Result<String, AuthorityError> {
         let host = host.map(|host| HeaderValue::from_str(host).unwrap());
         allowed()
-            .check(&uri.parse().unwrap(), host.as_ref())
+            .check(&uri.parse().unwrap(), Version::HTTP_11, host.as_ref())
             .map(str::to_owned)
     }
 
@@ -306,7 +316,9 @@ mod tests {
     #[test]
     fn nothing_is_allowed_by_default() {
         let uri = "https://open.account.xiaomi.com/".parse().unwrap();
-        let error = AllowedAuthorities::default().check(&uri, None).unwrap_err();
+        let error = AllowedAuthorities::default()
+            .check(&uri, Version::HTTP_11, None)
+            .unwrap_err();
         assert_eq!(error.kind(), Kind::NotAllowed);
     }
 
@@ -330,11 +342,14 @@ mod tests {
     fn plain_http_is_for_this_machine_alone_unless_told_otherwise() {
         let uri = "http://api.example:8443/".parse().unwrap();
         assert_eq!(
-            allowed().check(&uri, None).unwrap_err().kind(),
+            allowed()
+                .check(&uri, Version::HTTP_11, None)
+                .unwrap_err()
+                .kind(),
             Kind::PlainHttp
         );
         let told = allowed().allow_plain_http(true);
-        assert_eq!(told.check(&uri, None), Ok("api.example"));
+        assert_eq!(told.check(&uri, Version::HTTP_11, None), Ok("api.example"));
 
         for host in ["127.0.0.1", "127.255.0.3", "LocalHost", "[::1]", "[0:0::1]"] {
             assert!(is_loopback(host), "{host}");
@@ -371,6 +386,30 @@ mod tests {
     }
 
     #[test]
+    fn from_http_2_on_the_host_header_must_agree_with_the_uri() {
+        let uri = "https://api.example:8443/".parse().unwrap();
+        let check = |version, host| {
+            let host = HeaderValue::from_static(host);
+            let checked = allowed()
+                .check(&uri, version, Some(&host))
+                .map(str::to_owned);
+            checked.map_err(|error| error.kind())
+        };
+        for version in [Version::HTTP_2, Version::HTTP_3] {
+            assert_eq!(check(version, "API.example").as_deref(), Ok("api.example"));
+            assert_eq!(
+                check(version, "localhost"),
+                Err(Kind::HostHeaderConflict),
+                "{version:?}"
+            );
+        }
+        assert_eq!(
+            check(Version::HTTP_11, "localhost").as_deref(),
+            Ok("localhost")
+        );
+    }
+
+    #[test]
     fn an_odd_host_header_is_refused_by_name() {
         let uri = "https://open.account.xiaomi.com/";
         for host in [
@@ -391,7 +430,7 @@ mod tests {
         }
         let latin1 = HeaderValue::from_bytes(b"\xe4.example").unwrap();
         let error = allowed()
-            .check(&uri.parse().unwrap(), Some(&latin1))
+            .check(&uri.parse().unwrap(), Version::HTTP_11, Some(&latin1))
             .unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -453,8 +492,8 @@ mod tests {
             .unwrap();
         let host = HeaderValue::from_static("open.account.xiaomi.com");
         let counted = allocation_counter::measure(|| {
-            assert!(allowed.check(&uri, None).is_ok());
-            assert!(allowed.check(&uri, Some(&host)).is_ok());
+            assert!(allowed.check(&uri, Version::HTTP_11, None).is_ok());
+            assert!(allowed.check(&uri, Version::HTTP_11, Some(&host)).is_ok());
         });
         assert_eq!(counted.count_total, 0);
     }

@@ -44,8 +44,8 @@ pin_project! {
 }
 
 pin_project! {
-    // Each state names what is waited for. An inner future is dropped before the service is made
-    // ready again: it may hold the very permit that readiness waits for.
+    // Each state names what is waited for. An inner future and a refused response are dropped
+    // before the service is made ready again: they may hold the very permit it waits for.
     #[project = StateProjection]
     enum State<S, B, R>
     where
@@ -61,7 +61,7 @@ pin_project! {
         // The credential was refused; the refusal is kept, should the refresh fail.
         Refreshing { refresh: Refresh, refused: Option<Box<Response<ResponseBody<R>>>> },
         // A newer credential or a corrected clock is there: the service is made ready again.
-        Readying { refused: Option<Box<Response<ResponseBody<R>>>> },
+        Readying,
         Failed { error: Option<AuthError> },
         Done,
     }
@@ -213,23 +213,22 @@ where
                 StateProjection::Refreshing { refresh, refused } => {
                     let refreshed = ready!(Pin::new(refresh).poll(cx));
                     match (refreshed, refused.take()) {
-                        (Ok(_), refused) => Next::State(State::Readying { refused }),
+                        (Ok(_), Some(refused)) => self.as_mut().make_ready(*refused),
                         (Err(error), Some(mut refused)) => {
                             refused.extensions_mut().insert(error);
                             Next::Respond(*refused)
                         }
-                        (Err(_), None) => finished(),
+                        (_, None) => finished(),
                     }
                 }
-                StateProjection::Readying { refused } => {
+                StateProjection::Readying => {
                     let readied = match this.replay {
                         Some(replay) => ready!(replay.service.poll_ready(cx)),
-                        None => Ok(()),
+                        None => finished(),
                     };
-                    match (readied, refused.take()) {
-                        (Ok(()), Some(refused)) => self.as_mut().send_again(*refused),
-                        (Err(error), _) => return self.fail(Error::Service(error)),
-                        (_, None) => finished(),
+                    match readied {
+                        Ok(()) => self.as_mut().send_again(),
+                        Err(error) => return self.fail(Error::Service(error)),
                     }
                 }
                 StateProjection::Failed { error } => match error.take() {

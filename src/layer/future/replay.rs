@@ -5,7 +5,7 @@ use http::{Request, Response};
 use http_body::Body;
 
 use super::super::request_body::ReplayHandle;
-use super::super::service::Call;
+use super::super::service::{Call, Outgoing};
 use super::super::sign::sign;
 use super::super::{AuthError, RequestBody, ResponseBody};
 use crate::account::Ready;
@@ -31,19 +31,32 @@ impl<S, B> Replay<S, B> {
             .is_some_and(ReplayHandle::is_replayable)
     }
 
-    /// The body of the replay, unless it outgrew the cap meanwhile.
-    pub(super) fn body(&mut self) -> Option<RequestBody<B>> {
-        let body = self.body.take();
-        body.or_else(|| self.handle.as_ref()?.take_over())
-    }
-
     /// Takes the body over before the wait for a refresh, so that an upload under way does not go
     /// on past what is kept. Over HTTP/1 that ends the connection: not before the refusal was read
     /// whole, for it may have to be handed back.
     pub(super) fn take_over_after<R: Body>(&mut self, refused: &Response<ResponseBody<R>>) {
         if refused.body().is_read() {
-            self.body = self.body();
+            self.take_over();
         }
+    }
+
+    /// Takes the body over, unless that is done; `false` if it cannot be sent again.
+    pub(super) fn take_over(&mut self) -> bool {
+        if self.body.is_none() {
+            self.body = self.handle.as_ref().and_then(ReplayHandle::take_over);
+        }
+        self.body.is_some()
+    }
+
+    /// What is sent again, and by what. `None` if the body was not taken over.
+    pub(super) fn outgoing(self) -> Option<(Outgoing<B>, S)> {
+        let body = self.body?;
+        let outgoing = Outgoing {
+            request: self.head.map(|()| body),
+            handle: None,
+            form: self.form,
+        };
+        Some((outgoing, self.service))
     }
 }
 

@@ -8,29 +8,28 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::super::refusal::Inspected;
-use super::super::sign::sign;
-use super::super::{Attempt, Refusal, RequestBody, ResponseBody};
-use super::{MacAuthFuture, Next, State};
+use super::super::{Attempt, Refusal, RefusalPolicy, RequestBody, ResponseBody};
+use super::{MacAuthFuture, Next, State, finished};
 use crate::Timestamp;
-use crate::account::Signer;
 use crate::sign::Scheme;
 
 impl<S, B, R, Sch, P> MacAuthFuture<S, B, R, Sch, P>
 where
-    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
-    R: Body,
+    R: Body + Unpin,
     Sch: Scheme,
+    P: RefusalPolicy,
 {
     /// The response to an attempt: hand it out, or do something about a refusal.
     #[inline]
-    pub(super) fn conclude(self: Pin<&mut Self>, inspected: Inspected<R>) -> Next<S, B, R> {
+    pub(super) fn conclude(mut self: Pin<&mut Self>, inspected: Inspected<R>) -> Next<S, B, R> {
         let Inspected {
             refusal,
             mut response,
         } = inspected;
-        let this = self.project();
+        let this = self.as_mut().project();
         let replayed = *this.attempt != Attempt::FIRST;
         if refusal.is_some() || replayed || this.call.config.report_every_response {
             response.extensions_mut().insert(*this.generation);
@@ -54,44 +53,34 @@ where
                 if let Some(time) = server_time(&response) {
                     this.call.account().correct_clock(time);
                 }
-                if this.replay.is_some() {
-                    Next::State(State::Readying {
-                        refused: Some(Box::new(response)),
-                    })
-                } else {
-                    Next::Respond(response)
-                }
+                self.make_ready(response)
             }
         }
     }
 
-    /// Signs anew and sends the request a second and last time. The service is ready.
-    pub(super) fn send_again(
+    /// Lets go of the refusal and has the service made ready again, if there is a body to send.
+    pub(super) fn make_ready(
         self: Pin<&mut Self>,
         refused: Response<ResponseBody<R>>,
     ) -> Next<S, B, R> {
-        let this = self.project();
-        let Some(mut replay) = this.replay.take() else {
-            return Next::Respond(refused);
-        };
-        let Signer::Ready(ready) = this.call.account().signer() else {
-            // The new credential is dead already.
-            return Next::Respond(refused);
-        };
-        let Some(body) = replay.body() else {
-            return Next::Respond(refused);
-        };
-        let mut request = replay.head.map(|()| body);
-        match sign(this.call, &ready, &mut request, replay.form.as_deref()) {
-            Ok(()) => {
-                *this.generation = ready.generation();
-                *this.attempt = Attempt::REPLAY;
-                Next::State(State::Called {
-                    future: replay.service.call(request),
-                })
-            }
-            Err(error) => Next::State(State::Failed { error: Some(error) }),
+        let replay = self.project().replay.as_mut();
+        if replay.is_some_and(|replay| replay.take_over()) {
+            Next::State(State::Readying)
+        } else {
+            Next::Respond(refused)
         }
+    }
+
+    /// Signs anew and sends the request a second and last time. The service is ready.
+    pub(super) fn send_again(mut self: Pin<&mut Self>) -> Next<S, B, R> {
+        let this = self.as_mut().project();
+        let Some((outgoing, service)) = this.replay.take().and_then(|replay| replay.outgoing())
+        else {
+            finished()
+        };
+        *this.attempt = Attempt::REPLAY;
+        // The new credential may be dead already: then it waits for the next, as any request does.
+        self.go(outgoing, service)
     }
 }
 

@@ -1,0 +1,196 @@
+//! The handle of an account, and what stands behind all of its clones.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::cell::Cell;
+use super::policy::Policy;
+use super::presented::Presented;
+use super::{
+    AccountBuilder, AccountError, AccountErrorKind, Event, Events, RefreshError, authorize,
+};
+use crate::store::{AccountName, Generation, RotationStore};
+use crate::token::TokenEndpoint;
+use crate::{AuthorizationCode, Clock, Timestamp};
+
+/// One grant of one user to one client: signs with its current credential and has it refreshed.
+///
+/// A cheap clone of one cell: whoever holds a clone shares the credential, the flight and the
+/// events. See the [module docs](super).
+#[derive(Clone)]
+pub struct Account(pub(super) Arc<Shared>);
+
+/// How a caller that waits for the flight is told.
+type Waiter = oneshot::Sender<Result<Generation, RefreshError>>;
+
+/// What the handles and the account's tasks share.
+pub(super) struct Shared {
+    pub(super) name: AccountName,
+    pub(super) endpoint: TokenEndpoint,
+    pub(super) store: Arc<dyn RotationStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) policy: Policy,
+    pub(super) owner: String,
+    pub(super) cell: Cell<Waiter>,
+    pub(super) presented: Presented,
+    /// Added to the clock in nonces.
+    pub(super) clock_offset_secs: AtomicI64,
+    pub(super) events: broadcast::Sender<Event>,
+    /// The runtime that opened the account: a flight outlives the runtime of any one caller.
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) tasks: TaskTracker,
+    pub(super) closing: CancellationToken,
+}
+
+impl Account {
+    /// Starts an account at `endpoint`.
+    pub fn builder(endpoint: TokenEndpoint) -> AccountBuilder {
+        AccountBuilder::new(endpoint)
+    }
+
+    /// The account's name in its store.
+    pub fn name(&self) -> &AccountName {
+        &self.0.name
+    }
+
+    /// The generation of the credential that signs now.
+    pub fn generation(&self) -> Generation {
+        self.0.cell.load().generation
+    }
+
+    /// When the access token ends, if it has not ended and the API has not refused it.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        let now = self.0.clock.now();
+        self.0.cell.load().deadline(self.0.cell.rejected(), now)
+    }
+
+    /// The scopes granted, as the provider wrote them.
+    pub fn scope(&self) -> Option<String> {
+        self.0.cell.load().grant.scope.clone()
+    }
+
+    /// The provider's pseudonymous id of the user (Xiaomi's `openId`).
+    pub fn open_id(&self) -> Option<String> {
+        self.0.cell.load().grant.open_id.clone()
+    }
+
+    /// The events from now on.
+    pub fn events(&self) -> Events {
+        Events::new(self.0.events.subscribe())
+    }
+
+    /// Exchanges an authorization code, which works once, for new tokens, and signs with them from
+    /// then on. A rotation under way cannot undo it.
+    ///
+    /// # Errors
+    ///
+    /// If the token endpoint is not reached (the code is still good), refuses, or its answer is
+    /// lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// The exchange goes on if the future is dropped; what it brings is kept.
+    pub async fn authorize(
+        &self,
+        code: impl Into<AuthorizationCode>,
+    ) -> Result<Generation, AccountError> {
+        let exchange = authorize::exchange(Arc::clone(&self.0), code.into());
+        match self.0.tasks.spawn_on(exchange, &self.0.runtime).await {
+            Ok(authorized) => authorized,
+            Err(_) => Err(AccountError::new(AccountErrorKind::Interrupted)),
+        }
+    }
+
+    /// Ends the grant here: the tokens leave the store and this process, and nothing is signed any
+    /// more. The provider is not told (the Xiaomi Open API documents no way to). A rotation under
+    /// way cannot undo it; [`authorize`](Self::authorize) can.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails; then it is not known whether the grant is ended there.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may leave the grant ended in the store and this process signing until its
+    /// next refresh.
+    pub async fn revoke(&self) -> Result<Generation, AccountError> {
+        authorize::revoke(&self.0).await
+    }
+
+    /// Starts no refresh any more and waits for the one that has sent its refresh token, until
+    /// what it brings is durable. The access token goes on signing until it ends.
+    ///
+    /// Call it before the process ends: a refresh cut off after it has sent leaves the account in
+    /// doubt.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: call it again to go on waiting.
+    pub async fn shutdown(&self) {
+        self.0.cell.close();
+        self.0.closing.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// The time to put into a nonce: the clock, corrected by what the API's `Date` said.
+    pub(crate) fn nonce_time(&self, now: Timestamp) -> Timestamp {
+        let offset = self.0.clock_offset_secs.load(Ordering::Relaxed);
+        let shift = Duration::from_secs(offset.unsigned_abs());
+        if offset < 0 {
+            now.saturating_sub(shift)
+        } else {
+            now.saturating_add(shift)
+        }
+    }
+
+    /// Learns the clock offset from the `Date` of a response that refused a nonce or a MAC.
+    pub(crate) fn correct_clock(&self, server_time: Timestamp) {
+        let now = self.0.clock.now();
+        let secs = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+        let offset_secs =
+            secs(server_time.saturating_since(now)) - secs(now.saturating_since(server_time));
+        // Nonces count minutes and `Date` seconds: a smaller difference says nothing.
+        let offset_secs = if offset_secs.abs() < 2 {
+            0
+        } else {
+            offset_secs
+        };
+        if self
+            .0
+            .clock_offset_secs
+            .swap(offset_secs, Ordering::Relaxed)
+            != offset_secs
+        {
+            self.0.emit(Event::ClockCorrected { offset_secs });
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn emit(&self, event: Event) {
+        match &event {
+            Event::Refreshed { .. } | Event::Adopted { .. } | Event::Authorized { .. } => {
+                tracing::info!(account = %self.name, ?event, "credential changed");
+            }
+            _ => tracing::warn!(account = %self.name, ?event, "credential trouble"),
+        }
+        // Nobody need listen.
+        let _ = self.events.send(event);
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("name", &self.0.name)
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
+    }
+}

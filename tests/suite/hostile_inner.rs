@@ -1,0 +1,313 @@
+//! Inner services and bodies that are odd, and readiness that is scarce.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::buffer::BufferLayer;
+use tower::limit::{ConcurrencyLimitLayer, RateLimitLayer};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
+use tower_mac_auth::layer::{Attempt, Error, RequestBody};
+use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::testing::Api;
+
+use crate::world::{World, get, post, status};
+
+/// Fails where the promise would otherwise be waited for without end.
+async fn timeout<F: Future>(future: F) -> F::Output {
+    let ended = tokio::time::timeout(Duration::from_secs(60), future).await;
+    ended.expect("it hangs")
+}
+
+type Sent = Request<RequestBody<Full<Bytes>>>;
+
+/// Has few permits: one is there when it is ready, goes with the response, and comes back when
+/// the response's body is dropped.
+struct PermitInBody {
+    api: Api,
+    permits: Arc<Semaphore>,
+    waiting: Option<Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Clone for PermitInBody {
+    fn clone(&self) -> Self {
+        Self {
+            api: self.api.clone(),
+            permits: Arc::clone(&self.permits),
+            waiting: None,
+            permit: None,
+        }
+    }
+}
+
+struct Held {
+    body: Full<Bytes>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Body for Held {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Service<Sent> for PermitInBody {
+    type Response = Response<Held>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Held>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if self.permit.is_none() {
+            let permits = &self.permits;
+            let waiting = self.waiting.get_or_insert_with(|| {
+                let permits = Arc::clone(permits);
+                Box::pin(async move { permits.acquire_owned().await.unwrap() })
+            });
+            self.permit = Some(ready!(waiting.as_mut().poll(cx)));
+            self.waiting = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Sent) -> Self::Future {
+        let permit = self.permit.take().unwrap();
+        let answer = self.api.clone().oneshot(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            Ok(response.map(|body| Held {
+                body,
+                _permit: permit,
+            }))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_does_not_wait_for_what_the_refused_response_holds() {
+    let world = World::new().await;
+    let inner = PermitInBody {
+        api: world.provider.api(),
+        permits: Arc::new(Semaphore::new(1)),
+        waiting: None,
+        permit: None,
+    };
+    let client = world.layer().layer(inner);
+    world.provider.expire_access_tokens();
+    let answer = timeout(client.oneshot(get("/"))).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_through_few_permits_ends() {
+    let world = World::new().await;
+    world.provider.expire_access_tokens();
+    let inner = ServiceBuilder::new()
+        .layer(BufferLayer::new(2))
+        .layer(ConcurrencyLimitLayer::new(3))
+        .layer(RateLimitLayer::new(7, Duration::from_millis(1)))
+        .service(world.provider.api());
+    let client = world.layer().layer(inner);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        tasks.spawn(client.clone().oneshot(get("/")));
+    }
+    for answer in timeout(tasks.join_all()).await {
+        assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_not_sent_gives_its_permit_back() {
+    let world = World::new().await;
+    let inner = ServiceBuilder::new()
+        .layer(ConcurrencyLimitLayer::new(1))
+        .service(world.provider.api());
+    let mut client = world.layer().layer(inner);
+    let other = client.clone();
+    let bad = Request::get("https://evil.example/")
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    let ready = ServiceExt::<Request<Full<Bytes>>>::ready(&mut client).await;
+    let answer = ready.unwrap().call(bad).await;
+    assert!(matches!(answer, Err(Error::Auth(_))));
+    let answer = timeout(other.oneshot(get("/"))).await;
+    assert_eq!(status(&answer), StatusCode::OK);
+    drop(client);
+}
+
+/// Ready once, then never again.
+#[derive(Clone)]
+struct ReadyOnce {
+    api: Api,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Service<Sent> for ReadyOnce {
+    type Response = Response<Full<Bytes>>;
+    type Error = &'static str;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, &'static str>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        match self.asked.fetch_add(1, Ordering::SeqCst) {
+            0 => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err("closed")),
+        }
+    }
+
+    fn call(&mut self, request: Sent) -> Self::Future {
+        let call = self.api.clone().oneshot(request);
+        Box::pin(async move { call.await.map_err(|never| match never {}) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_fails_before_the_replay_says_so_in_its_own_words() {
+    let world = World::new().await;
+    let inner = ReadyOnce {
+        api: world.provider.api(),
+        asked: Arc::default(),
+    };
+    let mut client = world.layer().layer(inner);
+    world.provider.expire_access_tokens();
+    let mut call = client.ready().await.unwrap().call(post("/", "abc"));
+    let answer = (&mut call).await;
+    assert!(matches!(answer, Err(Error::Service("closed"))));
+    // Polling it again is a mistake, and is told as one.
+    let again = tokio::spawn(async move { call.await.is_ok() }).await;
+    assert!(again.unwrap_err().is_panic());
+}
+
+/// Panics when it is called a second time.
+#[derive(Clone)]
+struct PanicsOnReplay {
+    api: Api,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Service<Sent> for PanicsOnReplay {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = <Api as Service<Sent>>::Future;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Sent) -> Self::Future {
+        assert!(self.calls.fetch_add(1, Ordering::SeqCst) != 1, "no more");
+        self.api.call(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_below_the_replay_hurts_that_request_alone() {
+    let world = World::new().await;
+    let client = world.layer().layer(PanicsOnReplay {
+        api: world.provider.api(),
+        calls: Arc::default(),
+    });
+    world.provider.expire_access_tokens();
+    let call = tokio::spawn(client.clone().oneshot(post("/", "abc")));
+    assert!(call.await.unwrap_err().is_panic());
+    let answer = timeout(client.oneshot(get("/"))).await;
+    assert_eq!(status(&answer), StatusCode::OK);
+    assert_eq!(world.presented(), 1);
+}
+
+/// Answers with a refusal that is larger than a refusal may be, in small pieces, and never ends.
+#[derive(Clone)]
+struct EndlessRefusal;
+
+struct Drip(u64);
+
+impl Body for Drip {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0 += 1;
+        if self.0 % 2 == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+    }
+}
+
+impl Service<Sent> for EndlessRefusal {
+    type Response = Response<Drip>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<Drip>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Sent) -> Self::Future {
+        let mut response = Response::new(Drip(0));
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        std::future::ready(Ok(response))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_without_end_is_replayed_once_and_then_handed_back() {
+    let world = World::new().await;
+    let client = world.layer().layer(EndlessRefusal);
+    let answer = timeout(client.oneshot(post("/", "abc"))).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(answer.extensions().get(), Some(&Attempt::REPLAY));
+    let mut body = answer.into_body();
+    let first = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+    assert!(first.unwrap().unwrap().is_data());
+    assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_without_end_is_refused_by_name_and_not_sent() {
+    let world = World::new().await;
+    let signs_forms = XiaomiOpenApi::new().sign_form(true);
+    let layer = world.layer().scheme(signs_forms);
+    let request = Request::post("https://api.example/")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Drip(0))
+        .unwrap();
+    let call = layer.layer(world.provider.api()).oneshot(request);
+    let Err(Error::Auth(error)) = timeout(call).await else {
+        panic!("sent")
+    };
+    assert_eq!(
+        error.to_string(),
+        "the request was not sent: form: has more than the 65536 bytes, or than the pieces, that \
+         are kept to be signed"
+    );
+    assert_eq!(world.provider.api_requests(), 0);
+}
