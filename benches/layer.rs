@@ -40,23 +40,27 @@ fn benches(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| bencher.iter(|| service(black_box(uri))));
     };
     let mut bare = Memory;
-    run("bare", &mut |uri| keep(&send(&mut bare, get(uri))), &uri);
+    run(
+        "bare",
+        &mut |uri| drop(black_box(send(&mut bare, get(uri)))),
+        &uri,
+    );
     let mut once = ready_layer(0);
     run(
         "replay_off",
-        &mut |uri| keep(&send(&mut once, get(uri))),
+        &mut |uri| drop(black_box(send(&mut once, get(uri)))),
         &uri,
     );
     let mut replayable = ready_layer(CAP);
     run(
         "replayable_get",
-        &mut |uri| keep(&send(&mut replayable, get(uri))),
+        &mut |uri| drop(black_box(send(&mut replayable, get(uri)))),
         &uri,
     );
     let mut obvious = Obvious::new(Memory);
     run(
         "obvious",
-        &mut |uri| keep(&send(&mut obvious, get(uri))),
+        &mut |uri| drop(black_box(send(&mut obvious, get(uri)))),
         &uri,
     );
 
@@ -64,21 +68,16 @@ fn benches(criterion: &mut Criterion) {
     let uri = common::bare_uri();
     run(
         "bare_without_query",
-        &mut |uri| keep(&send(&mut bare, get(uri))),
+        &mut |uri| drop(black_box(send(&mut bare, get(uri)))),
         &uri,
     );
     let mut default = layer(CAP).layer(Memory);
     run(
         "with_credentials",
-        &mut |uri| keep(&send(&mut default, get(uri))),
+        &mut |uri| drop(black_box(send(&mut default, get(uri)))),
         &uri,
     );
     group.finish();
-}
-
-/// Looks at the response, before it is dropped.
-fn keep<T>(response: &T) {
-    black_box(response);
 }
 
 /// A signing service written the obvious way: boxed, its credential behind a lock, each request

@@ -1,4 +1,4 @@
-//! How many allocations a signature makes.
+//! How many allocations a signature makes, and a call through the layer.
 
 #![expect(clippy::expect_used, reason = "a test may stop")]
 
@@ -66,5 +66,125 @@ fn credentials_in_the_query_take_one_more() {
     for target in ["", "/user/profile", "/user/profile?b=2&a=1&token=old"] {
         let uri = format!("https://open.account.xiaomi.com{target}");
         assert_eq!(allocations(&scheme, &uri), 2, "{target}");
+    }
+}
+
+/// What a call through the layer makes, around a service in memory.
+#[cfg(feature = "testing")]
+mod layer {
+    use std::convert::Infallible;
+    use std::future::{Future, Ready, ready};
+    use std::pin::pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+    use http::{HeaderMap, HeaderValue, Request, Response};
+    use http_body_util::Full;
+    use tower::{Layer, Service};
+    use tower_mac_auth::account::Account;
+    use tower_mac_auth::layer::{MacAuthLayer, RequestBody};
+    use tower_mac_auth::sign::XiaomiOpenApi;
+    use tower_mac_auth::testing::Provider;
+
+    const ANSWER: &str = r#"{"result":"ok","code":0,"description":"no error","data":{}}"#;
+
+    /// Gives the answer it was made with, once, and makes no allocation.
+    #[derive(Clone)]
+    struct Once(Arc<Mutex<Option<Response<Full<Bytes>>>>>);
+
+    impl Once {
+        fn new() -> Self {
+            let answer = Response::builder()
+                .header(CONTENT_TYPE, "application/json")
+                .header(CONTENT_LENGTH, ANSWER.len())
+                .body(Full::from(ANSWER))
+                .expect("a good response");
+            Self(Arc::new(Mutex::new(Some(answer))))
+        }
+    }
+
+    impl Service<Request<RequestBody<Full<Bytes>>>> for Once {
+        type Response = Response<Full<Bytes>>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<RequestBody<Full<Bytes>>>) -> Self::Future {
+            assert!(request.headers().contains_key(AUTHORIZATION));
+            let answer = self.0.lock().expect("nobody panicked").take();
+            ready(Ok(answer.expect("it is called once")))
+        }
+    }
+
+    async fn account() -> Account {
+        let provider = Provider::new();
+        let tokens = provider.issue(Duration::from_secs(3600));
+        let account = Account::builder(provider.endpoint()).tokens(tokens);
+        account.open("user").await.expect("an account")
+    }
+
+    /// Calls the layer and reads the whole answer.
+    fn allocations(layer: &MacAuthLayer, request: Request<Full<Bytes>>) -> u64 {
+        let layer = layer.clone();
+        let layer = layer.allow("api.example").expect("a good host");
+        let mut service = layer.layer(Once::new());
+        let (mut request, mut answer) = (Some(request), None);
+        let counted = allocation_counter::measure(|| {
+            let cx = &mut Context::from_waker(Waker::noop());
+            assert!(service.poll_ready(cx).is_ready());
+            let future = service.call(request.take().expect("one request"));
+            if let Poll::Ready(Ok(response)) = pin!(future).poll(cx) {
+                answer = Some(response);
+            }
+        });
+        assert!(answer.is_some(), "the answer was there");
+        counted.count_total
+    }
+
+    /// With room for one header more, so that only what the layer needs is counted.
+    fn request(method: &str, body: &'static str) -> Request<Full<Bytes>> {
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = method.parse().expect("a good method");
+        *request.uri_mut() = "https://api.example/user/profile?a=1"
+            .parse()
+            .expect("a good URI");
+        *request.headers_mut() = headers;
+        request
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_not_to_be_replayed_takes_one_allocation() {
+        let layer = MacAuthLayer::xiaomi(account().await).replay_cap(0);
+        let layer = layer.scheme(XiaomiOpenApi::new().query_credentials(false));
+        // What a thread's first call sets up is no matter.
+        allocations(&layer, request("GET", ""));
+        assert_eq!(allocations(&layer, request("GET", "")), 1);
+        assert_eq!(allocations(&layer, request("POST", "on")), 1);
+    }
+
+    #[tokio::test]
+    async fn a_get_that_can_be_replayed_takes_four() {
+        let layer = MacAuthLayer::xiaomi(account().await);
+        let layer = layer.scheme(XiaomiOpenApi::new().query_credentials(false));
+        allocations(&layer, request("GET", ""));
+        assert_eq!(allocations(&layer, request("GET", "")), 4);
+    }
+
+    #[tokio::test]
+    async fn credentials_in_the_query_take_one_more() {
+        let account = account().await;
+        let layer = MacAuthLayer::xiaomi(account);
+        allocations(&layer, request("GET", ""));
+        assert_eq!(allocations(&layer, request("GET", "")), 5);
+        let layer = layer.replay_cap(0);
+        assert_eq!(allocations(&layer, request("GET", "")), 2);
     }
 }

@@ -8,7 +8,7 @@ use http::{Method, Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
 
-use super::future::MacAuthFuture;
+use super::future::{MacAuthFuture, prepare};
 use super::layer::Config;
 use super::request_body::ReplayHandle;
 use super::{Error, RefusalPolicy, RequestBody, ResponseBody, XiaomiRefusals};
@@ -110,10 +110,31 @@ where
         if call.config.scheme.signs_form() && is_form(&request) {
             return MacAuthFuture::read_form(call, self.take_ready(), request);
         }
-        match call.account().signer() {
-            Signer::Ready(ready) => MacAuthFuture::send(call, &mut self.inner, request, &ready),
-            Signer::Wait(refresh) => MacAuthFuture::park(call, self.take_ready(), request, refresh),
+        let ready = match call.account().signer() {
+            Signer::Ready(ready) => ready,
+            Signer::Wait(refresh) => {
+                return MacAuthFuture::park(call, self.take_ready(), request, refresh);
+            }
+        };
+        let cap = call.config.replay_cap;
+        let keep = RequestBody::is_keepable(request.body(), cap);
+        let mut replay = match prepare(&call, &self.inner, &mut request, None, keep, &ready) {
+            Ok(replay) => replay,
+            Err(error) => {
+                // The inner service is not called, so it gives up what being ready took: a permit,
+                // a place in a buffer.
+                drop(self.take_ready());
+                return MacAuthFuture::failed(call, error);
+            }
+        };
+        // Here, and by way of no function of ours: a request is large to move.
+        let (head, body) = request.into_parts();
+        let (body, handle) = RequestBody::replayable(body, cap);
+        let future = self.inner.call(Request::from_parts(head, body));
+        if let Some(replay) = &mut replay {
+            replay.handle = handle;
         }
+        MacAuthFuture::called(call, ready.generation(), replay, future)
     }
 }
 

@@ -11,12 +11,12 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use self::replay::{Replay, prepare};
+pub(super) use self::replay::{Replay, prepare};
 use super::form::ReadForm;
-use super::refusal::{Inspect, Inspection, inspect, settle};
+use super::refusal::{Inspect, Inspection, Reading, settle};
 use super::service::{Call, Outgoing};
 use super::{Attempt, AuthError, Error, RefusalPolicy, RequestBody, ResponseBody};
-use crate::account::{Ready, Refresh, Signer};
+use crate::account::Refresh;
 use crate::sign::Scheme;
 use crate::store::Generation;
 
@@ -96,40 +96,27 @@ where
         }
     }
 
-    /// Signs and sends. `service` is ready.
+    /// The request was signed by `generation` and is on its way.
     #[inline]
-    pub(super) fn send(
+    pub(super) fn called(
         call: Call<Sch, P>,
-        service: &mut S,
-        mut request: Request<B>,
-        ready: &Ready,
+        generation: Generation,
+        replay: Option<Box<Replay<S, B>>>,
+        future: S::Future,
     ) -> Self {
-        let cap = call.config.replay_cap;
-        let keep = RequestBody::is_keepable(request.body(), cap);
-        let mut replay = match prepare(&call, service, &mut request, None, keep, ready) {
-            Ok(replay) => replay,
-            Err(error) => {
-                // It is not called, so it gives up what being ready took: a permit, a place in a
-                // buffer.
-                *service = service.clone();
-                return Self::new(call, State::Failed { error: Some(error) });
-            }
-        };
-        // Wrapped straight into the call: a request is large to move.
-        let future = service.call(request.map(|body| {
-            let (body, handle) = RequestBody::replayable(body, cap);
-            if let Some(replay) = &mut replay {
-                replay.handle = handle;
-            }
-            body
-        }));
         Self {
             call,
-            generation: ready.generation(),
+            generation,
             attempt: Attempt::FIRST,
             replay,
             state: State::Called { future },
         }
+    }
+
+    /// The request could not be signed.
+    #[cold]
+    pub(super) fn failed(call: Call<Sch, P>, error: AuthError) -> Self {
+        Self::new(call, State::Failed { error: Some(error) })
     }
 
     /// Waits for a credential. `service` is ready.
@@ -199,7 +186,8 @@ where
                 }
                 StateProjection::Called { future } => match ready!(future.poll(cx)) {
                     Ok(mut response) => {
-                        let reading = inspect(&config.refusals, &mut response, cx);
+                        let mut reading = Reading::new(&config.refusals, &response);
+                        let _ = reading.advance(&config.refusals, &mut response, cx);
                         // What nearly every response is.
                         if reading.is_clear()
                             && *this.attempt == Attempt::FIRST
@@ -272,39 +260,6 @@ where
     fn fail(self: Pin<&mut Self>, error: Error<S::Error>) -> Poll<<Self as Future>::Output> {
         self.project().state.set(State::Done);
         Poll::Ready(Err(error))
-    }
-
-    /// The form is read, or a credential there: sends the request with the service that was ready
-    /// all along, or waits (again) for a credential.
-    fn go(self: Pin<&mut Self>, outgoing: Outgoing<B>, mut service: S) -> Next<S, B, R> {
-        let this = self.project();
-        match this.call.account().signer() {
-            Signer::Ready(ready) => {
-                let Outgoing {
-                    mut request,
-                    handle,
-                    form,
-                } = outgoing;
-                let form = form.as_ref();
-                let keep = handle.is_some();
-                match prepare(this.call, &service, &mut request, form, keep, &ready) {
-                    Ok(mut replay) => {
-                        if let Some(replay) = &mut replay {
-                            replay.handle = handle;
-                        }
-                        *this.generation = ready.generation();
-                        *this.replay = replay;
-                        let future = service.call(request);
-                        Next::State(State::Called { future })
-                    }
-                    Err(error) => Next::State(State::Failed { error: Some(error) }),
-                }
-            }
-            Signer::Wait(refresh) => {
-                let parked = Some(Box::new((outgoing, service)));
-                Next::State(State::Parked { refresh, parked })
-            }
-        }
     }
 }
 

@@ -12,11 +12,11 @@ use crate::account::Ready;
 use crate::sign::Scheme;
 
 /// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
-pub(super) struct Replay<S, B> {
+pub(in super::super) struct Replay<S, B> {
     /// As the caller made it, before it was signed.
     pub(super) head: Request<()>,
     /// `None` until it is sent.
-    pub(super) handle: Option<ReplayHandle<B>>,
+    pub(in super::super) handle: Option<ReplayHandle<B>>,
     pub(super) form: Option<Bytes>,
     /// Polled ready before it is called.
     pub(super) service: S,
@@ -63,7 +63,7 @@ impl<S, B> Replay<S, B> {
 /// Signs `request`, and keeps what it takes to send it again if it is to `keep` that. The handle of
 /// the body is still to be put in.
 #[inline]
-pub(super) fn prepare<S, B, Sch, P, T>(
+pub(in super::super) fn prepare<S, B, Sch, P, T>(
     call: &Call<Sch, P>,
     service: &S,
     request: &mut Request<T>,

@@ -1,4 +1,4 @@
-//! What is done about a response.
+//! What is done about a response, and how a request that had to wait is sent.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -8,9 +8,11 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::super::refusal::Inspected;
+use super::super::service::Outgoing;
 use super::super::{Attempt, Refusal, RefusalPolicy, RequestBody, ResponseBody};
-use super::{MacAuthFuture, Next, State, finished};
+use super::{MacAuthFuture, Next, State, finished, prepare};
 use crate::Timestamp;
+use crate::account::Signer;
 use crate::sign::Scheme;
 
 impl<S, B, R, Sch, P> MacAuthFuture<S, B, R, Sch, P>
@@ -68,6 +70,39 @@ where
             Next::State(State::Readying)
         } else {
             Next::Respond(refused)
+        }
+    }
+
+    /// The form is read, or a credential there: sends the request with the service that was ready
+    /// all along, or waits (again) for a credential.
+    pub(super) fn go(self: Pin<&mut Self>, outgoing: Outgoing<B>, mut service: S) -> Next<S, B, R> {
+        let this = self.project();
+        match this.call.account().signer() {
+            Signer::Ready(ready) => {
+                let Outgoing {
+                    mut request,
+                    handle,
+                    form,
+                } = outgoing;
+                let form = form.as_ref();
+                let keep = handle.is_some();
+                match prepare(this.call, &service, &mut request, form, keep, &ready) {
+                    Ok(mut replay) => {
+                        if let Some(replay) = &mut replay {
+                            replay.handle = handle;
+                        }
+                        *this.generation = ready.generation();
+                        *this.replay = replay;
+                        let future = service.call(request);
+                        Next::State(State::Called { future })
+                    }
+                    Err(error) => Next::State(State::Failed { error: Some(error) }),
+                }
+            }
+            Signer::Wait(refresh) => {
+                let parked = Some(Box::new((outgoing, service)));
+                Next::State(State::Parked { refresh, parked })
+            }
         }
     }
 

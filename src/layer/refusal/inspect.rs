@@ -44,30 +44,8 @@ pin_project! {
     }
 }
 
-/// Looks at a response: at its head, and at as much of its body as `policy` wants and the rules
-/// of [`RefusalPolicy`] allow. Whatever is read is given back with the response.
-///
-/// The response stays where it is: nearly always it is [clear](Reading::is_clear), and then all
-/// that is left is to [hand it on](Reading::hand_on). Nothing was allocated for one chunk.
-/// Otherwise [`settle`] it.
-#[inline]
-pub(crate) fn inspect<P, B>(
-    policy: &P,
-    response: &mut Response<B>,
-    cx: &mut Context<'_>,
-) -> Reading<B>
-where
-    P: RefusalPolicy + ?Sized,
-    B: Body + Unpin,
-{
-    let mut reading = Reading::new(policy, response);
-    // Whether there is more to read, it knows itself.
-    let _ = reading.advance(policy, response, cx);
-    reading
-}
-
-/// Ends an inspection of which something came. A body that is not there yet is waited for, for
-/// `limit` in all; then what is known decides.
+/// Ends a reading that was not [clear](Reading::is_clear). A body that is not there yet is waited
+/// for, for `limit` in all; then what is known decides.
 ///
 /// # Panics
 ///
@@ -184,7 +162,8 @@ mod tests {
         let mut waiting = None;
         std::future::poll_fn(|cx| {
             if let Some(mut response) = response.take() {
-                let reading = inspect(policy, &mut response, cx);
+                let mut reading = Reading::new(policy, &response);
+                let _ = reading.advance(policy, &mut response, cx);
                 match settle(policy, LIMIT, reading, response, cx) {
                     Inspection::Done(inspected) => return Poll::Ready(inspected),
                     Inspection::Waiting(inspect) => {
@@ -457,7 +436,8 @@ mod tests {
         let counted = allocation_counter::measure(|| {
             let cx = &mut Context::from_waker(std::task::Waker::noop());
             let mut answer = answer.take().unwrap();
-            let reading = inspect(&XiaomiRefusals, &mut answer, cx);
+            let mut reading = Reading::new(&XiaomiRefusals, &answer);
+            assert!(reading.advance(&XiaomiRefusals, &mut answer, cx).is_ready());
             assert!(reading.is_clear());
             done = Some(reading.hand_on(answer));
         });

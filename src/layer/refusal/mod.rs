@@ -6,7 +6,8 @@ mod xiaomi;
 
 use http::{HeaderMap, StatusCode};
 
-pub(crate) use self::inspect::{Inspect, Inspected, Inspection, inspect, settle};
+pub(crate) use self::inspect::{Inspect, Inspected, Inspection, settle};
+pub(crate) use self::reading::Reading;
 pub use self::xiaomi::XiaomiRefusals;
 
 /// What about the credential a provider did not accept.

@@ -17,7 +17,12 @@ const MAX_BYTES: u64 = 4096;
 /// Bounds what empty frames can cost.
 const MAX_FRAMES: u16 = 256;
 
-/// How far the inspection of a response is. The response is beside it, and stays in one piece.
+/// The inspection of a response: of its head, and of as much of its body as the policy wants and
+/// the rules of [`RefusalPolicy`] allow. Whatever is read is given back with the response.
+///
+/// The response is beside it and stays where it is: nearly always the reading is
+/// [clear](Self::is_clear) at once, and all that is left is to [hand it on](Self::hand_on). One
+/// chunk takes no allocation. Make it where it stays, too: what it keeps is dear to move.
 pub(crate) struct Reading<B: Body> {
     kept: Kept<B::Data, B::Error>,
     bytes: u64,
@@ -45,7 +50,7 @@ enum Look {
 
 impl<B: Body + Unpin> Reading<B> {
     #[inline]
-    pub(super) fn new<P>(policy: &P, response: &Response<B>) -> Self
+    pub(crate) fn new<P>(policy: &P, response: &Response<B>) -> Self
     where
         P: RefusalPolicy + ?Sized,
     {
@@ -82,7 +87,7 @@ impl<B: Body + Unpin> Reading<B> {
 
     /// Reads what is there; ready when no more is to be read.
     #[inline]
-    pub(super) fn advance<P>(
+    pub(crate) fn advance<P>(
         &mut self,
         policy: &P,
         response: &mut Response<B>,
