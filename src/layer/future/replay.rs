@@ -76,26 +76,26 @@ where
     Sch: Scheme,
 {
     let replay = keep.then(|| {
-        Box::new(Replay {
-            head: head_of(request),
+        let mut replay = Box::new(Replay {
+            head: Request::new(()),
             handle: None,
             form: form.cloned(),
             service: service.clone(),
             body: None,
-        })
+        });
+        copy_head(request, &mut replay.head);
+        replay
     });
     sign(call, ready, request, form.map(|form| &**form))?;
     Ok(replay)
 }
 
-/// All of a request but its body.
+/// Copies all of a request but its body, each part to its place.
 #[inline]
-fn head_of<B>(request: &Request<B>) -> Request<()> {
-    let mut head = Request::new(());
-    *head.method_mut() = request.method().clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.version_mut() = request.version();
-    *head.headers_mut() = request.headers().clone();
-    *head.extensions_mut() = request.extensions().clone();
-    head
+fn copy_head<T>(from: &Request<T>, to: &mut Request<()>) {
+    *to.method_mut() = from.method().clone();
+    *to.uri_mut() = from.uri().clone();
+    *to.version_mut() = from.version();
+    *to.headers_mut() = from.headers().clone();
+    *to.extensions_mut() = from.extensions().clone();
 }
