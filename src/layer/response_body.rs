@@ -23,11 +23,12 @@ pin_project! {
     where
         B: Body,
     {
-        kept: Kept<B::Data, B::Error>,
-        // The rest has nothing more to give, and is not polled again.
-        ended: bool,
+        // Given back before the rest.
+        pub(super) kept: Kept<B::Data, B::Error>,
+        // The rest gave its last frame, or an error, and is not polled again.
+        pub(super) ended: bool,
         #[pin]
-        rest: B,
+        pub(super) rest: B,
     }
 }
 
@@ -98,13 +99,16 @@ impl<D: Buf, E> Kept<D, E> {
 }
 
 impl<B: Body> ResponseBody<B> {
-    /// Gives `kept` back before `rest`. `ended`: `rest` gave its last frame, or an error.
-    pub(super) const fn with_kept(kept: Kept<B::Data, B::Error>, ended: bool, rest: B) -> Self {
-        Self { kept, ended, rest }
+    /// Not looked at yet.
+    #[inline]
+    pub(super) const fn new(rest: B) -> Self {
+        Self {
+            kept: Kept::Nothing,
+            ended: false,
+            rest,
+        }
     }
-}
 
-impl<B: Body> ResponseBody<B> {
     /// Whether the inner body was read to its end, so that the connection is done with it.
     pub(super) fn is_read(&self) -> bool {
         self.ended || self.rest.is_end_stream()
@@ -165,14 +169,14 @@ mod tests {
     use super::super::scripted::{Scripted, data, drain, expected, poll, trailers};
     use super::*;
 
+    fn with_kept<B: Body>(kept: Kept<B::Data, B::Error>, ended: bool, rest: B) -> ResponseBody<B> {
+        ResponseBody { kept, ended, rest }
+    }
+
     #[test]
     fn an_untouched_body_is_the_body_itself_and_costs_nothing() {
         let counted = allocation_counter::measure(|| {
-            let mut body = ResponseBody::with_kept(
-                Kept::Nothing,
-                false,
-                Full::new(Bytes::from_static(b"abc")),
-            );
+            let mut body = with_kept(Kept::Nothing, false, Full::new(Bytes::from_static(b"abc")));
             assert_eq!(body.size_hint().exact(), Some(3));
             assert!(!body.is_end_stream());
             assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(_)))));
@@ -193,7 +197,7 @@ mod tests {
                 };
                 kept.push(frame);
             }
-            let mut body = ResponseBody::with_kept(kept, false, rest);
+            let mut body = with_kept(kept, false, rest);
             assert_eq!(body.size_hint().exact(), Some(3), "{read} read");
             assert_eq!(drain(&mut body), (expected(&steps), true), "{read} read");
         }
@@ -204,7 +208,7 @@ mod tests {
         let mut kept = Kept::Nothing;
         kept.push(Ok(Frame::data(Bytes::from_static(b"ab"))));
         kept.push(Err("reset"));
-        let mut body = ResponseBody::with_kept(kept, true, Scripted::new([]));
+        let mut body = with_kept(kept, true, Scripted::new([]));
         let steps = [data("ab"), super::super::scripted::Step::Error("reset")];
         assert_eq!(drain(&mut body), (expected(&steps), true));
         assert!(body.is_end_stream());
@@ -214,7 +218,7 @@ mod tests {
     fn a_body_that_has_ended_is_not_polled_again() {
         let mut rest = Scripted::new([]);
         assert!(matches!(poll(&mut rest), Poll::Ready(None)));
-        let mut body = ResponseBody::with_kept(Kept::Nothing, true, rest);
+        let mut body = with_kept(Kept::Nothing, true, rest);
         assert!(body.is_end_stream());
         assert_eq!(drain(&mut body), (vec![], true));
     }
@@ -232,7 +236,7 @@ mod tests {
     fn debug_shows_nothing_of_the_body() {
         let mut kept = Kept::Nothing;
         kept.push(Ok(Frame::data(Bytes::from_static(b"SECRET"))));
-        let body = ResponseBody::with_kept(kept, false, Scripted::new([]));
+        let body = with_kept(kept, false, Scripted::new([]));
         assert_eq!(
             format!("{body:?}"),
             "ResponseBody { bytes_read_ahead: 6, .. }"

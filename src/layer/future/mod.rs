@@ -185,7 +185,8 @@ where
                     }
                 }
                 StateProjection::Called { future } => match ready!(future.poll(cx)) {
-                    Ok(mut response) => {
+                    Ok(response) => {
+                        let mut response = response.map(ResponseBody::new);
                         let mut reading = Reading::new(&config.refusals, &response);
                         let _ = reading.advance(&config.refusals, &mut response, cx);
                         // What nearly every response is.
@@ -194,7 +195,7 @@ where
                             && !config.report_every_response
                         {
                             self.project().state.set(State::Done);
-                            return Poll::Ready(Ok(reading.hand_on(response)));
+                            return Poll::Ready(Ok(response));
                         }
                         let limit = config.inspection_limit;
                         match settle(&config.refusals, limit, reading, response, cx) {

@@ -38,7 +38,7 @@ pin_project! {
         B: Body,
     {
         // `None` once it is done.
-        state: Option<(Reading<B>, Response<B>)>,
+        state: Option<(Reading, Response<ResponseBody<B>>)>,
         #[pin]
         limit: Sleep,
     }
@@ -54,8 +54,8 @@ pin_project! {
 pub(crate) fn settle<P, B>(
     policy: &P,
     limit: Duration,
-    reading: Reading<B>,
-    response: Response<B>,
+    reading: Reading,
+    response: Response<ResponseBody<B>>,
     cx: &mut Context<'_>,
 ) -> Inspection<B>
 where
@@ -63,7 +63,8 @@ where
     B: Body + Unpin,
 {
     if reading.is_over() {
-        return Inspection::Done(reading.finish(response));
+        let refusal = reading.refusal();
+        return Inspection::Done(Inspected { refusal, response });
     }
     let mut inspect = Inspect(Box::pin(Waiting {
         state: Some((reading, response)),
@@ -106,7 +107,10 @@ impl<B: Body + Unpin> Inspect<B> {
 
     fn take(&mut self) -> Poll<Inspected<B>> {
         match self.0.as_mut().project().state.take() {
-            Some((reading, response)) => Poll::Ready(reading.finish(response)),
+            Some((reading, response)) => Poll::Ready(Inspected {
+                refusal: reading.refusal(),
+                response,
+            }),
             None => Poll::Pending,
         }
     }
@@ -161,7 +165,8 @@ mod tests {
         let mut response = Some(response);
         let mut waiting = None;
         std::future::poll_fn(|cx| {
-            if let Some(mut response) = response.take() {
+            if let Some(response) = response.take() {
+                let mut response = response.map(ResponseBody::new);
                 let mut reading = Reading::new(policy, &response);
                 let _ = reading.advance(policy, &mut response, cx);
                 match settle(policy, LIMIT, reading, response, cx) {
@@ -435,11 +440,11 @@ mod tests {
         let mut done = None;
         let counted = allocation_counter::measure(|| {
             let cx = &mut Context::from_waker(std::task::Waker::noop());
-            let mut answer = answer.take().unwrap();
+            let mut answer = answer.take().unwrap().map(ResponseBody::new);
             let mut reading = Reading::new(&XiaomiRefusals, &answer);
             assert!(reading.advance(&XiaomiRefusals, &mut answer, cx).is_ready());
             assert!(reading.is_clear());
-            done = Some(reading.hand_on(answer));
+            done = Some(answer);
         });
         assert_eq!(counted.count_total, 0);
     }

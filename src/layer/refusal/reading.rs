@@ -9,7 +9,6 @@ use http::{HeaderMap, Response, StatusCode, header};
 use http_body::{Body, Frame};
 
 use super::super::response_body::{Kept, ResponseBody};
-use super::inspect::Inspected;
 use super::{Head, Refusal, RefusalPolicy};
 
 /// A refusal is at most this long.
@@ -21,10 +20,9 @@ const MAX_FRAMES: u16 = 256;
 /// the rules of [`RefusalPolicy`] allow. Whatever is read is given back with the response.
 ///
 /// The response is beside it and stays where it is: nearly always the reading is
-/// [clear](Self::is_clear) at once, and all that is left is to [hand it on](Self::hand_on). One
-/// chunk takes no allocation. Make it where it stays, too: what it keeps is dear to move.
-pub(crate) struct Reading<B: Body> {
-    kept: Kept<B::Data, B::Error>,
+/// [clear](Self::is_clear) at once, and all that is left is to hand it on. One chunk takes no
+/// allocation.
+pub(crate) struct Reading {
     bytes: u64,
     frames: u16,
     look: Look,
@@ -33,8 +31,6 @@ pub(crate) struct Reading<B: Body> {
     refusal: Option<Refusal>,
     /// More is to be read.
     open: bool,
-    /// The body gave its last frame, or an error.
-    ended: bool,
 }
 
 type PolledFrame<B> = Result<Frame<<B as Body>::Data>, <B as Body>::Error>;
@@ -48,11 +44,12 @@ enum Look {
     Whole,
 }
 
-impl<B: Body + Unpin> Reading<B> {
+impl Reading {
     #[inline]
-    pub(crate) fn new<P>(policy: &P, response: &Response<B>) -> Self
+    pub(crate) fn new<P, B>(policy: &P, response: &Response<ResponseBody<B>>) -> Self
     where
         P: RefusalPolicy + ?Sized,
+        B: Body,
     {
         let status = response.status();
         let (refusal, look) = match policy.read_head(status, response.headers()) {
@@ -60,19 +57,18 @@ impl<B: Body + Unpin> Reading<B> {
             Head::Read { otherwise } => (otherwise, Look::Whole),
         };
         let mut reading = Self {
-            kept: Kept::Nothing,
             bytes: 0,
             frames: 0,
             look,
             length: None,
             refusal,
             open: false,
-            ended: false,
         };
-        if reading.is_settled() || has_no_body(status) || response.body().is_end_stream() {
+        let body = &response.body().rest;
+        if reading.is_settled() || has_no_body(status) || body.is_end_stream() {
             return reading;
         }
-        let hint = response.body().size_hint();
+        let hint = body.size_hint();
         reading.length = hint.exact().or_else(|| content_length(response.headers()));
         if hint.lower().max(reading.length.unwrap_or(0)) > MAX_BYTES {
             return reading;
@@ -87,20 +83,21 @@ impl<B: Body + Unpin> Reading<B> {
 
     /// Reads what is there; ready when no more is to be read.
     #[inline]
-    pub(crate) fn advance<P>(
+    pub(crate) fn advance<P, B>(
         &mut self,
         policy: &P,
-        response: &mut Response<B>,
+        response: &mut Response<ResponseBody<B>>,
         cx: &mut Context<'_>,
     ) -> Poll<()>
     where
         P: RefusalPolicy + ?Sized,
+        B: Body + Unpin,
     {
         while self.open {
-            match Pin::new(response.body_mut()).poll_frame(cx) {
+            match Pin::new(&mut response.body_mut().rest).poll_frame(cx) {
                 Poll::Ready(Some(frame)) => self.keep(policy, response, frame),
                 Poll::Ready(None) => {
-                    self.ended = true;
+                    response.body_mut().ended = true;
                     self.open = false;
                 }
                 Poll::Pending if self.is_worth_waiting(response.headers()) => return Poll::Pending,
@@ -112,26 +109,32 @@ impl<B: Body + Unpin> Reading<B> {
     }
 
     #[inline]
-    fn keep<P>(&mut self, policy: &P, response: &Response<B>, frame: PolledFrame<B>)
-    where
+    fn keep<P, B>(
+        &mut self,
+        policy: &P,
+        response: &mut Response<ResponseBody<B>>,
+        frame: PolledFrame<B>,
+    ) where
         P: RefusalPolicy + ?Sized,
+        B: Body,
     {
+        let body = response.body_mut();
         match &frame {
             Ok(frame) => {
                 self.frames += 1;
                 let len = frame.data_ref().map_or(0, Buf::remaining);
                 self.bytes = self.bytes.saturating_add(len as u64);
             }
-            Err(_) => self.ended = true,
+            Err(_) => body.ended = true,
         }
-        self.kept.push(frame);
+        body.kept.push(frame);
         if self.bytes > MAX_BYTES || self.frames == MAX_FRAMES {
             // Whatever its length said, this is no refusal.
             self.look = Look::Decided;
             self.open = false;
             return;
         }
-        let at_end = self.ended || response.body().is_end_stream();
+        let at_end = body.is_read();
         if at_end || self.has_its_length() || (self.look == Look::FirstChunk && self.bytes > 0) {
             self.decide(policy, response);
         }
@@ -140,9 +143,10 @@ impl<B: Body + Unpin> Reading<B> {
 
     /// Asks the policy, once, about the bytes there are.
     #[inline]
-    pub(super) fn decide<P>(&mut self, policy: &P, response: &Response<B>)
+    pub(super) fn decide<P, B>(&mut self, policy: &P, response: &Response<ResponseBody<B>>)
     where
         P: RefusalPolicy + ?Sized,
+        B: Body,
     {
         if self.look == Look::Decided {
             return;
@@ -152,7 +156,7 @@ impl<B: Body + Unpin> Reading<B> {
             return;
         }
         let headers = response.headers();
-        let found = match &self.kept {
+        let found = match &response.body().kept {
             // Nearly always, and nothing to be gathered.
             Kept::Chunk(data) if data.chunk().len() == data.remaining() => {
                 policy.read_body(response.status(), headers, data.chunk())
@@ -196,17 +200,9 @@ impl<B: Body + Unpin> Reading<B> {
         !self.open && self.refusal.is_none()
     }
 
-    /// The response as it came.
-    #[inline]
-    pub(crate) fn hand_on(self, response: Response<B>) -> Response<ResponseBody<B>> {
-        response.map(|rest| ResponseBody::with_kept(self.kept, self.ended, rest))
-    }
-
-    pub(super) fn finish(self, response: Response<B>) -> Inspected<B> {
-        Inspected {
-            refusal: self.refusal,
-            response: self.hand_on(response),
-        }
+    /// What was found so far.
+    pub(super) const fn refusal(&self) -> Option<Refusal> {
+        self.refusal
     }
 }
 
