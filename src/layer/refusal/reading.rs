@@ -14,7 +14,7 @@ use super::{Head, Refusal, RefusalPolicy};
 /// A refusal is at most this long.
 const MAX_BYTES: u64 = 4096;
 /// Bounds what empty frames can cost.
-const MAX_FRAMES: u16 = 256;
+const MAX_FRAMES: u32 = 256;
 
 /// The inspection of a response: of its head, and of as much of its body as the policy wants and
 /// the rules of [`RefusalPolicy`] allow. Whatever is read is given back with the response.
@@ -24,7 +24,7 @@ const MAX_FRAMES: u16 = 256;
 /// allocation.
 pub(crate) struct Reading {
     bytes: u64,
-    frames: u16,
+    frames: u32,
     look: Look,
     /// The length, where it is known.
     length: Option<u64>,
