@@ -41,9 +41,7 @@ pub(super) async fn in_time<F: Future>(
 
 /// Goes on trying to give a lease back under which nothing was sent.
 pub(super) async fn give_back(account: Arc<Shared>, lease: Lease, why: String) {
-    let Shared {
-        store, name, clock, ..
-    } = &*account;
+    let (store, name, clock) = (&account.realm.store, &account.name, &account.clock);
     for fails in 0..GIVE_BACK_TRIES {
         let pause = policy::backoff(fails);
         let wait = sleep_until(&**clock, clock.now().saturating_add(pause));
@@ -110,9 +108,8 @@ impl Pending {
     }
 
     async fn attempt(&self, within: Duration) -> Option<Generation> {
-        let Shared {
-            store, name, clock, ..
-        } = &*self.account;
+        let account = &*self.account;
+        let (store, name, clock) = (&account.realm.store, &account.name, &account.clock);
         let now = clock.now();
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let grant = self.grant.clone();
@@ -151,19 +148,14 @@ impl Pending {
 
     /// Signs with it from now on.
     pub(super) fn publish(&self) {
-        let Shared {
-            clock,
-            endpoint,
-            cell,
-            ..
-        } = &*self.account;
-        let now = clock.now();
+        let account = &*self.account;
+        let now = account.clock.now();
         let age = now.saturating_since(self.issued_at);
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let grant = self.grant.clone();
-        let client_id = endpoint.client_id();
+        let client_id = account.realm.endpoint.client_id();
         let (generation, origin) = (self.generation, Origin::Rotated);
-        cell.publish(Snapshot::new(
+        account.cell.publish(Snapshot::new(
             generation, origin, grant, client_id, now, age, rest,
         ));
     }
