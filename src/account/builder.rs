@@ -15,7 +15,9 @@ use super::snapshot::Snapshot;
 use super::status::rotation_of;
 use super::{Account, AccountError, AccountErrorKind, InDoubtPolicy, Shared, authorize};
 use crate::sign::MacKey;
-use crate::store::{AccountName, Grant, MemoryStore, Record, RotationStore};
+use crate::store::{
+    AccountName, Commit, Generation, Grant, Issued, MemoryStore, Record, RotationStore,
+};
 use crate::token::{TokenEndpoint, TokenSet};
 use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
 
@@ -141,7 +143,10 @@ impl AccountBuilder {
         let record = match (standing, self.seed.clone()) {
             (Some(record), _) => record,
             (None, Some((grant, expires_in))) => {
-                bounded(clock, policy, store.seed(&name, grant, expires_in)).await?
+                let first = Issued::authorized(Generation::FIRST, grant, expires_in);
+                let commit = bounded(clock, policy, store.commit(&name, first));
+                let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
+                record
             }
             (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         };

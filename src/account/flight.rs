@@ -15,7 +15,7 @@ use super::{Event, RefreshError, RefreshErrorKind, Shared, policy};
 use crate::Timestamp;
 use crate::clock::finish_by;
 use crate::store::{
-    Acquire, Commit, Generation, Guarded, Lease, LeaseFrom, Record, StoreError, Watch,
+    Acquire, Commit, Generation, Guarded, Issued, Lease, LeaseFrom, Record, StoreError, Watch,
 };
 
 /// While another process rotates, the record is read again at least this often: notifications
@@ -203,14 +203,15 @@ impl Flight {
 impl Shared {
     /// Brings a store that fell behind this process up to it; what stands then.
     pub(super) async fn write_back(&self) -> Result<Record, StoreError> {
-        let (generation, grant, rest) = {
+        let issued = {
             let current = self.cell.load();
             let rest = current.rest(self.clock.now());
-            (current.generation, current.grant.clone(), rest)
+            let grant = current.grant.clone();
+            Issued::rotated(current.generation, current.lineage, grant, rest)
         };
         tracing::warn!("the store is behind this process: writing back");
-        let commit = self.store.commit(&self.name, generation, grant, rest);
-        let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
+        let commit = self.store.commit(&self.name, issued).await?;
+        let (Commit::Committed(record) | Commit::Superseded(record)) = commit;
         Ok(record)
     }
 
