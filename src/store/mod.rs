@@ -77,6 +77,7 @@
 //! # }
 //! ```
 
+mod blob;
 mod error;
 mod memory;
 mod record;
@@ -86,6 +87,7 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 
+pub use blob::SealedGrant;
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
 pub use record::{

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::SealedGrant;
 use crate::sign::Algorithm;
 use crate::token::TokenSet;
 use crate::{AccessToken, MacKeyText, RefreshToken, Timestamp};
@@ -159,6 +160,8 @@ pub struct Grant {
     pub scope: Option<String>,
     /// The provider's pseudonymous id of the user.
     pub open_id: Option<String>,
+    /// All of the above, if a sealing store wrote it and nobody has opened it: then they are empty.
+    pub sealed: Option<SealedGrant>,
 }
 
 impl From<TokenSet> for Grant {
@@ -172,6 +175,7 @@ impl From<TokenSet> for Grant {
             refresh_token: tokens.refresh_token,
             scope: tokens.scope,
             open_id: tokens.open_id,
+            sealed: None,
         }
     }
 }
