@@ -150,6 +150,7 @@ impl AccountBuilder {
             }
             (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         };
+        let record = record.opened()?;
         let now = self.clock.now();
         let rotation = rotation_of(&record, self.policy.in_doubt, now);
         let snapshot = Snapshot::of(record, self.endpoint.client_id(), now);

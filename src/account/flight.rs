@@ -113,6 +113,10 @@ impl Flight {
                 // which may lag behind it.
                 _ => self.step(self.account.write_back()).await?,
             };
+            let record = record.opened().map_err(|error| {
+                let after = policy::long_backoff(0);
+                Failure::retry(RefreshError::from(error), after)
+            })?;
             if record.generation > self.generation {
                 match self.account.adopt(record) {
                     (generation, Access::Dead) => self.generation = generation,
@@ -229,6 +233,13 @@ impl Shared {
 
     /// Signs with a record's credential from now on, unless there is a newer one.
     pub(super) fn publish(&self, record: Record) -> bool {
+        let record = match record.opened() {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(%error, "a record cannot be used");
+                return false;
+            }
+        };
         let snapshot = Snapshot::of(record, self.endpoint.client_id(), self.clock.now());
         self.cell.publish(snapshot)
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{AccessGrant, Grant, StoreError, StoreErrorKind};
+use super::{AccessGrant, Grant, Record, StoreError, StoreErrorKind};
 use crate::sign::Algorithm;
 
 /// The first byte says how to read the rest: a later form gets another.
@@ -109,6 +109,17 @@ impl Grant {
             Some((&PLAIN, json)) => plain(json),
             Some(_) => Err(corrupt("the grant is of a later version of this crate")),
         }
+    }
+}
+
+impl Record {
+    /// The record, if its grant can be used.
+    pub(crate) fn opened(self) -> Result<Self, StoreError> {
+        if self.grant.sealed.is_some() {
+            let what = "it is sealed, and the store that was given has no key";
+            return Err(corrupt(what));
+        }
+        Ok(self)
     }
 }
 

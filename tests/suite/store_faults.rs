@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use http::StatusCode;
-use tower_mac_auth::account::{Account, AccountErrorKind, Event, InDoubtPolicy};
+use tower_mac_auth::account::{Account, AccountErrorKind, Event, InDoubtPolicy, RefreshErrorKind};
 use tower_mac_auth::store::{
-    AccountName, Acquire, Commit, Fence, Generation, Guarded, Issued, Lease, LeaseFrom,
-    MemoryStore, Record, RotationStore, Status, StoreError, StoreErrorKind, Watch,
+    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
+    MemoryStore, Record, RotationStore, SealedGrant, Status, StoreError, StoreErrorKind, Watch,
 };
 use tower_mac_auth::testing::{Fault, TestClock};
 
@@ -506,4 +506,36 @@ async fn an_authorization_that_waits_for_the_store_yields_to_a_newer_decision() 
     tokio::time::sleep(Duration::from_secs(30)).await;
     let record = stored(&store).await;
     assert_eq!(record.status, Status::Revoked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sealed_record_without_its_key_is_an_error_and_the_live_token_signs_on() {
+    let (world, store) = open().await;
+    let sealed = || {
+        let mut grant = Grant::default();
+        grant.sealed = Some(SealedGrant::new(*b"sealed elsewhere"));
+        grant
+    };
+    let name = AccountName::new("user").unwrap();
+    let issued = Issued::rotated(
+        Generation::from_number(2),
+        Generation::FIRST,
+        sealed(),
+        None,
+    );
+    let _ = store.inner().commit(&name, issued).await.unwrap();
+    let error = world
+        .account
+        .refresh_if_current(world.account.generation())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::Store);
+    assert_eq!(world.account.generation(), Generation::FIRST);
+    let opened = Account::builder(world.provider.endpoint())
+        .store(store.clone())
+        .open("user")
+        .await;
+    assert_eq!(opened.unwrap_err().kind(), AccountErrorKind::Store);
+    assert_eq!(world.presented(), 0);
+    assert_eq!(stored(&store).await.grant, sealed());
 }
