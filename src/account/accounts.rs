@@ -250,10 +250,7 @@ impl Inner {
             ..
         } = &*self.realm;
         match bounded(&**clock, policy, store.read(&account.name)).await? {
-            Some(record) => {
-                account.open(record);
-                Ok(())
-            }
+            Some(record) => Ok(account.open(record)?),
             None => Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         }
     }

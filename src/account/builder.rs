@@ -9,7 +9,9 @@ use super::policy::Policy;
 use super::realm::Realm;
 use super::{Account, AccountError, AccountErrorKind, Accounts, InDoubtPolicy, Shared};
 use crate::sign::MacKey;
-use crate::store::{AccountName, Grant, MemoryStore, Record, RotationStore};
+use crate::store::{
+    AccountName, Commit, Generation, Grant, Issued, MemoryStore, Record, RotationStore,
+};
 use crate::token::{TokenEndpoint, TokenSet};
 use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
 
@@ -164,12 +166,15 @@ impl AccountBuilder {
         let record = match (standing, seed) {
             (Some(record), _) => record,
             (None, Some((grant, expires_in))) => {
-                bounded(clock, policy, store.seed(&name, grant, expires_in)).await?
+                let first = Issued::authorized(Generation::FIRST, grant, expires_in);
+                let commit = bounded(clock, policy, store.commit(&name, first));
+                let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
+                record
             }
             (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         };
         let account = Shared::unopened(&realm, name);
-        account.open(record);
+        account.open(record)?;
         Ok(Account(Arc::new(account)))
     }
 

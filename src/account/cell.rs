@@ -233,7 +233,7 @@ mod tests {
     use loom::{sync::atomic::AtomicUsize, thread};
 
     use super::*;
-    use crate::store::{Grant, Origin};
+    use crate::store::Issued;
     use crate::token::TokenSet;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -245,16 +245,9 @@ mod tests {
 
     fn snapshot(generation: Generation) -> Snapshot {
         let life = Duration::from_secs(1_000);
-        let grant = Grant::from(TokenSet::new("AT", "KEY", "RT", life));
-        Snapshot::new(
-            generation,
-            Origin::Rotated,
-            grant,
-            "1",
-            NOW,
-            Duration::ZERO,
-            Some(life),
-        )
+        let tokens = TokenSet::new("AT", "KEY", "RT", life);
+        let issued = Issued::rotated(generation, FIRST, tokens, Some(life));
+        Snapshot::new(issued, "1", NOW, Duration::ZERO)
     }
 
     /// Explores every interleaving under loom; runs once, as a plain test, without.

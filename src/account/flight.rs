@@ -15,7 +15,7 @@ use super::{Event, RefreshError, RefreshErrorKind, Shared, policy};
 use crate::Timestamp;
 use crate::clock::finish_by;
 use crate::store::{
-    Acquire, Commit, Generation, Guarded, Lease, LeaseFrom, Record, StoreError, Watch,
+    Acquire, Commit, Generation, Guarded, Issued, Lease, LeaseFrom, Record, StoreError, Watch,
 };
 
 /// While another process rotates, the record is read again at least this often: notifications
@@ -115,6 +115,10 @@ impl Flight {
                 // which may lag behind it.
                 _ => self.step(self.account.write_back()).await?,
             };
+            let record = record.opened().map_err(|error| {
+                let after = policy::long_backoff(0);
+                Failure::retry(RefreshError::from(error), after)
+            })?;
             if record.generation > self.generation {
                 match self.account.adopt(record) {
                     (generation, Access::Dead) => self.generation = generation,
@@ -229,14 +233,15 @@ impl Flight {
 impl Shared {
     /// Brings a store that fell behind this process up to it; what stands then.
     pub(super) async fn write_back(&self) -> Result<Record, StoreError> {
-        let (generation, grant, rest) = {
+        let issued = {
             let current = self.cell.load();
             let rest = current.rest(self.clock.now());
-            (current.generation, current.grant.clone(), rest)
+            let grant = current.grant.clone();
+            Issued::rotated(current.generation, current.lineage, grant, rest)
         };
         tracing::warn!("the store is behind this process: writing back");
-        let commit = self.realm.store.commit(&self.name, generation, grant, rest);
-        let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
+        let commit = self.realm.store.commit(&self.name, issued).await?;
+        let (Commit::Committed(record) | Commit::Superseded(record)) = commit;
         Ok(record)
     }
 
@@ -254,6 +259,13 @@ impl Shared {
 
     /// Signs with a record's credential from now on, unless there is a newer one.
     pub(super) fn publish(&self, record: Record) -> bool {
+        let record = match record.opened() {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(%error, "a record cannot be used");
+                return false;
+            }
+        };
         let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), self.clock.now());
         self.cell.publish(snapshot)
     }

@@ -20,7 +20,7 @@ use super::{
     AccountBuilder, AccountError, AccountErrorKind, AccountEvent, Event, Events, One, RefreshError,
     authorize,
 };
-use crate::store::{AccountName, Generation, Record};
+use crate::store::{AccountName, Generation, Record, StoreError};
 use crate::token::TokenEndpoint;
 use crate::{AuthorizationCode, Clock, Timestamp};
 
@@ -195,11 +195,17 @@ impl Shared {
     }
 
     /// Opens the account with its record, unless a user authorized it this very moment.
-    pub(super) fn open(&self, record: Record) {
+    ///
+    /// # Errors
+    ///
+    /// If the record is sealed.
+    pub(super) fn open(&self, record: Record) -> Result<(), StoreError> {
+        let record = record.opened()?;
         let now = self.clock.now();
         let rotation = rotation_of(&record, self.realm.policy.in_doubt, now);
         let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), now);
         self.cell.publish_with(snapshot, rotation);
+        Ok(())
     }
 
     /// Runs a task that the account's shutdown waits for.

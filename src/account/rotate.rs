@@ -71,8 +71,7 @@ impl Flight {
             Some(Outcome::Tokens(tokens)) => {
                 let expires_at = started.saturating_add(tokens.expires_in);
                 let why = "the key that was issued cannot sign";
-                let fails = lease.record.fails;
-                self.issued(tokens.into(), started, Some(expires_at), fails, why)
+                self.issued(&lease, tokens.into(), started, Some(expires_at), why)
                     .await
             }
             Some(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, unsent.into()).await),
@@ -114,14 +113,15 @@ impl Flight {
     /// Commits and publishes what was issued, then sees whether it signs.
     async fn issued(
         &mut self,
+        lease: &Lease,
         grant: Grant,
         issued_at: Timestamp,
         expires_at: Option<Timestamp>,
-        fails: u32,
         why: &str,
     ) -> Result<Option<Flown>, Failure> {
-        let generation = self.generation.next();
-        let pending = Pending::new(&self.account, generation, grant, issued_at, expires_at);
+        let generation = lease.generation.next();
+        let generations = (generation, lease.record.lineage);
+        let pending = Pending::rotated(&self.account, generations, grant, issued_at, expires_at);
         let flown = pending.commit_or_publish().await;
         if matches!(flown, Flown::Done(standing) if standing != generation) {
             // A new authorization or a revocation overtook us: see what it says.
@@ -134,7 +134,7 @@ impl Flight {
         }
         // It does not sign, but the next refresh token is kept. Do not burn that at once, here or
         // in another process.
-        let after = policy::long_backoff(fails);
+        let after = policy::long_backoff(lease.record.fails);
         match flown {
             Flown::Done(_) => {
                 if let Some(lease) = self.acquire(LeaseFrom::Active).await? {
@@ -220,14 +220,8 @@ impl Flight {
             .then(|| current.deadline(self.account.cell.rejected(), now))
             .flatten();
         drop(current);
-        self.issued(
-            grant,
-            now,
-            Some(deadline.unwrap_or(now)),
-            lease.record.fails,
-            &why,
-        )
-        .await
+        self.issued(lease, grant, now, Some(deadline.unwrap_or(now)), &why)
+            .await
     }
 
     /// Nothing was sent: the refresh token is as good as before.

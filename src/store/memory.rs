@@ -7,7 +7,7 @@ use futures_core::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Lease, LeaseFrom, Record,
+    AccountName, Acquire, Commit, Fence, Generation, Guarded, Issued, Lease, LeaseFrom, Record,
     RotationStore, StoreError, StoreErrorKind, Watch,
 };
 use crate::{Clock, SystemClock, Timestamp};
@@ -82,18 +82,6 @@ impl MemoryStore {
             ((guarded == Guarded::Done).then_some(record), guarded)
         })
     }
-
-    /// A step that writes a whole record, whatever stands.
-    fn put(
-        &self,
-        account: &AccountName,
-        make: impl FnOnce(Option<&Record>, Timestamp) -> Record,
-    ) -> Record {
-        self.step(account, |standing, now| {
-            let record = make(standing, now);
-            (Some(record.clone()), record)
-        })
-    }
 }
 
 impl Default for MemoryStore {
@@ -115,36 +103,6 @@ type Step<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 impl RotationStore for MemoryStore {
     fn read<'a>(&'a self, account: &'a AccountName) -> Step<'a, Option<Record>> {
         Box::pin(async move { Ok(self.step(account, |standing, _| (None, standing.cloned()))) })
-    }
-
-    fn seed<'a>(
-        &'a self,
-        account: &'a AccountName,
-        grant: Grant,
-        expires_in: Option<Duration>,
-    ) -> Step<'a, Record> {
-        Box::pin(async move {
-            Ok(self.step(account, |standing, now| {
-                if let Some(record) = standing {
-                    return (None, record.clone());
-                }
-                let record = Record::seed(grant, expires_in, now);
-                (Some(record.clone()), record)
-            }))
-        })
-    }
-
-    fn authorize<'a>(
-        &'a self,
-        account: &'a AccountName,
-        grant: Grant,
-        expires_in: Option<Duration>,
-    ) -> Step<'a, Record> {
-        Box::pin(async move {
-            Ok(self.put(account, |standing, now| {
-                Record::authorize(standing, grant, expires_in, now)
-            }))
-        })
     }
 
     fn acquire<'a>(
@@ -180,16 +138,10 @@ impl RotationStore for MemoryStore {
         )
     }
 
-    fn commit<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        grant: Grant,
-        expires_in: Option<Duration>,
-    ) -> Step<'a, Commit> {
+    fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
         Box::pin(async move {
             Ok(self.step(account, |standing, now| {
-                match Record::commit(standing, generation, grant, expires_in, now) {
+                match Record::commit(standing, issued, now) {
                     Commit::Committed(record) => (Some(record.clone()), Commit::Committed(record)),
                     superseded @ Commit::Superseded(_) => (None, superseded),
                 }
@@ -231,7 +183,12 @@ impl RotationStore for MemoryStore {
     }
 
     fn revoke<'a>(&'a self, account: &'a AccountName) -> Step<'a, Record> {
-        Box::pin(async move { Ok(self.put(account, Record::revoke)) })
+        Box::pin(async move {
+            Ok(self.step(account, |standing, now| {
+                let record = Record::revoke(standing, now);
+                (Some(record.clone()), record)
+            }))
+        })
     }
 
     fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
@@ -264,7 +221,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::store::Status;
+    use crate::store::{Grant, Status};
     use crate::token::TokenSet;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -300,7 +257,8 @@ mod tests {
         let clock = ByHand(Arc::new(AtomicU64::new(1_000_000_000)));
         let store = MemoryStore::with_clock(clock.clone());
         let name = AccountName::new("user").unwrap();
-        store.seed(&name, grant(1), Some(MINUTE)).await.unwrap();
+        let first = Issued::authorized(Generation::FIRST, grant(1), Some(MINUTE));
+        let _ = store.commit(&name, first).await.unwrap();
         Stored { store, clock, name }
     }
 
@@ -345,25 +303,23 @@ mod tests {
 
         async fn commit(&self, number: u32) -> bool {
             let generation = Generation::from_number(number.into());
-            let commit = self
-                .store
-                .commit(&self.name, generation, grant(number), Some(MINUTE));
-            matches!(commit.await.unwrap(), Commit::Committed(_))
+            let grant = grant(number);
+            let issued = Issued::rotated(generation, Generation::FIRST, grant, Some(MINUTE));
+            self.issue(issued).await
+        }
+
+        async fn issue(&self, issued: Issued) -> bool {
+            let commit = self.store.commit(&self.name, issued).await.unwrap();
+            matches!(commit, Commit::Committed(_))
         }
     }
 
     #[tokio::test]
-    async fn a_seed_never_replaces_what_stands() {
+    async fn what_a_program_starts_with_never_replaces_what_stands() {
         let stored = stored().await;
-        let record = stored
-            .store
-            .seed(&stored.name, grant(9), None)
-            .await
-            .unwrap();
-        assert_eq!(
-            (record.generation, record.grant),
-            (Generation::FIRST, grant(1))
-        );
+        let first = Issued::authorized(Generation::FIRST, grant(9), None);
+        assert!(!stored.issue(first).await);
+        assert_eq!(stored.read().await.grant, grant(1));
     }
 
     #[tokio::test]
@@ -488,12 +444,10 @@ mod tests {
         let stored = stored().await;
         let lease = stored.lease().await;
         assert_eq!(stored.intend(&lease).await, Guarded::Done);
-        let authorized = stored
-            .store
-            .authorize(&stored.name, grant(7), None)
-            .await
-            .unwrap();
-        assert_eq!(authorized.generation.number(), 3);
+        let generation = Generation::FIRST.decided();
+        assert_eq!(generation.number(), 3);
+        let authorized = Issued::authorized(generation, grant(7), None);
+        assert!(stored.issue(authorized).await);
         assert!(!stored.commit(2).await);
         for refused in [
             stored.doubt(&lease).await,
