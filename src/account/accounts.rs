@@ -122,6 +122,16 @@ impl Accounts {
         (!account.is_unopened()).then_some(Account(account))
     }
 
+    /// An account that never signs, for a layer in front of which each request is given an account
+    /// of its own: one that was forgotten is refused with
+    /// [`RefreshErrorKind::Closed`](super::RefreshErrorKind::Closed), and not sent in another
+    /// user's name.
+    pub fn nobody(&self) -> Account {
+        let nobody = Shared::unopened(&self.0.realm, AccountName::nobody());
+        nobody.close();
+        Account(Arc::new(nobody))
+    }
+
     /// Exchanges an authorization code for the account's first tokens, or for new ones, and opens
     /// it. See [`Account::authorize`].
     ///
