@@ -379,9 +379,9 @@ async fn when_more_end_at_once_than_a_refresh_may_wait_for_none_starves() {
 
 #[tokio::test(start_paused = true)]
 async fn refreshes_ahead_give_way_to_requests_that_wait_and_still_come_in_time() {
-    let crowd = Arc::new(Crowd::with(220, |accounts| accounts, Some(10)).await);
-    let mut aging = crowd.all(220).await;
-    let dead = aging.split_off(200);
+    let crowd = Arc::new(Crowd::with(80, |accounts| accounts, Some(10)).await);
+    let mut aging = crowd.all(80).await;
+    let dead = aging.split_off(60);
     crowd.store.expect_steps(1_000_000);
     crowd.clock.advance(HOUR * 92 / 100);
     let started = crowd.clock.now();
@@ -422,7 +422,7 @@ async fn refreshes_ahead_give_way_to_requests_that_wait_and_still_come_in_time()
         assert!(elapsed() < HOUR * 7 / 100, "{:?}", elapsed());
     }
     let presentations = crowd.provider.presentations();
-    assert_eq!(presentations.len(), 220);
+    assert_eq!(presentations.len(), 80);
     assert_rate(&presentations, 10);
 }
 
