@@ -81,6 +81,8 @@ mod blob;
 mod error;
 mod memory;
 mod record;
+#[cfg(feature = "seal")]
+mod seal;
 mod steps;
 
 use std::time::Duration;
@@ -94,6 +96,8 @@ pub use record::{
     AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
     Status,
 };
+#[cfg(feature = "seal")]
+pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};
 
 /// What [`RotationStore::acquire`] takes the lease from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
