@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,13 @@ impl AccountName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A map by names finds one by its text.
+impl Borrow<str> for AccountName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

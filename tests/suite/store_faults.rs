@@ -1,6 +1,6 @@
 //! A store that fails at any step, before or after it did what it was asked.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub enum How {
     Panic,
 }
 
-/// More steps than this between two looks at them is a loop that runs hot.
+/// More steps than this between two looks at them is a loop that runs hot, if no more are expected.
 const HOT: usize = 2_000;
 
 /// Counts the steps, and fails those that are told to.
@@ -52,6 +52,7 @@ pub struct Faulty {
     steps: Arc<Mutex<Vec<Step>>>,
     stale: Arc<Mutex<Option<Record>>>,
     restless: Arc<AtomicBool>,
+    hot: Arc<AtomicUsize>,
 }
 
 impl Faulty {
@@ -63,6 +64,7 @@ impl Faulty {
             steps: Arc::default(),
             stale: Arc::default(),
             restless: Arc::default(),
+            hot: Arc::new(HOT.into()),
         }
     }
 
@@ -96,10 +98,20 @@ impl Faulty {
         self.faults.lock().unwrap().clear();
     }
 
+    /// From now on so many steps between two looks are no hot loop.
+    pub fn expect_steps(&self, steps: usize) {
+        self.hot.store(steps, Ordering::Relaxed);
+    }
+
+    fn assert_cool(&self, steps: &[Step]) {
+        let hot = self.hot.load(Ordering::Relaxed);
+        assert!(steps.len() < hot, "the store is asked in a hot loop");
+    }
+
     pub fn take_steps(&self) -> Vec<Step> {
         let steps = std::mem::take(&mut *self.steps.lock().unwrap());
         // A task that ran into the limit is gone by now, and has told nobody.
-        assert!(steps.len() < HOT, "the store is asked in a hot loop");
+        self.assert_cool(&steps);
         steps
     }
 
@@ -111,7 +123,7 @@ impl Faulty {
         {
             let mut steps = self.steps.lock().unwrap();
             steps.push(step);
-            assert!(steps.len() < HOT, "the store is asked in a hot loop");
+            self.assert_cool(&steps);
         }
         let fault = {
             let mut faults = self.faults.lock().unwrap();
