@@ -150,6 +150,14 @@ pub enum Status {
     Revoked,
 }
 
+impl Status {
+    /// Whether somebody is about to rotate, or rotates. Who waits for the record waits for the end
+    /// of this, so a store need not wake anybody for it.
+    pub const fn is_rotating(self) -> bool {
+        matches!(self, Self::Leased | Self::Sending)
+    }
+}
+
 /// The access half of a grant: what signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessGrant {

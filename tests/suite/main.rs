@@ -9,6 +9,7 @@
 mod accounts;
 mod adversity;
 mod bad_input;
+mod conformance;
 mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
