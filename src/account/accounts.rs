@@ -1,13 +1,10 @@
 //! Many accounts in one process, opened on demand.
 
-use std::convert::Infallible;
 use std::fmt;
-use std::hash::RandomState;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, UnitWeighter};
+use dashmap::DashMap;
 use tokio::sync::oneshot;
 
 use super::authorize::bounded;
@@ -43,21 +40,13 @@ struct Inner {
     realm: Arc<Realm>,
     /// By name, each the one cell of its account in this process. One that was not read from the
     /// store yet is of generation 0.
-    open: Cache<AccountName, Arc<Shared>, UnitWeighter, RandomState, HoldOn>,
+    open: DashMap<AccountName, Arc<Shared>>,
+    capacity: usize,
+    /// With more than so many open, those that nobody holds are swept out.
+    sweep_at: Mutex<usize>,
+    /// How many were opened so far: by it is told which was asked for before which.
+    opened: AtomicU64,
     closed: AtomicBool,
-}
-
-/// Keeps what must not be evicted. It is asked under the lock under which handles are given out.
-#[derive(Clone)]
-struct HoldOn;
-
-impl Lifecycle<AccountName, Arc<Shared>> for HoldOn {
-    type RequestState = ();
-
-    fn is_pinned(&self, _: &AccountName, account: &Arc<Shared>) -> bool {
-        // Handles, whoever waits, a flight, tokens on their way into the store: all hold it.
-        Arc::strong_count(account) > 1 || account.remembers()
-    }
 }
 
 impl Shared {
@@ -65,12 +54,17 @@ impl Shared {
         self.cell.load().generation == Generation::default()
     }
 
-    /// Whether it knows what the store may not, or somebody listens to it.
-    fn remembers(&self) -> bool {
+    /// Whether it must stay open: somebody holds it, or it knows what the store may not, or
+    /// somebody listens to it. To be asked where no handle can be given out meanwhile.
+    fn is_needed(self: &Arc<Self>) -> bool {
+        // Handles, whoever waits, a flight, tokens on their way into the store: all hold it.
+        if Arc::strong_count(self) > 1 || self.events.is_read() {
+            return true;
+        }
         // Should the store fail over to a copy that has not seen the intent, only this process
         // knows that the refresh token may be spent.
         let generation = self.cell.load().generation;
-        self.presented.of(generation).is_some() || self.events.is_read()
+        self.presented.of(generation).is_some()
     }
 }
 
@@ -82,11 +76,12 @@ impl Accounts {
     }
 
     pub(super) fn new(realm: Arc<Realm>, capacity: usize) -> Self {
-        let weight = capacity as u64;
-        let hasher = RandomState::new();
         Self(Arc::new(Inner {
             realm,
-            open: Cache::with(capacity, weight, UnitWeighter, hasher, HoldOn),
+            open: DashMap::new(),
+            capacity,
+            sweep_at: Mutex::new(capacity),
+            opened: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }))
     }
@@ -118,7 +113,8 @@ impl Accounts {
 
     /// The account of this name, if it is open. It allocates nothing and asks nobody.
     pub fn peek(&self, name: &str) -> Option<Account> {
-        let account = self.0.open.get(name)?;
+        let account = Arc::clone(&*self.0.open.get(name)?);
+        self.0.note(&account);
         (!account.is_unopened()).then_some(Account(account))
     }
 
@@ -185,7 +181,7 @@ impl Accounts {
     pub async fn shutdown(&self) {
         // First this, then a look at those that are there: whoever enters one looks after.
         self.0.closed.store(true, Ordering::SeqCst);
-        let open: Vec<_> = self.0.open.iter().map(|(_, account)| account).collect();
+        let open: Vec<_> = self.0.open.iter().map(|entry| Arc::clone(&entry)).collect();
         for account in &open {
             account.close();
         }
@@ -199,8 +195,13 @@ impl Inner {
     /// The cell of this name, made if there is none.
     fn entry(&self, name: &str) -> Result<Arc<Shared>, AccountError> {
         let name = AccountName::new(name)?;
-        let make = || Ok::<_, Infallible>(Arc::new(Shared::unopened(&self.realm, name.clone())));
-        let Ok(account) = self.open.get_or_insert_with(&name, make);
+        let entry = self.open.entry(name);
+        let name = entry.key().clone();
+        let make = || Arc::new(Shared::unopened(&self.realm, name));
+        let account = Arc::clone(&*entry.or_insert_with(make));
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.note(&account);
+        self.make_room();
         if self.closed.load(Ordering::SeqCst) {
             account.close();
             if account.is_unopened() {
@@ -269,9 +270,49 @@ impl Inner {
     fn give_up(&self, account: Arc<Shared>) {
         let name = account.name.clone();
         drop(account);
-        self.open.remove_if(name.as_str(), |account| {
+        self.open.remove_if(name.as_str(), |_, account| {
             account.is_unopened() && Arc::strong_count(account) == 1
         });
+    }
+
+    /// Notes that the account is asked for now.
+    fn note(&self, account: &Shared) {
+        let now = self.opened.load(Ordering::Relaxed);
+        // One that is asked for all the time is read by each, and not written.
+        if account.asked_at.load(Ordering::Relaxed) != now {
+            account.asked_at.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Past the capacity, closes an eighth of the accounts, of those that nobody needs the ones not
+    /// asked for longest. It looks at all of them, and so leaves room for many before it looks
+    /// again, also where most are needed.
+    fn make_room(&self) {
+        // Whoever has it looks after it.
+        let Ok(mut sweep_at) = self.sweep_at.try_lock() else {
+            return;
+        };
+        let open = self.open.len();
+        if open <= *sweep_at {
+            return;
+        }
+        let asked_at = |account: &Arc<Shared>| account.asked_at.load(Ordering::Relaxed);
+        let idle = self.open.iter().filter(|entry| !entry.is_needed());
+        let mut idle: Vec<_> = idle.map(|entry| asked_at(&entry)).collect();
+        let eighth = |count: usize| count.div_ceil(8);
+        let surplus = open.saturating_sub(self.capacity) + eighth(self.capacity);
+        let mut surplus = surplus.min(idle.len());
+        if let Some(last) = surplus.checked_sub(1) {
+            let (_, last, _) = idle.select_nth_unstable(last);
+            // Under the lock of each shard: no handle is given out between look and removal.
+            self.open.retain(|_, account| {
+                let goes = surplus > 0 && asked_at(account) <= *last && !account.is_needed();
+                surplus -= usize::from(goes);
+                !goes
+            });
+        }
+        let open = self.open.len();
+        *sweep_at = self.capacity.max(open + eighth(open));
     }
 }
 

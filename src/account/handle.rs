@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -49,6 +49,8 @@ pub(super) struct Shared {
     /// Added to the clock in nonces.
     pub(super) clock_offset_secs: AtomicI64,
     pub(super) events: Channel<Event>,
+    /// Of many: when it was last asked for.
+    pub(super) asked_at: AtomicU64,
     pub(super) tasks: TaskTracker,
     pub(super) closing: CancellationToken,
 }
@@ -189,6 +191,7 @@ impl Shared {
             presented: Presented::default(),
             clock_offset_secs: AtomicI64::new(0),
             events: Channel::new(),
+            asked_at: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         }
