@@ -262,6 +262,23 @@ async fn accounts_that_nobody_holds_make_room_and_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_account_that_was_not_asked_for_longest_makes_room() {
+    let crowd = Crowd::with(90, |accounts| accounts.capacity(80), None).await;
+    drop(crowd.all(80).await);
+    for name in 0..40 {
+        assert!(crowd.accounts.peek(&name.to_string()).is_some());
+    }
+    // None of them was opened since, so the next to go is any of the others.
+    for name in 80..90 {
+        drop(crowd.account(name).await);
+    }
+    for name in (0..40).chain(80..90) {
+        assert!(crowd.accounts.peek(&name.to_string()).is_some(), "{name}");
+    }
+    assert_eq!(crowd.accounts.len(), 79);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_that_is_held_is_never_opened_twice() {
     let crowd = Crowd::with(500, |accounts| accounts.capacity(10), None).await;
     let held = crowd.all(500).await;

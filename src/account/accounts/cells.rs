@@ -1,42 +1,19 @@
-//! Many accounts in one process, opened on demand.
+//! The cells of many accounts: each opened once, closed when there is need of room.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use super::authorize::bounded;
-use super::cell::Join;
-use super::landing::Landing;
-use super::realm::Realm;
-use super::{
-    Account, AccountBuilder, AccountError, AccountErrorKind, AccountEvent, AccountsBuilder, Events,
-    Shared,
-};
-use crate::AuthorizationCode;
+use crate::account::authorize::bounded;
+use crate::account::cell::Join;
+use crate::account::landing::Landing;
+use crate::account::realm::Realm;
+use crate::account::{AccountError, AccountErrorKind, Shared};
 use crate::store::{AccountName, Generation};
-use crate::token::TokenEndpoint;
 
-/// How many events of all accounts a slow reader may fall behind.
-const EVENTS: usize = 1024;
-
-/// The accounts of many users at one token endpoint, opened on demand by their names.
-///
-/// Whoever asks for one account, however many at once, gets handles of the same: it is read from
-/// the store once. It stays open while somebody holds a handle, while it is refreshed, and after
-/// that until [room is needed](AccountsBuilder::capacity). A cheap clone: all clones are the same
-/// accounts. See the [module docs](super#many-users).
-#[derive(Clone)]
-pub struct Accounts(Arc<Inner>);
-
-/// An [`AccountBuilder`] for many accounts.
-pub struct Many {
-    pub(super) capacity: usize,
-}
-
-struct Inner {
+pub(super) struct Cells {
     realm: Arc<Realm>,
     /// By name, each the one cell of its account in this process. One that was not read from the
     /// store yet is of generation 0.
@@ -68,132 +45,46 @@ impl Shared {
     }
 }
 
-impl Accounts {
-    /// Starts the accounts at `endpoint`. The knobs are those of an [`Account`].
-    pub fn builder(endpoint: TokenEndpoint) -> AccountsBuilder {
-        let capacity = 100_000;
-        AccountBuilder::new(endpoint, Many { capacity })
-    }
-
+impl Cells {
     pub(super) fn new(realm: Arc<Realm>, capacity: usize) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             realm,
             open: DashMap::new(),
             capacity,
             sweep_at: Mutex::new(capacity),
             opened: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-        }))
-    }
-
-    /// The account of this name; opens it from the store if it is not open.
-    ///
-    /// # Errors
-    ///
-    /// If the name cannot name an account, the store fails or does not know the account
-    /// ([`NotAuthorized`](AccountErrorKind::NotAuthorized): [authorize](Self::authorize) it), or
-    /// the accounts were shut down. No failure is remembered: the next call asks the store again.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: the account is opened for the others who wait.
-    pub async fn get(&self, name: &str) -> Result<Account, AccountError> {
-        if let Some(account) = self.peek(name) {
-            return Ok(account);
-        }
-        let account = self.0.entry(name)?;
-        match self.0.opened(&account).await {
-            Ok(()) => Ok(Account(account)),
-            Err(error) => {
-                self.0.give_up(account);
-                Err(error)
-            }
         }
     }
 
-    /// The account of this name, if it is open. It allocates nothing and asks nobody.
-    pub fn peek(&self, name: &str) -> Option<Account> {
-        let account = Arc::clone(&*self.0.open.get(name)?);
-        self.0.note(&account);
-        (!account.is_unopened()).then_some(Account(account))
+    pub(super) fn realm(&self) -> &Arc<Realm> {
+        &self.realm
     }
 
-    /// An account that never signs, for a layer in front of which each request is given an account
-    /// of its own: one that was forgotten is refused with
-    /// [`RefreshErrorKind::Closed`](super::RefreshErrorKind::Closed), and not sent in another
-    /// user's name.
-    pub fn nobody(&self) -> Account {
-        let nobody = Shared::unopened(&self.0.realm, AccountName::nobody());
-        nobody.close();
-        Account(Arc::new(nobody))
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
     }
 
-    /// Exchanges an authorization code for the account's first tokens, or for new ones, and opens
-    /// it. See [`Account::authorize`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Account::authorize`], and if the name cannot name an account or the accounts were shut
-    /// down.
-    ///
-    /// # Cancel safety
-    ///
-    /// The exchange goes on if the future is dropped; what it brings is in the store.
-    pub async fn authorize(
-        &self,
-        name: &str,
-        code: impl Into<AuthorizationCode>,
-    ) -> Result<Account, AccountError> {
-        let account = Account(self.0.entry(name)?);
-        match account.authorize(code).await {
-            Ok(_) => Ok(account),
-            Err(error) => {
-                self.0.give_up(account.0);
-                Err(error)
-            }
-        }
+    /// The cell of this name, if it is open.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Shared>> {
+        let account = Arc::clone(&*self.open.get(name)?);
+        self.note(&account);
+        (!account.is_unopened()).then_some(account)
     }
 
-    /// How many accounts are open, those included that are being opened.
-    pub fn len(&self) -> usize {
-        self.0.open.len()
-    }
-
-    /// Whether none is open.
-    pub fn is_empty(&self) -> bool {
-        self.0.open.is_empty()
-    }
-
-    /// The events of all accounts from now on, with their names.
-    pub fn events(&self) -> Events<AccountEvent> {
-        self.0.realm.events.subscribe(EVENTS)
-    }
-
-    /// Opens no account any more, starts no refresh, and waits for all that have sent their refresh
-    /// tokens, until what they bring is durable. Accounts that are open go on signing until their
-    /// access tokens end.
-    ///
-    /// Call it before the process ends. See [`Account::shutdown`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: call it again to go on waiting.
-    pub async fn shutdown(&self) {
+    /// Opens none any more, and closes those that are open.
+    pub(super) fn close(&self) -> Vec<Arc<Shared>> {
         // First this, then a look at those that are there: whoever enters one looks after.
-        self.0.closed.store(true, Ordering::SeqCst);
-        let open: Vec<_> = self.0.open.iter().map(|entry| Arc::clone(&entry)).collect();
+        self.closed.store(true, Ordering::SeqCst);
+        let open: Vec<_> = self.open.iter().map(|entry| Arc::clone(&entry)).collect();
         for account in &open {
             account.close();
         }
-        for account in &open {
-            account.tasks.wait().await;
-        }
+        open
     }
-}
 
-impl Inner {
     /// The cell of this name, made if there is none.
-    fn entry(&self, name: &str) -> Result<Arc<Shared>, AccountError> {
+    pub(super) fn entry(&self, name: &str) -> Result<Arc<Shared>, AccountError> {
         let name = AccountName::new(name)?;
         let entry = self.open.entry(name);
         let name = entry.key().clone();
@@ -214,7 +105,10 @@ impl Inner {
 
     /// Waits until the account is read from the store. It is elected as a flight is who reads, and
     /// told as of a flight who waits.
-    async fn opened(self: &Arc<Self>, account: &Arc<Shared>) -> Result<(), AccountError> {
+    pub(super) async fn opened(
+        self: &Arc<Self>,
+        account: &Arc<Shared>,
+    ) -> Result<(), AccountError> {
         let (tell, told) = oneshot::channel();
         match account
             .cell
@@ -267,7 +161,7 @@ impl Inner {
     }
 
     /// Lets go of an account; the last to do so forgets it, if it could not be opened.
-    fn give_up(&self, account: Arc<Shared>) {
+    pub(super) fn give_up(&self, account: Arc<Shared>) {
         let name = account.name.clone();
         drop(account);
         self.open.remove_if(name.as_str(), |_, account| {
@@ -313,14 +207,5 @@ impl Inner {
         }
         let open = self.open.len();
         *sweep_at = self.capacity.max(open + eighth(open));
-    }
-}
-
-impl fmt::Debug for Accounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts")
-            .field("endpoint", &self.0.realm.endpoint)
-            .field("open", &self.len())
-            .finish_non_exhaustive()
     }
 }
