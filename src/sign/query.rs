@@ -245,7 +245,8 @@ pub(super) fn write_clean(
     let order = order.as_mut_slice();
     order.sort_unstable();
     // Names that fill the key may differ in what it does not hold.
-    let settled = |a: &u128, b: &u128| a >> 64 != b >> 64 || (a >> 64) & 0xFF == 0;
+    let key = |pair: &u128| pair >> 64;
+    let settled = |a: &u128, b: &u128| key(a) != key(b) || key(a).to_le_bytes()[0] == 0;
     if !order.is_sorted_by(settled) {
         return false;
     }
