@@ -11,7 +11,7 @@ use super::flight::Flown;
 use super::snapshot::Snapshot;
 use super::{Event, Shared, policy};
 use crate::clock::{finish_by, sleep_until};
-use crate::store::{Commit, Generation, Grant, Lease, Origin};
+use crate::store::{Commit, Generation, Grant, Issued, Lease};
 use crate::{Clock, Timestamp};
 
 /// How long those who wait for the flight wait for the store, once the tokens are there.
@@ -41,9 +41,7 @@ pub(super) async fn in_time<F: Future>(
 
 /// Goes on trying to give a lease back under which nothing was sent.
 pub(super) async fn give_back(account: Arc<Shared>, lease: Lease, why: String) {
-    let Shared {
-        store, name, clock, ..
-    } = &*account;
+    let (store, name, clock) = (&account.realm.store, &account.name, &account.clock);
     for fails in 0..GIVE_BACK_TRIES {
         let pause = policy::backoff(fails);
         let wait = sleep_until(&**clock, clock.now().saturating_add(pause));
@@ -59,15 +57,29 @@ pub(super) async fn give_back(account: Arc<Shared>, lease: Lease, why: String) {
 pub(super) struct Pending {
     account: Arc<Shared>,
     generation: Generation,
+    lineage: Generation,
     grant: Grant,
     issued_at: Timestamp,
     expires_at: Option<Timestamp>,
+    outranks: Outranks,
+}
+
+/// What a grant replaces in the store though that stands at the same generation or a higher one.
+enum Outranks {
+    /// Of a rotation: nothing.
+    Nothing,
+    /// Of a decision that the user took a while ago: what its processes made since of the
+    /// authorization that the user had then, and not a newer decision.
+    Lineage(Generation),
+    /// Of a decision that the user takes now: anything.
+    Everything,
 }
 
 impl Pending {
-    pub(super) fn new(
+    /// What a rotation brought.
+    pub(super) fn rotated(
         account: &Arc<Shared>,
-        generation: Generation,
+        (generation, lineage): (Generation, Generation),
         grant: Grant,
         issued_at: Timestamp,
         expires_at: Option<Timestamp>,
@@ -75,10 +87,33 @@ impl Pending {
         Self {
             account: Arc::clone(account),
             generation,
+            lineage,
             grant,
             issued_at,
             expires_at,
+            outranks: Outranks::Nothing,
         }
+    }
+
+    /// What a user's authorization brought.
+    pub(super) fn authorized(
+        account: &Arc<Shared>,
+        generation: Generation,
+        grant: Grant,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        let generations = (generation, generation);
+        let outranks = Outranks::Everything;
+        Self {
+            outranks,
+            ..Self::rotated(account, generations, grant, issued_at, Some(expires_at))
+        }
+    }
+
+    /// From here on the decision is an old one, taken when the authorization of this lineage stood.
+    pub(super) fn decided_over(&mut self, lineage: Generation) {
+        self.outranks = Outranks::Lineage(lineage);
     }
 
     pub(super) fn generation(&self) -> Generation {
@@ -87,7 +122,7 @@ impl Pending {
 
     /// Commits and publishes. If the store does not take it soon, publishes first: the tokens are
     /// good, and nobody else has them.
-    pub(super) async fn commit_or_publish(self) -> Flown {
+    pub(super) async fn commit_or_publish(mut self) -> Flown {
         if let Some(generation) = self.attempt(PATIENCE).await {
             return Flown::Done(generation);
         }
@@ -99,7 +134,7 @@ impl Pending {
     }
 
     /// Tries until the store has it. There is nothing else to do: giving up loses the account.
-    pub(super) async fn until_durable(self) {
+    pub(super) async fn until_durable(mut self) {
         let mut fails = 0;
         while self.attempt(ATTEMPT).await.is_none() {
             fails += 1;
@@ -109,35 +144,48 @@ impl Pending {
         }
     }
 
-    async fn attempt(&self, within: Duration) -> Option<Generation> {
-        let Shared {
-            store, name, clock, ..
-        } = &*self.account;
+    /// What stands then; `None` if the store fails.
+    async fn attempt(&mut self, within: Duration) -> Option<Generation> {
+        loop {
+            let record = match self.commit(within).await? {
+                Commit::Committed(record) | Commit::Superseded(record) => record,
+            };
+            // Perhaps acknowledged late.
+            if record.generation == self.generation && record.grant == self.grant {
+                self.publish();
+                let generation = self.generation;
+                self.account.emit(match self.outranks {
+                    Outranks::Nothing => Event::Refreshed { generation },
+                    _ => Event::Authorized { generation },
+                });
+                return Some(generation);
+            }
+            let outranks = match self.outranks {
+                Outranks::Nothing => false,
+                Outranks::Lineage(lineage) => record.lineage == lineage,
+                Outranks::Everything => true,
+            };
+            let above = record.generation.decided();
+            if outranks && above > record.generation {
+                self.generation = above;
+                self.lineage = above;
+            } else {
+                // A decision of the user overtook us, and it counts.
+                return Some(self.account.adopt(record).0);
+            }
+        }
+    }
+
+    async fn commit(&self, within: Duration) -> Option<Commit> {
+        let account = &*self.account;
+        let (store, name, clock) = (&account.realm.store, &account.name, &account.clock);
         let now = clock.now();
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let grant = self.grant.clone();
-        let commit = async { store.commit(name, self.generation, grant, rest).await };
+        let issued = Issued::rotated(self.generation, self.lineage, grant, rest);
+        let commit = async { store.commit(name, issued).await };
         match in_time(&**clock, within, commit).await {
-            Some(Ok(Commit::Committed(_))) => {
-                self.publish();
-                self.account.emit(Event::Refreshed {
-                    generation: self.generation,
-                });
-                Some(self.generation)
-            }
-            // Our own commit, acknowledged late.
-            Some(Ok(Commit::Superseded(record)))
-                if record.generation == self.generation && record.grant == self.grant =>
-            {
-                self.publish();
-                self.account.emit(Event::Refreshed {
-                    generation: self.generation,
-                });
-                Some(self.generation)
-            }
-            // A new authorization or a revocation overtook us, and it counts. Or it is ours, done
-            // and not acknowledged.
-            Some(Ok(Commit::Superseded(record))) => Some(self.account.adopt(record).0),
+            Some(Ok(commit)) => Some(commit),
             Some(Err(error)) => {
                 tracing::error!(%error, "issued tokens could not be committed yet");
                 None
@@ -151,20 +199,13 @@ impl Pending {
 
     /// Signs with it from now on.
     pub(super) fn publish(&self) {
-        let Shared {
-            clock,
-            endpoint,
-            cell,
-            ..
-        } = &*self.account;
-        let now = clock.now();
+        let account = &*self.account;
+        let now = account.clock.now();
         let age = now.saturating_since(self.issued_at);
         let rest = self.expires_at.map(|end| end.saturating_since(now));
-        let grant = self.grant.clone();
-        let client_id = endpoint.client_id();
-        let (generation, origin) = (self.generation, Origin::Rotated);
-        cell.publish(Snapshot::new(
-            generation, origin, grant, client_id, now, age, rest,
-        ));
+        let issued = Issued::rotated(self.generation, self.lineage, self.grant.clone(), rest);
+        let client_id = account.realm.endpoint.client_id();
+        let snapshot = Snapshot::new(issued, client_id, now, age);
+        account.cell.publish(snapshot);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::state::Access;
 use crate::Timestamp;
 use crate::sign::{Credential, MacKey};
-use crate::store::{AccessGrant, Generation, Grant, Origin, Record};
+use crate::store::{AccessGrant, Generation, Grant, Issued, Record};
 
 /// The part of the lifetime after which a refresh ahead of time may start, in percent: each
 /// snapshot draws its own point, so that a fleet does not wake at once.
@@ -23,6 +23,8 @@ pub(super) struct Snapshot {
     pub(super) expires_at: Timestamp,
     /// When a refresh ahead of time starts.
     pub(super) refresh_at: Timestamp,
+    /// The generation of the authorization it descends from.
+    pub(super) lineage: Generation,
     /// When a rotation made it; `None` if it was authorized.
     pub(super) rotated_at: Option<Timestamp>,
     /// To write back, should the store lose it.
@@ -37,33 +39,24 @@ impl Snapshot {
         let rest = record
             .expires_at
             .map(|end| end.saturating_since(record.now));
-        Self::new(
-            record.generation,
-            record.origin,
-            record.grant,
-            client_id,
-            now,
-            age,
-            rest,
-        )
+        let issued = Issued::rotated(record.generation, record.lineage, record.grant, rest);
+        Self::new(issued, client_id, now, age)
     }
 
-    /// `age` and `rest` are of the access token's life.
-    pub(super) fn new(
-        generation: Generation,
-        origin: Origin,
-        grant: Grant,
-        client_id: &str,
-        now: Timestamp,
-        age: Duration,
-        rest: Option<Duration>,
-    ) -> Self {
+    /// `age` is the part of the access token's life that is over.
+    pub(super) fn new(issued: Issued, client_id: &str, now: Timestamp, age: Duration) -> Self {
+        let Issued {
+            generation,
+            lineage,
+            grant,
+            expires_in,
+        } = issued;
         let credential = grant
             .access
             .as_ref()
             .and_then(|access| credential(access, client_id));
         // Without a credential the life is over, on any clock.
-        let (issued_at, expires_at) = match rest {
+        let (issued_at, expires_at) = match expires_in {
             Some(rest) if credential.is_some() => {
                 (now.saturating_sub(age), now.saturating_add(rest))
             }
@@ -71,10 +64,11 @@ impl Snapshot {
         };
         Self {
             generation,
+            lineage,
             credential,
             expires_at,
             refresh_at: refresh_at(issued_at, expires_at, fastrand::u32(REFRESH_AHEAD)),
-            rotated_at: (origin == Origin::Rotated).then_some(issued_at),
+            rotated_at: (lineage != generation).then_some(issued_at),
             grant,
         }
     }
@@ -143,20 +137,13 @@ mod tests {
     use super::*;
 
     const START: Timestamp = Timestamp::from_secs(1_000_000);
+    const ROTATED: Generation = Generation::FIRST.next();
 
-    fn snapshot(age: u64, rest: u64, origin: Origin) -> Snapshot {
+    fn snapshot(age: u64, rest: u64, lineage: Generation) -> Snapshot {
         let set = crate::token::TokenSet::new("AT", "KEY", "RT", Duration::ZERO);
         let (age, rest) = (Duration::from_secs(age), Duration::from_secs(rest));
-        let grant = Grant::from(set);
-        Snapshot::new(
-            Generation::FIRST,
-            origin,
-            grant,
-            "1",
-            START,
-            age,
-            Some(rest),
-        )
+        let issued = Issued::rotated(ROTATED, lineage, set, Some(rest));
+        Snapshot::new(issued, "1", START, age)
     }
 
     fn after(secs: u64) -> Timestamp {
@@ -166,7 +153,7 @@ mod tests {
     #[test]
     fn a_refresh_ahead_starts_between_75_and_90_percent_of_the_life() {
         for _ in 0..100 {
-            let at = snapshot(0, 10_000, Origin::Rotated).refresh_at;
+            let at = snapshot(0, 10_000, Generation::FIRST).refresh_at;
             assert!((after(7_500)..=after(9_000)).contains(&at), "{at:?}");
         }
     }
@@ -180,27 +167,27 @@ mod tests {
 
     #[test]
     fn a_record_adopted_late_in_its_life_keeps_its_window() {
-        let adopted = snapshot(9_500, 500, Origin::Rotated);
+        let adopted = snapshot(9_500, 500, Generation::FIRST);
         assert_eq!(adopted.access(Generation::default(), START), Access::Aging);
     }
 
     #[test]
     fn a_snapshot_lives_ages_and_dies() {
-        let snapshot = snapshot(0, 1_000, Origin::Authorized);
+        let snapshot = snapshot(0, 1_000, ROTATED);
         let none = Generation::default();
         assert_eq!(snapshot.access(none, after(0)), Access::Live);
         assert_eq!(snapshot.access(none, after(950)), Access::Aging);
         assert_eq!(snapshot.access(none, after(1_000)), Access::Dead);
-        assert_eq!(snapshot.access(Generation::FIRST, after(0)), Access::Dead);
+        assert_eq!(snapshot.access(ROTATED, after(0)), Access::Dead);
     }
 
     #[test]
     fn only_a_rotation_counts_as_recent_and_no_clock_set_back_prolongs_it() {
         let minute = Duration::from_secs(60);
-        let rotated = snapshot(0, 1_000, Origin::Rotated);
+        let rotated = snapshot(0, 1_000, Generation::FIRST);
         assert!(rotated.was_rotated_within(minute, after(59)));
         assert!(!rotated.was_rotated_within(minute, after(60)));
         assert!(!rotated.was_rotated_within(minute, Timestamp::from_secs(5)));
-        assert!(!snapshot(0, 1_000, Origin::Authorized).was_rotated_within(minute, after(1)));
+        assert!(!snapshot(0, 1_000, ROTATED).was_rotated_within(minute, after(1)));
     }
 }

@@ -23,7 +23,9 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tower_mac_auth::store::{Acquire, AccountName, Grant, LeaseFrom, MemoryStore, RotationStore};
+//! use tower_mac_auth::store::{
+//!     Acquire, AccountName, Generation, Issued, LeaseFrom, MemoryStore, RotationStore,
+//! };
 //! use tower_mac_auth::token::TokenSet;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -31,12 +33,13 @@
 //! let store = MemoryStore::new();
 //! let name = AccountName::new("user-42")?;
 //! let tokens = TokenSet::new("access", "key", "refresh", Duration::from_secs(3600));
-//! let record = store.seed(&name, Grant::from(tokens), Some(Duration::from_secs(3600))).await?;
-//!
+//! let generation = Generation::FIRST;
 //! let minute = Duration::from_secs(60);
-//! let first = store.acquire(&name, record.generation, "me", minute, LeaseFrom::Active).await?;
+//! store.commit(&name, Issued::authorized(generation, tokens, Some(60 * minute))).await?;
+//!
+//! let first = store.acquire(&name, generation, "me", minute, LeaseFrom::Active).await?;
 //! assert!(matches!(first, Acquire::Granted(_)));
-//! let second = store.acquire(&name, record.generation, "you", minute, LeaseFrom::Active).await?;
+//! let second = store.acquire(&name, generation, "you", minute, LeaseFrom::Active).await?;
 //! assert!(matches!(second, Acquire::Lost(_)));
 //! # Ok(())
 //! # }
@@ -48,7 +51,8 @@
 //! ```
 //! # use std::time::Duration;
 //! use tower_mac_auth::store::{
-//!     Acquire, AccountName, Grant, Guarded, LeaseFrom, MemoryStore, RotationStore, Status,
+//!     Acquire, AccountName, Generation, Guarded, Issued, LeaseFrom, MemoryStore, RotationStore,
+//!     Status,
 //! };
 //! # use tower_mac_auth::token::TokenSet;
 //!
@@ -58,8 +62,8 @@
 //! # let name = AccountName::new("user-42")?;
 //! # let minute = Duration::from_secs(60);
 //! # let tokens = TokenSet::new("access", "key", "refresh", minute);
-//! # let record = store.seed(&name, Grant::from(tokens), Some(minute)).await?;
-//! # let generation = record.generation;
+//! # let generation = Generation::FIRST;
+//! # store.commit(&name, Issued::authorized(generation, tokens, Some(minute))).await?;
 //! let first = store.acquire(&name, generation, "me", minute, LeaseFrom::Active).await?;
 //! let Acquire::Granted(lease) = first else { return Err("somebody was quicker".into()) };
 //! assert_eq!(store.intend(&name, &lease, minute).await?, Guarded::Done);
@@ -73,21 +77,27 @@
 //! # }
 //! ```
 
+mod blob;
 mod error;
 mod memory;
 mod record;
+#[cfg(feature = "seal")]
+mod seal;
 mod steps;
 
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 
+pub use blob::SealedGrant;
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
 pub use record::{
-    AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Lease, Origin, Record,
+    AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
     Status,
 };
+#[cfg(feature = "seal")]
+pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};
 
 /// What [`RotationStore::acquire`] takes the lease from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,26 +155,6 @@ pub trait RotationStore: Send + Sync + 'static {
         account: &'a AccountName,
     ) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
 
-    /// Inserts generation 1 if the account was never seen. Returns the record that stands.
-    ///
-    /// `expires_in` is the rest of the access token's life, `None` if the grant has none.
-    fn seed<'a>(
-        &'a self,
-        account: &'a AccountName,
-        grant: Grant,
-        expires_in: Option<Duration>,
-    ) -> BoxFuture<'a, Result<Record, StoreError>>;
-
-    /// A new authorization: replaces whatever stands, whatever its status, and clears doubt,
-    /// lease and failures. The generation rises by two, so that a rotation still under way
-    /// (which will commit one more than it read) can neither undo it nor share its number.
-    fn authorize<'a>(
-        &'a self,
-        account: &'a AccountName,
-        grant: Grant,
-        expires_in: Option<Duration>,
-    ) -> BoxFuture<'a, Result<Record, StoreError>>;
-
     /// Takes the lease on `generation` for `owner`, for `lease` from now; the fence rises by one.
     fn acquire<'a>(
         &'a self,
@@ -184,15 +174,16 @@ pub trait RotationStore: Send + Sync + 'static {
         answer_within: Duration,
     ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
 
-    /// Moves to `generation`, [`Status::Active`], from any lower generation and any status
-    /// (also when the store lost the record). A repeated commit of the same grant is
-    /// [`Commit::Superseded`] by itself.
+    /// Moves to the generation that was issued, [`Status::Active`], from any lower generation and
+    /// any status, or from nothing (an account never seen, or a record that the store lost). Ends
+    /// lease, doubt and failures. A repeated commit is [`Commit::Superseded`] by itself.
+    ///
+    /// A rotation commits one generation up, a user's decision [two](Generation::decided), and the
+    /// tokens that a program is started with [`Generation::FIRST`], so they replace nothing.
     fn commit<'a>(
         &'a self,
         account: &'a AccountName,
-        generation: Generation,
-        grant: Grant,
-        expires_in: Option<Duration>,
+        issued: Issued,
     ) -> BoxFuture<'a, Result<Commit, StoreError>>;
 
     /// Back to [`Status::Active`], if the lease's fence still stands: the refresh token was not
@@ -226,16 +217,19 @@ pub trait RotationStore: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
 
     /// Ends the grant: [`Status::Revoked`], no secrets, two generations up, from any status.
-    /// No commit can undo it; [`authorize`](Self::authorize) can.
+    /// No rotation under way can undo it; a new authorization can.
     fn revoke<'a>(&'a self, account: &'a AccountName) -> BoxFuture<'a, Result<Record, StoreError>>;
 
-    /// Starts watching the record: a change after this call wakes the watcher.
+    /// Starts watching the record: a change after this call wakes the watcher. Not so one to a
+    /// status that [is rotating](Status::is_rotating): that ends nobody's wait, and would cost
+    /// each who waits a look at the record.
     fn watch(&self, account: &AccountName) -> Box<dyn Watch>;
 }
 
 /// Tells that a record may have changed.
 pub trait Watch: Send {
-    /// Ends when the record may have changed since the watch began or this last ended. It may end
+    /// Ends when the record may have changed, other than to a status that
+    /// [is rotating](Status::is_rotating), since the watch began or this last ended. It may end
     /// without a change, and callers read again from time to time besides, so a change that is
     /// missed delays and never harms.
     fn changed(&mut self) -> BoxFuture<'_, ()>;

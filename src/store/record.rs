@@ -1,7 +1,9 @@
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::SealedGrant;
 use crate::sign::Algorithm;
 use crate::token::TokenSet;
 use crate::{AccessToken, MacKeyText, RefreshToken, Timestamp};
@@ -36,6 +38,13 @@ impl AccountName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A map by names finds one by its text.
+impl Borrow<str> for AccountName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -84,6 +93,13 @@ impl Generation {
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// The one a user's decision makes of this: two up, so that a rotation still under way, which
+    /// will commit one up, can neither undo it nor share its number.
+    #[must_use]
+    pub const fn decided(self) -> Self {
+        self.next().next()
+    }
 }
 
 impl fmt::Display for Generation {
@@ -129,14 +145,12 @@ pub enum Status {
     Revoked,
 }
 
-/// Where a generation came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// A user's authorization, or tokens the program was started with.
-    Authorized,
-    /// A rotation: the token endpoint issued it for a refresh token. If the API refuses such a
-    /// fresh one, refreshing again cannot help.
-    Rotated,
+impl Status {
+    /// Whether somebody is about to rotate, or rotates. Who waits for the record waits for the end
+    /// of this, so a store need not wake anybody for it.
+    pub const fn is_rotating(self) -> bool {
+        matches!(self, Self::Leased | Self::Sending)
+    }
 }
 
 /// The access half of a grant: what signs.
@@ -162,6 +176,8 @@ pub struct Grant {
     pub scope: Option<String>,
     /// The provider's pseudonymous id of the user.
     pub open_id: Option<String>,
+    /// All of the above, if a sealing store wrote it and nobody has opened it: then they are empty.
+    pub sealed: Option<SealedGrant>,
 }
 
 impl From<TokenSet> for Grant {
@@ -175,6 +191,7 @@ impl From<TokenSet> for Grant {
             refresh_token: tokens.refresh_token,
             scope: tokens.scope,
             open_id: tokens.open_id,
+            sealed: None,
         }
     }
 }
@@ -189,6 +206,47 @@ impl From<RefreshToken> for Grant {
     }
 }
 
+/// A grant as it is issued: what [`RotationStore::commit`](super::RotationStore::commit) writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Issued {
+    /// The generation it becomes.
+    pub generation: Generation,
+    /// See [`Record::lineage`].
+    pub lineage: Generation,
+    /// The secrets.
+    pub grant: Grant,
+    /// The rest of the access token's life; `None` if the grant has none.
+    pub expires_in: Option<Duration>,
+}
+
+impl Issued {
+    /// By a user's authorization, or given to the program at its start.
+    pub fn authorized(
+        generation: Generation,
+        grant: impl Into<Grant>,
+        expires_in: Option<Duration>,
+    ) -> Self {
+        Self::rotated(generation, generation, grant, expires_in)
+    }
+
+    /// By the token endpoint for the refresh token of a grant of this lineage.
+    pub fn rotated(
+        generation: Generation,
+        lineage: Generation,
+        grant: impl Into<Grant>,
+        expires_in: Option<Duration>,
+    ) -> Self {
+        let grant = grant.into();
+        Self {
+            generation,
+            lineage,
+            grant,
+            expires_in,
+        }
+    }
+}
+
 /// The durable record of an account, as it stood at [`Record::now`].
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -198,8 +256,9 @@ pub struct Record {
     pub status: Status,
     /// The secrets.
     pub grant: Grant,
-    /// Where this generation came from.
-    pub origin: Origin,
+    /// The generation of the authorization that this one descends from: its own, unless a
+    /// rotation made it. It tells a newer decision of the user from further rotations of an old one.
+    pub lineage: Generation,
     /// When this generation was written.
     pub issued_at: Timestamp,
     /// When the access token ends; `None` without one.
@@ -229,21 +288,14 @@ impl Record {
     pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
     /// A record that was just written: active, no lease, no failures.
-    pub fn active(
-        generation: Generation,
-        origin: Origin,
-        grant: Grant,
-        expires_in: Option<Duration>,
-        fence: Fence,
-        now: Timestamp,
-    ) -> Self {
+    pub fn active(issued: Issued, fence: Fence, now: Timestamp) -> Self {
         Self {
-            generation,
+            generation: issued.generation,
             status: Status::Active,
-            grant,
-            origin,
+            grant: issued.grant,
+            lineage: issued.lineage,
             issued_at: now,
-            expires_at: expires_in.map(|rest| now.saturating_add(rest)),
+            expires_at: issued.expires_in.map(|rest| now.saturating_add(rest)),
             fence,
             owner: None,
             deadline: now,
@@ -311,10 +363,7 @@ mod tests {
     fn a_record_prints_no_secret() {
         let tokens = TokenSet::new("AT-1", "KEY-1", "RT-1", Duration::from_secs(1));
         let record = Record::active(
-            Generation::FIRST,
-            Origin::Authorized,
-            tokens.into(),
-            None,
+            Issued::authorized(Generation::FIRST, tokens, None),
             Fence::default(),
             Timestamp::from_secs(1),
         );

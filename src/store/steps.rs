@@ -3,64 +3,29 @@
 
 use std::time::Duration;
 
-use super::{Commit, Fence, Generation, Grant, Guarded, Lease, LeaseFrom, Origin, Record, Status};
+use super::{Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom, Record, Status};
 use crate::Timestamp;
 
 /// See [`RotationStore`](super::RotationStore) for what each step is for. `self.now` must be the
 /// time of the step.
 impl Record {
-    /// [`RotationStore::seed`](super::RotationStore::seed), where nothing stands.
-    pub fn seed(grant: Grant, expires_in: Option<Duration>, now: Timestamp) -> Self {
-        Self::authorize(None, grant, expires_in, now)
-    }
-
-    /// [`RotationStore::authorize`](super::RotationStore::authorize), over what stands.
-    pub fn authorize(
-        standing: Option<&Self>,
-        grant: Grant,
-        expires_in: Option<Duration>,
-        now: Timestamp,
-    ) -> Self {
-        let generation = standing.map_or(Generation::FIRST, |record| {
-            // One more than a rotation under way will commit.
-            record.generation.next().next()
-        });
-        let fence = next_fence(standing);
-        Self::active(
-            generation,
-            Origin::Authorized,
-            grant,
-            expires_in,
-            fence,
-            now,
-        )
+    /// [`RotationStore::commit`](super::RotationStore::commit), over what stands.
+    pub fn commit(standing: Option<&Self>, issued: Issued, now: Timestamp) -> Commit {
+        match standing {
+            Some(record) if record.generation >= issued.generation => {
+                Commit::Superseded(record.clone())
+            }
+            _ => Commit::Committed(Self::active(issued, next_fence(standing), now)),
+        }
     }
 
     /// [`RotationStore::revoke`](super::RotationStore::revoke), over what stands.
     pub fn revoke(standing: Option<&Self>, now: Timestamp) -> Self {
-        let revoked = Self::authorize(standing, Grant::default(), None, now);
+        let generation = standing.map_or(Generation::FIRST, |record| record.generation.decided());
+        let nothing = Issued::authorized(generation, Grant::default(), None);
         Self {
             status: Status::Revoked,
-            ..revoked
-        }
-    }
-
-    /// [`RotationStore::commit`](super::RotationStore::commit), over what stands.
-    pub fn commit(
-        standing: Option<&Self>,
-        generation: Generation,
-        grant: Grant,
-        expires_in: Option<Duration>,
-        now: Timestamp,
-    ) -> Commit {
-        match standing {
-            Some(record) if record.generation >= generation => Commit::Superseded(record.clone()),
-            _ => {
-                let fence = next_fence(standing);
-                let origin = Origin::Rotated;
-                let record = Self::active(generation, origin, grant, expires_in, fence, now);
-                Commit::Committed(record)
-            }
+            ..Self::active(nothing, next_fence(standing), now)
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tower_mac_auth::account::{Account, AccountErrorKind, Event, InDoubtPolicy, RefreshErrorKind};
 use tower_mac_auth::store::{
-    AccountName, Acquire, Generation, Grant, LeaseFrom, MemoryStore, RotationStore, Status,
+    AccountName, Acquire, Generation, Issued, LeaseFrom, MemoryStore, RotationStore, Status,
 };
 use tower_mac_auth::testing::Fault;
 use tower_mac_auth::token::ErrorCode;
@@ -37,8 +37,8 @@ async fn lose_an_answer(world: &World) {
 /// A copy of the store as it was when the world began.
 async fn first_copy(world: &World) -> MemoryStore {
     let copy = MemoryStore::with_clock(world.clock.clone());
-    let grant = Grant::from(world.tokens.clone());
-    copy.seed(&user(), grant, Some(HOUR)).await.unwrap();
+    let first = Issued::authorized(Generation::FIRST, world.tokens.clone(), Some(HOUR));
+    let _ = copy.commit(&user(), first).await.unwrap();
     copy
 }
 
@@ -60,7 +60,7 @@ async fn is_served_in_the_end(world: &World) -> bool {
 #[tokio::test(start_paused = true)]
 async fn an_authorization_is_kept_though_the_store_hangs() {
     let (world, store) = open_with(InDoubtPolicy::Never).await;
-    store.fail(Step::Authorize, How::Hang);
+    store.fail(Step::Commit, How::Hang);
     store.fail(Step::Commit, How::Hang);
     let authorize = world.account.authorize(world.provider.authorization_code());
     let authorized = tokio::time::timeout(secs(60), authorize).await.unwrap();
@@ -103,7 +103,7 @@ async fn opening_and_revoking_do_not_hang_with_the_store() {
 /// The account holds an authorization that the store does not know of.
 async fn ahead_of_its_store() -> (World, Faulty) {
     let (world, store) = open_with(InDoubtPolicy::Never).await;
-    store.fail(Step::Authorize, How::Before);
+    store.fail(Step::Commit, How::Before);
     for _ in 0..3 {
         store.fail(Step::Commit, How::Before);
     }
@@ -224,7 +224,7 @@ async fn a_store_that_panics_takes_no_issued_tokens_with_it() {
     world.provider.expire_access_tokens();
     store.fail(Step::Commit, How::Panic);
     assert_eq!(status(&world.get("/").await), StatusCode::OK);
-    store.fail(Step::Authorize, How::Panic);
+    store.fail(Step::Commit, How::Panic);
     store.fail(Step::Commit, How::Panic);
     let code = world.provider.authorization_code();
     world.account.authorize(code).await.unwrap();
@@ -324,8 +324,8 @@ async fn who_waits_is_served_by_an_authorization_though_the_refresh_fails() {
 async fn the_last_generation_there_is_presents_nothing() {
     let (world, store) = open_with(InDoubtPolicy::Never).await;
     let last = Generation::from_number(u64::MAX);
-    let grant = Grant::from(world.tokens.clone());
-    let _ = store.inner().commit(&user(), last, grant, Some(HOUR)).await;
+    let issued = Issued::rotated(last, Generation::FIRST, world.tokens.clone(), Some(HOUR));
+    let _ = store.inner().commit(&user(), issued).await;
     assert_eq!(refresh(&world).await, Ok(last));
     world.clock.advance(secs(61));
     assert!(refresh(&world).await.is_err());

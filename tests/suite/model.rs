@@ -156,7 +156,6 @@ impl Model {
     fn fail_store(&self) {
         let step = one_of(&[
             Step::Read,
-            Step::Authorize,
             Step::Acquire,
             Step::Intend,
             Step::Commit,

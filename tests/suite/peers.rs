@@ -8,7 +8,8 @@ use tower_mac_auth::Clock;
 use tower_mac_auth::account::{Account, Event};
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::store::{
-    AccountName, Acquire, Generation, Guarded, LeaseFrom, MemoryStore, RotationStore, Status,
+    AccountName, Acquire, Generation, Guarded, Issued, LeaseFrom, MemoryStore, RotationStore,
+    Status,
 };
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 use tower_mac_auth::token::ErrorCode;
@@ -153,7 +154,10 @@ async fn a_member_that_died_after_its_intent_leaves_the_account_in_doubt_and_no_
     let generation = Generation::FIRST.next();
     let _ = fleet
         .store
-        .commit(&fleet.name, generation, next.into(), Some(HOUR))
+        .commit(
+            &fleet.name,
+            Issued::rotated(generation, Generation::FIRST, next, Some(HOUR)),
+        )
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(300)).await;
@@ -185,7 +189,10 @@ async fn a_refused_refresh_token_that_a_peer_has_spent_is_no_end() {
     let generation = Generation::FIRST.next();
     let _ = fleet
         .store
-        .commit(&fleet.name, generation, next.into(), Some(HOUR))
+        .commit(
+            &fleet.name,
+            Issued::rotated(generation, Generation::FIRST, next, Some(HOUR)),
+        )
         .await
         .unwrap();
     assert_eq!(refresh.await.unwrap().unwrap(), generation);
