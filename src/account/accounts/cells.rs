@@ -17,13 +17,21 @@ pub(super) struct Cells {
     realm: Arc<Realm>,
     /// By name, each the one cell of its account in this process. One that was not read from the
     /// store yet is of generation 0.
-    open: DashMap<AccountName, Arc<Shared>>,
+    open: DashMap<AccountName, Place>,
     capacity: usize,
     /// With more than so many open, those that nobody holds are swept out.
     sweep_at: Mutex<usize>,
     /// How many were opened so far: by it is told which was asked for before which.
     opened: AtomicU64,
     closed: AtomicBool,
+}
+
+/// Where a cell is kept, with what finding it needs besides: a look at the cell itself would be
+/// one more at memory that is not at hand.
+struct Place {
+    account: Arc<Shared>,
+    /// When it was last asked for; 0 until it was read from the store.
+    asked_at: AtomicU64,
 }
 
 impl Shared {
@@ -52,7 +60,7 @@ impl Cells {
             open: DashMap::new(),
             capacity,
             sweep_at: Mutex::new(capacity),
-            opened: AtomicU64::new(0),
+            opened: AtomicU64::new(1),
             closed: AtomicBool::new(false),
         }
     }
@@ -67,16 +75,25 @@ impl Cells {
 
     /// The cell of this name, if it is open.
     pub(super) fn find(&self, name: &str) -> Option<Arc<Shared>> {
-        let account = Arc::clone(&*self.open.get(name)?);
-        self.note(&account);
-        (!account.is_unopened()).then_some(account)
+        let place = self.open.get(name)?;
+        let asked_at = place.asked_at.load(Ordering::Relaxed);
+        if asked_at == 0 && place.account.is_unopened() {
+            return None;
+        }
+        let now = self.opened.load(Ordering::Relaxed);
+        // One that is asked for all the time is read by each, and not written.
+        if asked_at != now {
+            place.asked_at.store(now, Ordering::Relaxed);
+        }
+        Some(Arc::clone(&place.account))
     }
 
     /// Opens none any more, and closes those that are open.
     pub(super) fn close(&self) -> Vec<Arc<Shared>> {
         // First this, then a look at those that are there: whoever enters one looks after.
         self.closed.store(true, Ordering::SeqCst);
-        let open: Vec<_> = self.open.iter().map(|entry| Arc::clone(&entry)).collect();
+        let places = self.open.iter();
+        let open: Vec<_> = places.map(|place| Arc::clone(&place.account)).collect();
         for account in &open {
             account.close();
         }
@@ -88,10 +105,12 @@ impl Cells {
         let name = AccountName::new(name)?;
         let entry = self.open.entry(name);
         let name = entry.key().clone();
-        let make = || Arc::new(Shared::unopened(&self.realm, name));
-        let account = Arc::clone(&*entry.or_insert_with(make));
+        let make = || Place {
+            account: Arc::new(Shared::unopened(&self.realm, name)),
+            asked_at: AtomicU64::new(0),
+        };
+        let account = Arc::clone(&entry.or_insert_with(make).account);
         self.opened.fetch_add(1, Ordering::Relaxed);
-        self.note(&account);
         self.make_room();
         if self.closed.load(Ordering::SeqCst) {
             account.close();
@@ -164,18 +183,10 @@ impl Cells {
     pub(super) fn give_up(&self, account: Arc<Shared>) {
         let name = account.name.clone();
         drop(account);
-        self.open.remove_if(name.as_str(), |_, account| {
-            account.is_unopened() && Arc::strong_count(account) == 1
-        });
-    }
-
-    /// Notes that the account is asked for now.
-    fn note(&self, account: &Shared) {
-        let now = self.opened.load(Ordering::Relaxed);
-        // One that is asked for all the time is read by each, and not written.
-        if account.asked_at.load(Ordering::Relaxed) != now {
-            account.asked_at.store(now, Ordering::Relaxed);
-        }
+        self.open
+            .remove_if(name.as_str(), |_, Place { account, .. }| {
+                account.is_unopened() && Arc::strong_count(account) == 1
+            });
     }
 
     /// Past the capacity, closes an eighth of the accounts, of those that nobody needs the ones not
@@ -190,17 +201,18 @@ impl Cells {
         if open <= *sweep_at {
             return;
         }
-        let asked_at = |account: &Arc<Shared>| account.asked_at.load(Ordering::Relaxed);
-        let idle = self.open.iter().filter(|entry| !entry.is_needed());
-        let mut idle: Vec<_> = idle.map(|entry| asked_at(&entry)).collect();
+        let asked_at = |place: &Place| place.asked_at.load(Ordering::Relaxed);
+        let idle = self.open.iter().filter(|place| !place.account.is_needed());
+        let mut idle: Vec<_> = idle.map(|place| asked_at(&place)).collect();
         let eighth = |count: usize| count.div_ceil(8);
         let surplus = open.saturating_sub(self.capacity) + eighth(self.capacity);
         let mut surplus = surplus.min(idle.len());
         if let Some(last) = surplus.checked_sub(1) {
             let (_, last, _) = idle.select_nth_unstable(last);
             // Under the lock of each shard: no handle is given out between look and removal.
-            self.open.retain(|_, account| {
-                let goes = surplus > 0 && asked_at(account) <= *last && !account.is_needed();
+            self.open.retain(|_, place| {
+                let old = surplus > 0 && asked_at(place) <= *last;
+                let goes = old && !place.account.is_needed();
                 surplus -= usize::from(goes);
                 !goes
             });

@@ -57,7 +57,10 @@ impl Accounts {
         }
         let account = self.0.entry(name)?;
         match self.0.opened(&account).await {
-            Ok(()) => Ok(Account(account)),
+            Ok(()) => {
+                self.0.find(name);
+                Ok(Account(account))
+            }
             Err(error) => {
                 self.0.give_up(account);
                 Err(error)
@@ -98,7 +101,10 @@ impl Accounts {
     ) -> Result<Account, AccountError> {
         let account = Account(self.0.entry(name)?);
         match account.authorize(code).await {
-            Ok(_) => Ok(account),
+            Ok(_) => {
+                self.0.find(name);
+                Ok(account)
+            }
             Err(error) => {
                 self.0.give_up(account.0);
                 Err(error)
@@ -133,7 +139,7 @@ impl Accounts {
     pub async fn shutdown(&self) {
         let open = self.0.close();
         for account in &open {
-            account.tasks.wait().await;
+            account.tasks().wait().await;
         }
     }
 }
