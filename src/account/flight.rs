@@ -230,6 +230,6 @@ impl Shared {
     /// Signs with a record's credential from now on, unless there is a newer one.
     pub(super) fn publish(&self, record: Record) -> bool {
         let snapshot = Snapshot::of(record, self.endpoint.client_id(), self.clock.now());
-        self.cell.publish(snapshot)
+        self.cell.adopt(snapshot)
     }
 }
