@@ -1,7 +1,9 @@
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::SealedGrant;
 use crate::sign::Algorithm;
 use crate::token::TokenSet;
 use crate::{AccessToken, MacKeyText, RefreshToken, Timestamp};
@@ -36,6 +38,13 @@ impl AccountName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A map by names finds one by its text.
+impl Borrow<str> for AccountName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -136,6 +145,14 @@ pub enum Status {
     Revoked,
 }
 
+impl Status {
+    /// Whether somebody is about to rotate, or rotates. Who waits for the record waits for the end
+    /// of this, so a store need not wake anybody for it.
+    pub const fn is_rotating(self) -> bool {
+        matches!(self, Self::Leased | Self::Sending)
+    }
+}
+
 /// The access half of a grant: what signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessGrant {
@@ -159,6 +176,8 @@ pub struct Grant {
     pub scope: Option<String>,
     /// The provider's pseudonymous id of the user.
     pub open_id: Option<String>,
+    /// All of the above, if a sealing store wrote it and nobody has opened it: then they are empty.
+    pub sealed: Option<SealedGrant>,
 }
 
 impl From<TokenSet> for Grant {
@@ -172,6 +191,7 @@ impl From<TokenSet> for Grant {
             refresh_token: tokens.refresh_token,
             scope: tokens.scope,
             open_id: tokens.open_id,
+            sealed: None,
         }
     }
 }

@@ -1,0 +1,249 @@
+//! The secrets of a record as bytes: what a store keeps as one column, field or file, and never
+//! looks into.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{AccessGrant, Grant, Record, StoreError, StoreErrorKind};
+use crate::sign::Algorithm;
+
+/// The first byte says how to read the rest: a later form gets another.
+const PLAIN: u8 = 1;
+const SEALED: u8 = 2;
+
+/// A [`Grant`] that a key is needed to read: opaque bytes of a sealing store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedGrant(Vec<u8>);
+
+impl SealedGrant {
+    /// Takes sealed bytes over.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The sealed bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SealedGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[sealed, {} bytes]", self.0.len())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plain<'a> {
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    access: Option<PlainAccess<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    scope: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    open_id: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlainAccess<'a> {
+    #[serde(borrow)]
+    token: Cow<'a, str>,
+    #[serde(borrow)]
+    mac_key: Cow<'a, str>,
+    #[serde(borrow)]
+    algorithm: Cow<'a, str>,
+}
+
+impl Grant {
+    /// The grant as bytes for a store to keep, secrets in the clear unless it is sealed. They are
+    /// zeroized when dropped.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        if let Some(sealed) = &self.sealed {
+            let mut bytes = Vec::with_capacity(1 + sealed.as_bytes().len());
+            bytes.push(SEALED);
+            bytes.extend_from_slice(sealed.as_bytes());
+            return Zeroizing::new(bytes);
+        }
+        let plain = Plain {
+            access: self.access.as_ref().map(|access| PlainAccess {
+                token: access.access_token.expose_secret().into(),
+                mac_key: access.mac_key.expose_secret().into(),
+                algorithm: access.algorithm.as_str().into(),
+            }),
+            refresh_token: self
+                .refresh_token
+                .as_ref()
+                .map(|it| it.expose_secret().into()),
+            scope: self.scope.as_deref().map(Into::into),
+            open_id: self.open_id.as_deref().map(Into::into),
+        };
+        // Twice: a buffer that grows leaves its secrets behind in the memory it gave back.
+        let mut length = Count(1);
+        write_json(&plain, &mut length);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
+        bytes.push(PLAIN);
+        write_json(&plain, &mut *bytes);
+        bytes
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote. What was sealed comes back sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Corrupt`] if the bytes are none of a grant that this version can read. The
+    /// error shows none of them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
+        match bytes.split_first() {
+            None => Err(corrupt("the grant is empty")),
+            Some((&SEALED, sealed)) => Ok(Self {
+                sealed: Some(SealedGrant::new(sealed)),
+                ..Self::default()
+            }),
+            Some((&PLAIN, json)) => plain(json),
+            Some(_) => Err(corrupt("the grant is of a later version of this crate")),
+        }
+    }
+}
+
+impl Record {
+    /// The record, if its grant can be used.
+    pub(crate) fn opened(self) -> Result<Self, StoreError> {
+        if self.grant.sealed.is_some() {
+            let what = "it is sealed, and the store that was given has no key";
+            return Err(corrupt(what));
+        }
+        Ok(self)
+    }
+}
+
+fn plain(json: &[u8]) -> Result<Grant, StoreError> {
+    // What the parser complains of may quote a secret: only where it stopped is told.
+    let plain: Plain<'_> = serde_json::from_slice(json).map_err(|error| {
+        let at = format!("line {}, column {}", error.line(), error.column());
+        corrupt("the grant cannot be parsed").with_source(at)
+    })?;
+    let access = plain.access.map(|access| {
+        let algorithm = Algorithm::from_str(&access.algorithm)
+            .map_err(|_| corrupt("the grant's mac_algorithm is unknown"))?;
+        Ok(AccessGrant {
+            access_token: access.token.into_owned().into(),
+            mac_key: access.mac_key.into_owned().into(),
+            algorithm,
+        })
+    });
+    Ok(Grant {
+        access: access.transpose()?,
+        refresh_token: plain.refresh_token.map(|it| it.into_owned().into()),
+        scope: plain.scope.map(Cow::into_owned),
+        open_id: plain.open_id.map(Cow::into_owned),
+        sealed: None,
+    })
+}
+
+fn corrupt(what: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, what)
+}
+
+/// Texts and options alone cannot fail to become JSON, nor can these writers.
+fn write_json(plain: &Plain<'_>, writer: impl std::io::Write) {
+    let written = serde_json::to_writer(writer, plain);
+    debug_assert!(written.is_ok());
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::token::TokenSet;
+
+    fn grant() -> Grant {
+        let tokens = TokenSet::new("AT-1", "KEY-1", "RT-\"1\\\u{fc}", Duration::from_secs(1));
+        Grant {
+            scope: Some("1 3".to_owned()),
+            ..tokens.into()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_grant_comes_back_as_it_went(
+            refresh in proptest::option::of(".*"), access in proptest::option::of((".*", ".*")),
+            scope in proptest::option::of(".*"), open_id in proptest::option::of(".*"),
+        ) {
+            let grant = Grant {
+                access: access.map(|(token, key)| AccessGrant {
+                    access_token: token.into(),
+                    mac_key: key.into(),
+                    algorithm: Algorithm::HmacSha1,
+                }),
+                refresh_token: refresh.map(Into::into),
+                scope,
+                open_id,
+                sealed: None,
+            };
+            prop_assert_eq!(Grant::from_bytes(&grant.to_bytes()).unwrap(), grant);
+        }
+
+        #[test]
+        fn whatever_stands_there_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Grant::from_bytes(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_stays_sealed() {
+        let sealed = Grant {
+            sealed: Some(SealedGrant::new(*b"sealed")),
+            ..Grant::default()
+        };
+        assert_eq!(Grant::from_bytes(&sealed.to_bytes()).unwrap(), sealed);
+    }
+
+    #[test]
+    fn a_grant_that_was_cut_short_is_an_error_that_shows_no_secret() {
+        let bytes = grant().to_bytes();
+        for length in 0..bytes.len() {
+            let error = Grant::from_bytes(&bytes[..length]).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+            let text = format!("{error:?}");
+            assert!(
+                !["AT-1", "KEY-1", "RT-"].iter().any(|it| text.contains(it)),
+                "{text}"
+            );
+        }
+        let mut later = bytes.to_vec();
+        later[0] = 9;
+        let error = Grant::from_bytes(&later).unwrap_err().to_string();
+        assert!(error.contains("later version"), "{error}");
+    }
+
+    #[test]
+    fn the_buffer_of_a_grant_never_grows() {
+        let bytes = grant().to_bytes();
+        assert_eq!(bytes.len(), bytes.capacity());
+    }
+}
