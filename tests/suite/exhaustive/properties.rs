@@ -157,8 +157,7 @@ fn is_settled(protocol: &Protocol, state: &State) -> bool {
         Status::Active => {
             state.row.generation >= protocol.bounds.last && nothing_lost(protocol, state)
         }
-        Status::InDoubt => true,
-        Status::Revoked => true,
+        Status::InDoubt | Status::Revoked => true,
         Status::Leased | Status::Sending => false,
     }
 }

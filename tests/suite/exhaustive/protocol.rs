@@ -169,9 +169,7 @@ impl Protocol {
             Action::GivesUp(p) => state.processes[p].give_up(),
             Action::Present(p) => state.present(p),
             Action::TimesOut(p) => state.processes[p].time_out(),
-            Action::Renew(p) => self
-                .rules
-                .do_renew(&mut state.row, state.processes[p].flight),
+            Action::Renew(p) => Rules::do_renew(&mut state.row, state.processes[p].flight),
             Action::Crash(p) => {
                 state.faults -= 1;
                 state.processes[p] = Process::default();

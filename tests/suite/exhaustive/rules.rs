@@ -59,7 +59,7 @@ impl Rules {
         self == Self::RenewedLock && matches!(flight, Flight::Cleared(_) | Flight::Sent(_))
     }
 
-    pub fn do_renew(self, row: &mut Row, flight: Flight) {
+    pub fn do_renew(row: &mut Row, flight: Flight) {
         if let Flight::Cleared(held) | Flight::Sent(held) = flight {
             row.in_time |= row.status == Status::Leased && row.fence == held.fence;
         }

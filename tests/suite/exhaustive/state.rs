@@ -166,9 +166,9 @@ impl State {
 
     /// One step of the store, and what it wrote.
     pub fn take(&mut self, command: Command) -> Answer {
-        let before = self.row.generation;
+        let before = (self.row.generation, self.row.token);
         let answer = self.row.take(command);
-        if self.row.generation != before {
+        if (self.row.generation, self.row.token) != before {
             let written = match (self.row.token, command) {
                 (None, Command::Revoke { lines }) => Written::Revoked { lines },
                 (token, _) => Written::Grant(token.unwrap()),

@@ -167,7 +167,7 @@ impl Held {
         }
     }
 
-    fn lease(&self) -> Lease {
+    fn lease(self) -> Lease {
         let row = Row {
             generation: self.generation,
             lineage: self.lineage,
@@ -215,7 +215,7 @@ impl Grants {
         }
     }
 
-    pub fn stands(&self, row: &Row) -> bool {
+    pub fn stands(self, row: &Row) -> bool {
         self.generation == row.generation && Some(self.token) == row.token
     }
 

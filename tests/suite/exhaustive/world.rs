@@ -20,13 +20,12 @@ impl State {
         let Flight::Sent(held) = process.flight else {
             return;
         };
-        process.flight = match issued {
-            Some(token) => Flight::Issued(held, token),
-            None => {
-                process.remember(held.generation, true);
-                Flight::Refused(held)
-            }
-        };
+        if let Some(token) = issued {
+            process.flight = Flight::Issued(held, token);
+        } else {
+            process.remember(held.generation, true);
+            process.flight = Flight::Refused(held);
+        }
     }
 
     /// The provider refuses to look at the refresh token, and says so.
@@ -88,10 +87,10 @@ impl State {
 }
 
 impl Task {
-    fn command(&self) -> Command {
+    fn command(self) -> Command {
         match self {
-            Self::GiveBack(held) => Command::Release(*held),
-            Self::Rotated(grants) | Self::Authorized { grants, .. } => Command::Commit(*grants),
+            Self::GiveBack(held) => Command::Release(held),
+            Self::Rotated(grants) | Self::Authorized { grants, .. } => Command::Commit(grants),
         }
     }
 }
