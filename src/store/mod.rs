@@ -19,7 +19,7 @@
 //! - **commit** moves to a higher generation, from any status: an answer that comes late still counts.
 //! - **doubt** is for an answer that may be lost: the token may be spent, so it is not sent again.
 //!
-//! [`MemoryStore`] serves one process. A store of your own implements the trait:
+//! [`MemoryStore`] serves one process, `FileStore` those of one machine (a Unix). A store of your own implements the trait:
 //!
 //! ```
 //! use std::time::Duration;
@@ -78,7 +78,11 @@
 //! ```
 
 mod blob;
+#[cfg(unix)]
+mod directory;
 mod error;
+#[cfg(unix)]
+mod file;
 mod memory;
 mod record;
 mod steps;
@@ -89,6 +93,9 @@ use futures_core::future::BoxFuture;
 
 pub use blob::SealedGrant;
 pub use error::{StoreError, StoreErrorKind};
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use file::{FileStore, FileStoreBuilder};
 pub use memory::MemoryStore;
 pub use record::{
     AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
