@@ -85,6 +85,8 @@ mod error;
 mod file;
 mod memory;
 mod record;
+#[cfg(feature = "seal")]
+mod seal;
 mod steps;
 
 use std::time::Duration;
@@ -101,6 +103,8 @@ pub use record::{
     AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
     Status,
 };
+#[cfg(feature = "seal")]
+pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};
 
 /// What [`RotationStore::acquire`] takes the lease from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 
 mod adversity;
 mod bad_input;
+mod conformance;
 mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
