@@ -9,6 +9,8 @@
 mod adversity;
 mod bad_input;
 mod conformance;
+#[cfg(unix)]
+mod file_store;
 mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
