@@ -25,7 +25,7 @@ pub struct MemoryStore {
 
 struct Entry {
     record: Record,
-    /// Counts the changes, for those who watch.
+    /// Counts the changes that end a wait.
     changes: watch::Sender<u64>,
 }
 
@@ -63,8 +63,11 @@ impl MemoryStore {
         let (written, answer) = step(standing.as_ref(), now);
         if let Some(record) = written {
             if let Some(entry) = accounts.get_mut(account) {
+                let news = !record.status.is_rotating();
                 entry.record = record;
-                entry.changes.send_modify(|changes| *changes += 1);
+                if news {
+                    entry.changes.send_modify(|changes| *changes += 1);
+                }
             } else {
                 let changes = watch::Sender::new(0);
                 accounts.insert(account.clone(), Entry { record, changes });
@@ -313,14 +316,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watch_tells_of_a_change_after_it_began() {
+    async fn a_watch_tells_of_a_change_that_ends_a_wait() {
         let stored = stored().await;
         let mut watch = stored.store.watch(&stored.name);
         let mut change = tokio_test::task::spawn(watch.changed());
         tokio_test::assert_pending!(change.poll());
         stored.read().await;
         assert!(!change.is_woken(), "reading is no change");
-        stored.lease().await;
+        let lease = stored.lease().await;
+        assert_eq!(stored.intend(&lease).await, Guarded::Done);
+        assert!(!change.is_woken(), "who waits goes on waiting");
+        assert_eq!(stored.release(&lease, MINUTE).await, Guarded::Done);
         assert!(change.is_woken());
         tokio_test::assert_ready!(change.poll());
     }

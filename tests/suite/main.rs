@@ -6,6 +6,7 @@
     unreachable_pub
 )]
 
+mod accounts;
 mod adversity;
 mod bad_input;
 mod conformance;
