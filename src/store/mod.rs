@@ -83,6 +83,8 @@ mod directory;
 mod error;
 #[cfg(unix)]
 mod file;
+#[cfg(unix)]
+pub(crate) mod journal;
 mod memory;
 mod record;
 #[cfg(feature = "seal")]
@@ -98,6 +100,9 @@ pub use error::{StoreError, StoreErrorKind};
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use file::{FileStore, FileStoreBuilder};
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use journal::{Journal, JournalBuilder, Replayed};
 pub use memory::MemoryStore;
 pub use record::{
     AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,

@@ -15,6 +15,8 @@ mod file_store;
 mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
+#[cfg(unix)]
+mod journal;
 mod layer;
 mod model;
 mod outcomes;

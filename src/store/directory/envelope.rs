@@ -20,8 +20,7 @@ const MAGIC: &str = "tower-mac-auth";
 /// A file of a later version is not read, and so not written over.
 const VERSION: &str = "1";
 
-/// The file's bytes, all but the first line made of `header` and `grant`. A seal for grants that
-/// no sealing store has sealed would go around the grant here and in [`unwrap`].
+/// The file's bytes.
 pub(in crate::store) fn wrap(
     kind: &str,
     header: &impl Serialize,

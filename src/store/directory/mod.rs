@@ -1,5 +1,5 @@
 //! A directory of small files that several processes change: what the [file store](super::FileStore)
-//! stands on.
+//! and the [journal](super::Journal) stand on.
 //!
 //! ```text
 //! store.json             what the directory is for, and of which version
@@ -30,7 +30,7 @@ use disk::Lock;
 #[cfg(test)]
 pub(super) use disk::{Change, LOCK};
 pub(super) use envelope::{unwrap, wrap};
-pub(super) use name::FileName;
+pub(super) use name::{FileName, hex};
 
 use super::{StoreError, StoreErrorKind};
 
@@ -145,7 +145,6 @@ impl Directory {
         Ok(shards)
     }
 
-    #[cfg(test)]
     pub(super) fn path(&self) -> &Path {
         &self.0.path
     }
@@ -165,7 +164,7 @@ impl Directory {
     }
 
     /// That the directory is still there.
-    fn check(&self) -> Result<(), StoreError> {
+    pub(super) fn check(&self) -> Result<(), StoreError> {
         let marker = self.0.path.join(MARKER);
         let there = fs::metadata(&marker);
         there.map_err(failed("the directory is gone, or not mounted", &marker))?;
@@ -232,6 +231,11 @@ impl Locked {
     pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let replaced = self.directory.0.disk.replace(&self.path, name, bytes);
         replaced.map_err(failed("the file cannot be written", &self.path.join(name)))
+    }
+
+    pub(super) fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let removed = self.directory.0.disk.remove(&self.path, name);
+        removed.map_err(failed("the file cannot be removed", &self.path.join(name)))
     }
 
     /// Makes durable what stands, for whoever wrote it may have crashed before that.

@@ -255,8 +255,10 @@ impl File {
     fn write(&self, locked: &Locked, record: &Record) -> Result<(), StoreError> {
         let bytes = record::encode(&self.account, record)?;
         let written = locked.replace(&format!("{}.json", self.name.stem), &bytes);
-        // It may stand even if that failed.
-        self.store.changes[usize::from(self.name.shard)].send_replace(());
+        if !record.status.is_rotating() {
+            // It may stand even if that failed.
+            self.store.changes[usize::from(self.name.shard)].send_replace(());
+        }
         written
     }
 
