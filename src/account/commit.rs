@@ -138,7 +138,7 @@ impl Pending {
         self.account.emit(Event::CommitDelayed {
             generation: self.generation,
         });
-        Flown::Pending(self)
+        Flown::Pending(Box::new(self))
     }
 
     /// Tries until the store has it. There is nothing else to do: giving up loses the account.

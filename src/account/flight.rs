@@ -44,7 +44,7 @@ pub(super) enum Flown {
     /// The credential of this generation is published and durable.
     Done(Generation),
     /// It is published; the store has yet to take it.
-    Pending(Pending),
+    Pending(Box<Pending>),
 }
 
 /// How a flight failed, and what that means for the next.

@@ -149,7 +149,7 @@ impl Mounted {
         let place = TempDir::new().unwrap();
         let mount = ["-t", "tmpfs", "-o", "size=64k,mode=700", "none"];
         if !done(Command::new("mount").args(mount).arg(place.path())) {
-            println!("skipped: only root may mount a small file system");
+            eprintln!("skipped: only root may mount a small file system");
             return None;
         }
         Some(Self(place))
@@ -326,7 +326,7 @@ async fn as_a_process_that_commits() {
 #[tokio::test]
 async fn the_kernel_sees_bytes_synced_before_the_rename_and_the_directory_before_the_answer() {
     if !done(Command::new("strace").arg("-V").stdout(Stdio::null())) {
-        println!("skipped: there is no strace");
+        eprintln!("skipped: there is no strace");
         return;
     }
     let scratch = TempDir::new().unwrap();

@@ -11,7 +11,9 @@
 
 mod disk;
 mod envelope;
+mod marker;
 mod name;
+mod trouble;
 
 use std::fmt;
 use std::fs;
@@ -22,7 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub(super) use disk::Disk;
@@ -31,12 +32,13 @@ use disk::Lock;
 pub(super) use disk::{Change, LOCK};
 pub(super) use envelope::{unwrap, wrap};
 pub(super) use name::{FileName, hex};
+use trouble::{FileTrouble, stuck};
+pub(super) use trouble::{corrupt, failed};
 
 use super::{StoreError, StoreErrorKind};
 
 const MARKER: &str = "store.json";
 const PROBE: &str = ".probe";
-const VERSION: u32 = 1;
 
 /// How long somebody else may hold a lock, which is taken for a few writes only.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,14 +55,6 @@ struct Inner {
     /// Which shards' own entries are known to be durable. Whoever made them may have crashed
     /// before that.
     durable: Vec<AtomicBool>,
-}
-
-/// What the directory is for: so that no other use is made of it.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Marker {
-    kind: String,
-    version: u32,
-    realm: Option<String>,
 }
 
 impl Directory {
@@ -86,40 +80,10 @@ impl Directory {
         probe
             .and_then(|()| this.0.disk.remove(path, PROBE))
             .map_err(failed("the directory cannot be written", path))?;
-        this.mark(kind, realm)?;
+        marker::check(&this, kind, realm)?;
         this.clean()
             .map_err(failed("the directory cannot be cleaned", path))?;
         Ok(this)
-    }
-
-    fn mark(&self, kind: &str, realm: Option<&str>) -> Result<(), StoreError> {
-        let path = self.0.path.join(MARKER);
-        let ours = Marker {
-            kind: kind.to_owned(),
-            version: VERSION,
-            realm: realm.map(str::to_owned),
-        };
-        let unsuitable = |why| {
-            let what = "the directory is used for something else";
-            StoreError::new(StoreErrorKind::Unsuitable, what)
-                .with_source(FileTrouble::new(&path, why))
-        };
-        let read = read(&path).map_err(failed("the directory cannot be read", &path))?;
-        let Some(bytes) = read else {
-            let bytes = serde_json::to_vec(&ours).map_err(|error| unsuitable(error.to_string()))?;
-            let marked = self.0.disk.replace(&self.0.path, MARKER, &bytes);
-            return marked.map_err(failed("the directory cannot be written", &path));
-        };
-        let there: Marker = serde_json::from_slice(&bytes).map_err(|_| {
-            let what = "the directory's own file is damaged";
-            corrupt(what, &path, "it is no JSON of this crate's making")
-        })?;
-        if there == ours {
-            return Ok(());
-        }
-        Err(unsuitable(format!(
-            "it says {there}, and {ours} was to be opened"
-        )))
     }
 
     /// Removes what crashes left half written.
@@ -312,63 +276,4 @@ fn wait_for_lock(path: &Path) -> Result<Lock, StoreError> {
         std::thread::sleep(pause);
     }
     Err(stuck(path))
-}
-
-fn stuck(path: &Path) -> StoreError {
-    let why = "its lock has been held by somebody else for 10 seconds";
-    StoreError::new(StoreErrorKind::Unavailable, "the directory is locked")
-        .with_source(FileTrouble::new(path, why))
-}
-
-pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    move |error| {
-        let trouble = FileTrouble::new(path, error);
-        StoreError::new(StoreErrorKind::Unavailable, what).with_source(trouble)
-    }
-}
-
-pub(super) fn corrupt(
-    what: &'static str,
-    path: &Path,
-    why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt, what).with_source(FileTrouble::new(path, why))
-}
-
-/// Which file, and what is the matter with it.
-#[derive(Debug)]
-struct FileTrouble {
-    path: PathBuf,
-    why: Box<dyn std::error::Error + Send + Sync>,
-}
-
-impl FileTrouble {
-    fn new(path: &Path, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self {
-            path: path.to_owned(),
-            why: why.into(),
-        }
-    }
-}
-
-impl fmt::Display for FileTrouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.why)
-    }
-}
-
-impl std::error::Error for FileTrouble {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.why)
-    }
-}
-
-impl fmt::Display for Marker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of version {}", self.kind, self.version)?;
-        match &self.realm {
-            Some(realm) => write!(f, ", realm {realm:?}"),
-            None => f.write_str(", no realm"),
-        }
-    }
 }

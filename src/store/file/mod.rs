@@ -1,3 +1,5 @@
+mod builder;
+mod one;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -11,16 +13,16 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use tokio::sync::watch as tokio_watch;
 
-use super::directory::{Directory, Disk, FileName, Locked, blocking};
+use super::directory::{Directory, Locked, blocking};
 use super::steps::{self, Stepped};
 use super::{
-    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
-    Record, RotationStore, Status, StoreError, StoreErrorKind, Watch,
+    AccountName, Acquire, Commit, Fence, Generation, Guarded, Issued, Lease, LeaseFrom, Record,
+    RotationStore, StoreError, Watch,
 };
-use crate::{Clock, SystemClock, Timestamp};
+use crate::{Clock, Timestamp};
+pub use builder::FileStoreBuilder;
+use one::File;
 use watch::Changes;
-
-const KIND: &str = "store";
 
 /// Keeps each record in a file of its own, for all processes of one machine.
 ///
@@ -76,63 +78,6 @@ struct Inner {
     changes: Vec<tokio_watch::Sender<()>>,
 }
 
-/// Opens a [`FileStore`].
-#[must_use = "a builder does nothing until the store is opened"]
-pub struct FileStoreBuilder {
-    path: PathBuf,
-    realm: Option<String>,
-    clock: Arc<dyn Clock>,
-    disk: Disk,
-}
-
-impl FileStoreBuilder {
-    /// What the directory is for, as you would name it: a client's id, say. It is written down in a
-    /// new directory, and one that has another realm, or none, is refused.
-    pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.realm = Some(realm.into());
-        self
-    }
-
-    /// A clock of your own. All processes on the directory must go by the same. Default:
-    /// [`SystemClock`].
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// Opens the directory; makes it, and those above it, if it is not there.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreErrorKind::Unsuitable`] if others may write to the directory, or it is used for
-    /// something else; [`StoreErrorKind::Unavailable`] if it cannot be made, locked, written, or
-    /// synced, which is tried out here, before any token is spent.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// A dropped future may leave the directory made and empty.
-    pub async fn open(self) -> Result<FileStore, StoreError> {
-        let Self {
-            path,
-            realm,
-            clock,
-            disk,
-        } = self;
-        let open = move || Directory::open(&path, KIND, realm.as_deref(), disk);
-        Ok(FileStore(Arc::new(Inner {
-            directory: blocking(open).await?,
-            clock,
-            changes: (0..=u8::MAX)
-                .map(|_| tokio_watch::Sender::new(()))
-                .collect(),
-        })))
-    }
-}
-
 impl FileStore {
     /// Opens the directory with no [realm](FileStoreBuilder::realm); see
     /// [`FileStoreBuilder::open`].
@@ -154,12 +99,7 @@ impl FileStore {
 
     /// Starts a store in this directory.
     pub fn builder(dir: impl AsRef<Path>) -> FileStoreBuilder {
-        FileStoreBuilder {
-            path: dir.as_ref().to_owned(),
-            realm: None,
-            clock: Arc::new(SystemClock),
-            disk: Disk::default(),
-        }
+        FileStoreBuilder::new(dir.as_ref())
     }
 
     /// Gives up a record that cannot be read: keeps a copy of its file beside it, whose path is
@@ -223,77 +163,6 @@ impl FileStore {
     ) -> Result<Guarded, StoreError> {
         self.step(account, |standing, _| steps::guarded(standing, step))
             .await
-    }
-}
-
-/// The file of one account.
-struct File {
-    store: Arc<Inner>,
-    account: AccountName,
-    name: FileName,
-    path: PathBuf,
-}
-
-impl File {
-    fn of(store: &FileStore, account: &AccountName) -> Self {
-        let name = FileName::of(account);
-        let directory = store.0.directory.shard(name.shard);
-        Self {
-            store: Arc::clone(&store.0),
-            account: account.clone(),
-            path: directory.join(format!("{}.json", name.stem)),
-            name,
-        }
-    }
-
-    fn read(&self, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        let bytes = self.store.directory.read(&self.path)?;
-        let record = bytes.map(|bytes| record::decode(&self.account, &bytes, &self.path, now));
-        record.transpose()
-    }
-
-    fn write(&self, locked: &Locked, record: &Record) -> Result<(), StoreError> {
-        let bytes = record::encode(&self.account, record)?;
-        let written = locked.replace(&format!("{}.json", self.name.stem), &bytes);
-        if !record.status.is_rotating() {
-            // It may stand even if that failed.
-            self.store.changes[usize::from(self.name.shard)].send_replace(());
-        }
-        written
-    }
-
-    fn set_aside(&self, locked: &Locked) -> Result<Option<PathBuf>, StoreError> {
-        let now = self.store.clock.now();
-        match self.read(now) {
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
-            read => return read.map(|_| None),
-        }
-        let Some(bytes) = self.store.directory.read(&self.path)? else {
-            return Ok(None);
-        };
-        let aside = format!("{}.unreadable-{}", self.name.stem, now.as_millis());
-        locked.replace(&aside, &bytes)?;
-        // Generations are counted one by one, so none has come as far as the milliseconds.
-        let generation = Generation::from_number(now.as_millis());
-        let nothing = Issued::authorized(generation, Grant::default(), None);
-        let record = Record {
-            status: Status::Revoked,
-            last_error: Some(format!(
-                "the record could not be read and was set aside as {aside}"
-            )),
-            ..Record::active(nothing, Fence::from_number(now.as_millis()), now)
-        };
-        self.write(locked, &record)?;
-        Ok(Some(self.path.with_file_name(aside)))
-    }
-}
-
-impl fmt::Debug for FileStoreBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileStoreBuilder")
-            .field("path", &self.path)
-            .field("realm", &self.realm)
-            .finish_non_exhaustive()
     }
 }
 

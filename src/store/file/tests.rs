@@ -9,7 +9,8 @@ use futures_core::future::BoxFuture;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::directory::{Change, LOCK};
+use crate::store::directory::{Change, FileName, LOCK};
+use crate::store::{Grant, Status, StoreErrorKind};
 use crate::token::TokenSet;
 
 const MINUTE: Duration = Duration::from_secs(60);

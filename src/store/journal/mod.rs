@@ -1,20 +1,21 @@
 mod answer;
+mod builder;
+mod entries;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use answer::Answer;
+pub use builder::JournalBuilder;
 
 #[cfg(feature = "seal")]
 use super::Keyring;
-use super::directory::{Directory, Disk, FileName, blocking, corrupt, failed};
-use super::{AccountName, Commit, Grant, RotationStore, StoreError};
+use super::directory::{Directory, FileName, blocking, failed};
+use super::{AccountName, Grant, RotationStore, StoreError};
 use crate::{Clock, SystemClock};
-
-const KIND: &str = "journal";
 
 /// Keeps on this machine's disk what the token endpoint has issued and the store does not have yet.
 ///
@@ -70,16 +71,6 @@ struct Inner {
     keys: Option<Keyring>,
 }
 
-/// Opens a [`Journal`].
-#[must_use = "a builder does nothing until the journal is opened"]
-pub struct JournalBuilder {
-    path: PathBuf,
-    realm: Option<String>,
-    disk: Disk,
-    #[cfg(feature = "seal")]
-    keys: Option<Keyring>,
-}
-
 /// What became of the entries of a [`Journal`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -98,46 +89,6 @@ pub struct Replayed {
 pub(crate) struct Kept {
     shard: u8,
     file: String,
-}
-
-impl JournalBuilder {
-    /// As [`FileStoreBuilder::realm`](super::FileStoreBuilder::realm).
-    pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.realm = Some(realm.into());
-        self
-    }
-
-    /// Seals the secrets of each entry with the first of these keys. Entries that are not sealed,
-    /// from before, are taken as well.
-    #[cfg(feature = "seal")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
-    pub fn sealed(mut self, keys: Keyring) -> Self {
-        self.keys = Some(keys);
-        self
-    }
-
-    /// Opens the directory; makes it, and those above it, if it is not there.
-    ///
-    /// # Errors
-    ///
-    /// As [`FileStoreBuilder::open`](super::FileStoreBuilder::open).
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// A dropped future may leave the directory made and empty.
-    pub async fn open(self) -> Result<Journal, StoreError> {
-        let (path, realm, disk) = (self.path, self.realm, self.disk);
-        let open = move || Directory::open(&path, KIND, realm.as_deref(), disk);
-        Ok(Journal(Arc::new(Inner {
-            directory: blocking(open).await?,
-            #[cfg(feature = "seal")]
-            keys: self.keys,
-        })))
-    }
 }
 
 impl Journal {
@@ -161,13 +112,7 @@ impl Journal {
 
     /// Starts a journal in this directory.
     pub fn builder(dir: impl AsRef<Path>) -> JournalBuilder {
-        JournalBuilder {
-            path: dir.as_ref().to_owned(),
-            realm: None,
-            disk: Disk::default(),
-            #[cfg(feature = "seal")]
-            keys: None,
-        }
+        JournalBuilder::new(dir.as_ref())
     }
 
     /// Puts what is pending into the store, for all accounts: for the start of a process, so that
@@ -234,77 +179,6 @@ impl Journal {
         Ok(replayed)
     }
 
-    /// The entries in a shard whose names begin so.
-    fn entries(&self, shard: &Path, begin: &str) -> Result<Vec<PathBuf>, StoreError> {
-        let mut entries = Vec::new();
-        let names = match std::fs::read_dir(shard) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.0.directory.check()?;
-                return Ok(entries);
-            }
-            names => names.map_err(failed("the journal cannot be read", shard))?,
-        };
-        for name in names {
-            let name = name
-                .map_err(failed("the journal cannot be read", shard))?
-                .file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with(begin) && name.ends_with(".json") {
-                entries.push(shard.join(&*name));
-            }
-        }
-        Ok(entries)
-    }
-
-    async fn replay_one(
-        &self,
-        path: &Path,
-        account: Option<&AccountName>,
-        store: &dyn RotationStore,
-        clock: &dyn Clock,
-        replayed: &mut Replayed,
-    ) -> Result<(), StoreError> {
-        let (this, entry) = (self.clone(), path.to_owned());
-        let read = blocking(move || {
-            let bytes = this.0.directory.read(&entry)?;
-            Ok(bytes.map(|bytes| this.decode(&bytes, &entry)))
-        });
-        let (name, answer) = match read.await? {
-            // Somebody else was quicker.
-            None => return Ok(()),
-            Some(Ok(entry)) if account.is_none_or(|account| *account == entry.0) => entry,
-            // Another account's, whose name has the same hash.
-            Some(Ok(_)) => return Ok(()),
-            Some(Err(error)) => {
-                let why = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(%error, why, "an entry of the journal cannot be read");
-                replayed.kept += 1;
-                return Ok(());
-            }
-        };
-        match answer.settle(&name, store, clock).await? {
-            Some(Commit::Committed(record)) => {
-                let generation = record.generation;
-                tracing::warn!(account = %name, %generation, "taken from the journal into the store");
-                replayed.committed += 1;
-            }
-            Some(Commit::Superseded(_)) => replayed.superseded += 1,
-            None => {
-                tracing::warn!(account = %name, "the store has another grant of the generation of an entry of the journal");
-                replayed.kept += 1;
-                return Ok(());
-            }
-        }
-        let Some(file) = path.file_name() else {
-            return Ok(());
-        };
-        self.forget(Kept {
-            shard: FileName::of(&name).shard,
-            file: file.to_string_lossy().into_owned(),
-        })
-        .await
-    }
-
     /// Writes an answer down. It is on the disk when this returns.
     pub(crate) async fn keep(
         &self,
@@ -327,13 +201,6 @@ impl Journal {
     pub(crate) async fn forget(&self, kept: Kept) -> Result<(), StoreError> {
         let locked = self.0.directory.lock(kept.shard).await?;
         blocking(move || locked.remove(&kept.file)).await
-    }
-
-    fn decode(&self, bytes: &[u8], path: &Path) -> Result<(AccountName, Answer), StoreError> {
-        let (account, answer) = Answer::decode(bytes, path)?;
-        let answer = self.0.unseal(&account, answer);
-        let answer = answer.map_err(|error| corrupt("an entry of the journal", path, error))?;
-        Ok((account, answer))
     }
 }
 
@@ -378,15 +245,6 @@ impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Journal")
             .field("directory", &self.0.directory)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for JournalBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JournalBuilder")
-            .field("path", &self.path)
-            .field("realm", &self.realm)
             .finish_non_exhaustive()
     }
 }
