@@ -17,6 +17,8 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The record is there and cannot be read. It was left as it is.
     Corrupt,
+    /// What was to be the store cannot keep records safely, or keeps others. Nothing was changed.
+    Unsuitable,
 }
 
 impl StoreError {
@@ -47,6 +49,7 @@ impl fmt::Display for StoreError {
         let kind = match self.kind {
             StoreErrorKind::Unavailable => "the store is unavailable",
             StoreErrorKind::Corrupt => "the stored record cannot be read",
+            StoreErrorKind::Unsuitable => "the store is not suitable",
         };
         write!(f, "{kind}: {}", self.what)
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use crate::account::authorize::bounded;
+use crate::account::authorize::standing;
 use crate::account::cell::Join;
 use crate::account::landing::Landing;
 use crate::account::realm::Realm;
@@ -167,13 +167,7 @@ impl Cells {
     }
 
     async fn read(&self, account: &Shared) -> Result<(), AccountError> {
-        let Realm {
-            store,
-            clock,
-            policy,
-            ..
-        } = &*self.realm;
-        match bounded(&**clock, policy, store.read(&account.name)).await? {
+        match standing(&self.realm, &account.name).await? {
             Some(record) => Ok(account.open(record)?),
             None => Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         }
