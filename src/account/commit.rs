@@ -169,12 +169,12 @@ impl Pending {
                 });
                 return Some(generation);
             }
-            let outranks = match self.outranks {
-                Outranks::Nothing => false,
-                Outranks::Lineage(lineage) => record.lineage == lineage,
-                Outranks::Everything(_) => true,
+            let (outranks, above) = match self.outranks {
+                Outranks::Nothing => (false, record.generation),
+                // One up: a decision that the user takes now, over the same record, is two up.
+                Outranks::Lineage(lineage) => (record.lineage == lineage, record.generation.next()),
+                Outranks::Everything(_) => (true, record.generation.decided()),
             };
-            let above = record.generation.decided();
             if outranks && above > record.generation {
                 self.generation = above;
                 self.lineage = above;

@@ -291,6 +291,6 @@ impl Shared {
             }
         };
         let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), self.clock.now());
-        self.cell.publish(snapshot)
+        self.cell.adopt(snapshot)
     }
 }

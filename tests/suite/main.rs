@@ -10,6 +10,7 @@ mod accounts;
 mod adversity;
 mod bad_input;
 mod conformance;
+mod exhaustive;
 #[cfg(unix)]
 mod file_store;
 mod hostile_inner;
