@@ -56,7 +56,7 @@
 //! |---|---|
 //! | [`layer`] | the middleware: what is signed, what a refusal does, the body that can be sent again |
 //! | [`account`] | one grant of one user: its credential, the one refresh at a time, events |
-//! | [`store`] | the durable record of an account and its guarded steps; a store in memory |
+//! | [`store`] | the durable record of an account and its guarded steps; stores in memory and in files |
 //! | [`token`] | the token endpoint: what it is asked, what it may answer, how it is reached |
 //! | [`sign`] | pure signing: nonce, canonical string, key, header |
 //! | [`verify`] | beside them, the server's half: check a MAC, refuse a replay |
