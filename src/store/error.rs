@@ -17,6 +17,9 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The record is there and cannot be read. It was left as it is.
     Corrupt,
+    /// The store is not set up to be used, or may not be: trying again does not help, somebody
+    /// has to change something. The step did not happen.
+    Setup,
 }
 
 impl StoreError {
@@ -47,6 +50,7 @@ impl fmt::Display for StoreError {
         let kind = match self.kind {
             StoreErrorKind::Unavailable => "the store is unavailable",
             StoreErrorKind::Corrupt => "the stored record cannot be read",
+            StoreErrorKind::Setup => "the store is not set up",
         };
         write!(f, "{kind}: {}", self.what)
     }

@@ -80,8 +80,13 @@
 mod blob;
 mod error;
 mod memory;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub mod postgres;
 mod record;
 mod steps;
+#[cfg(feature = "postgres")]
+mod watchers;
 
 use std::time::Duration;
 
@@ -90,6 +95,9 @@ use futures_core::future::BoxFuture;
 pub use blob::SealedGrant;
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use postgres::PostgresStore;
 pub use record::{
     AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
     Status,

@@ -1,0 +1,420 @@
+//! Records in `PostgreSQL`: many machines on one database.
+//!
+//! ```no_run
+//! use tower_mac_auth::account::Account;
+//! use tower_mac_auth::store::PostgresStore;
+//! # use tower_mac_auth::token::TokenEndpoint;
+//!
+//! # async fn start(endpoint: TokenEndpoint) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! // The same on each machine. Whichever notices first that the credential of "user-42" has to be
+//! // renewed renews it; the others hear of it and sign with the new one.
+//! let store = PostgresStore::connect("postgres://app:password@db.example/app").await?;
+//! store.migrate().await?;
+//! let account = Account::builder(endpoint).store(store).open("user-42").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it works
+//!
+//! Each step is one guarded statement on the server's clock and one round trip: four for a
+//! rotation, one for a look. There is no session state, no prepared statement and no transaction
+//! over the call to the token endpoint, so the store works behind a pooler that shares connections
+//! by transaction, such as pgbouncer. Before the first step, one look at the database sees that it
+//! will do: version, encoding, `fsync`, the table and the rights on it.
+//!
+//! Each change is also told by `NOTIFY`, on the channel `tower_mac_auth` with a hash of the
+//! account's name, and one connection of each store listens. It connects again by itself; without
+//! it, or through a pooler, where `LISTEN` hears nothing, waiting callers find a change by polling,
+//! up to a second late. Give the database's own address to
+//! [`listen_url`](PostgresStoreBuilder::listen_url) then. `NOTIFY` makes the commits of a database
+//! wait for each other; a database that rotates thousands of accounts a second feels that.
+//!
+//! A commit that waits for the disk is what keeps a refresh token from being presented twice across
+//! a crash. Should the role or the database have `synchronous_commit` `off` or `local`, each step
+//! sets it `on` for itself; stronger settings stay. With synchronous replication a failover
+//! forgets nothing; with asynchronous replication it may forget the last moments before it.
+//!
+//! # TLS
+//!
+//! `sslmode` in the URL is honoured: `disable`; `prefer`, which takes TLS if the server has it;
+//! `require`, `verify-ca` and `verify-full`, which are all `verify-full` here. Without one it is
+//! `disable` for a socket or a loopback address, and `verify-full` for everything else. Roots are
+//! the platform's, or those of `sslrootcert` or [`ca_file`](PostgresStoreBuilder::ca_file).
+//!
+//! # The table
+//!
+//! [`migrate`](PostgresStore::migrate) makes it, unless it is there. Times are milliseconds since
+//! the Unix epoch on the server's clock. `secret` is opaque, and holds the tokens **in the clear**
+//! unless the store is wrapped in one that seals them: whoever may read the table, a backup of it
+//! or a log with statement parameters (`log_min_duration_statement` together with
+//! `log_parameter_max_length`) may read them.
+//!
+//! ```sql
+//! CREATE TABLE "public"."tower_mac_auth_records" (
+//!     account text COLLATE "C" PRIMARY KEY,
+//!     generation bigint NOT NULL,
+//!     lineage bigint NOT NULL,
+//!     status text NOT NULL,       -- active, leased, sending, in_doubt or revoked
+//!     secret bytea NOT NULL,
+//!     issued_at bigint NOT NULL,
+//!     expires_at bigint,
+//!     fence bigint NOT NULL,
+//!     owner text,
+//!     deadline bigint NOT NULL,
+//!     intended_at bigint,
+//!     replayed boolean NOT NULL,
+//!     not_before bigint NOT NULL,
+//!     fails bigint NOT NULL,
+//!     last_error text
+//! ) WITH (fillfactor = 50);
+//! CREATE TABLE "public"."tower_mac_auth_version" (version integer NOT NULL);
+//! INSERT INTO "public"."tower_mac_auth_version" VALUES (1);
+//! ```
+//!
+//! To make it takes `CREATE` on the schema. To use it:
+//!
+//! ```sql
+//! GRANT USAGE ON SCHEMA public TO app;
+//! GRANT SELECT ON tower_mac_auth_version TO app;
+//! GRANT SELECT, INSERT, UPDATE ON tower_mac_auth_records TO app;
+//! ```
+
+mod builder;
+mod error;
+mod link;
+mod listen;
+mod row;
+mod schema;
+mod sql;
+mod tls;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use deadpool_postgres::Pool;
+use futures_core::future::BoxFuture;
+use sha1::{Digest, Sha1};
+use tokio::sync::OnceCell;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::error::{corrupt, unavailable};
+use self::link::{Link, Parameter};
+use self::row::{Secret, millis, moment, number, text};
+use self::schema::Tables;
+use self::sql::Statements;
+use super::watchers::Watchers;
+use super::{
+    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
+    Record, RotationStore, StoreError, Watch,
+};
+
+pub use builder::PostgresStoreBuilder;
+
+/// Keeps records in `PostgreSQL` 12 or later. See the [module docs](self).
+///
+/// Clones share their connections, which are closed with the last of them.
+#[derive(Clone)]
+pub struct PostgresStore {
+    link: Arc<Link>,
+    statements: Arc<Statements>,
+    tables: Tables,
+    without_fsync: bool,
+    checked: Arc<OnceCell<()>>,
+    watchers: Watchers,
+    _listening: Option<Arc<AbortOnDropHandle<()>>>,
+}
+
+impl PostgresStore {
+    /// Connects to the database at a `postgres://` URL.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PostgresStoreBuilder::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves nothing open.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::builder(url).connect().await
+    }
+
+    /// A store on the database at a `postgres://` URL.
+    pub fn builder(url: &str) -> PostgresStoreBuilder {
+        PostgresStoreBuilder::with_url(url)
+    }
+
+    /// A store on a pool of your own. It listens for changes only if it is told
+    /// [where](PostgresStoreBuilder::listen_url).
+    pub fn builder_with_pool(pool: Pool) -> PostgresStoreBuilder {
+        PostgresStoreBuilder::with_pool(pool)
+    }
+
+    /// Makes the tables, unless they are there. Any number of programs may do so at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Setup`](super::StoreErrorKind::Setup) if the role may not, or a later version of this
+    /// crate made them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, all of it is done or nothing.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let migrate = schema::migrate(&self.link, &self.tables);
+        self.link.in_time(migrate).await
+    }
+
+    /// Looks whether the database will do, as is done before the first step of a store.
+    ///
+    /// # Errors
+    ///
+    /// [`Setup`](super::StoreErrorKind::Setup), and what is missing, if it will not.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only looks.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let check = schema::check(&self.link, &self.tables, self.without_fsync);
+        self.link.in_time(check).await
+    }
+
+    async fn query(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let query = async {
+            let check = || schema::check(&self.link, &self.tables, self.without_fsync);
+            self.checked.get_or_try_init(check).await?;
+            self.link.query(statement, parameters).await
+        };
+        self.link.in_time(query).await
+    }
+
+    /// A step that writes: the account and the payload come before its own parameters.
+    async fn write(
+        &self,
+        statement: &str,
+        account: &AccountName,
+        own: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let (name, key) = (account.as_str(), key(account));
+        let mut parameters: Vec<Parameter<'_>> = vec![(&name, Type::TEXT), (&key, Type::TEXT)];
+        parameters.extend_from_slice(own);
+        self.query(statement, &parameters).await
+    }
+
+    /// A step whose guard is the lease, and whose only answer whether it held.
+    async fn guarded(
+        &self,
+        statement: &str,
+        account: &AccountName,
+        (generation, fence): (Generation, Fence),
+        own: &[Parameter<'_>],
+    ) -> Result<Guarded, StoreError> {
+        let (generation, fence) = (number(generation.number())?, number(fence.number())?);
+        let mut parameters: Vec<Parameter<'_>> =
+            vec![(&generation, Type::INT8), (&fence, Type::INT8)];
+        parameters.extend_from_slice(own);
+        let rows = self.write(statement, account, &parameters).await?;
+        if rows.is_empty() {
+            return Ok(Guarded::Refused);
+        }
+        self.changed(account);
+        Ok(Guarded::Done)
+    }
+
+    /// Wakes the watchers of this process: sooner than the notification comes back, and also if
+    /// nobody listens.
+    fn changed(&self, account: &AccountName) {
+        self.watchers.wake(&key(account));
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("records", &self.tables.records())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What notifications call an account: everybody on the database may hear them.
+fn key(account: &AccountName) -> String {
+    STANDARD.encode(Sha1::digest(account.as_str()))
+}
+
+type Step<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+impl RotationStore for PostgresStore {
+    fn read<'a>(&'a self, account: &'a AccountName) -> Step<'a, Option<Record>> {
+        Box::pin(async move {
+            let name = account.as_str();
+            let rows = self
+                .query(&self.statements.read, &[(&name, Type::TEXT)])
+                .await?;
+            rows.first().map(row::record).transpose()
+        })
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        account: &'a AccountName,
+        generation: Generation,
+        owner: &'a str,
+        lease: Duration,
+        from: LeaseFrom,
+    ) -> Step<'a, Acquire> {
+        Box::pin(async move {
+            let number = number(generation.number())?;
+            let (owner, lease) = (text(owner), millis(lease));
+            let doubted = from == LeaseFrom::InDoubt;
+            let own: [Parameter<'_>; 4] = [
+                (&number, Type::INT8),
+                (&owner, Type::TEXT),
+                (&lease, Type::INT8),
+                (&doubted, Type::BOOL),
+            ];
+            let rows = self.write(&self.statements.acquire, account, &own).await?;
+            let row = rows.first().ok_or_else(|| corrupt("the record is gone"))?;
+            let record = row::record(row)?;
+            if !row::moved(row)? {
+                return Ok(Acquire::Lost(record));
+            }
+            self.changed(account);
+            Ok(Acquire::Granted(Lease {
+                generation,
+                fence: record.fence,
+                record,
+            }))
+        })
+    }
+
+    fn intend<'a>(
+        &'a self,
+        account: &'a AccountName,
+        lease: &'a Lease,
+        answer_within: Duration,
+    ) -> Step<'a, Guarded> {
+        Box::pin(async move {
+            let guard = (lease.generation, lease.fence);
+            let within = millis(answer_within);
+            self.guarded(
+                &self.statements.intend,
+                account,
+                guard,
+                &[(&within, Type::INT8)],
+            )
+            .await
+        })
+    }
+
+    fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
+        Box::pin(async move {
+            let generation = number(issued.generation.number())?;
+            let lineage = number(issued.lineage.number())?;
+            let secret = Secret(issued.grant.to_bytes());
+            let expires_in = issued.expires_in.map(millis);
+            let own: [Parameter<'_>; 4] = [
+                (&generation, Type::INT8),
+                (&lineage, Type::INT8),
+                (&secret, Type::BYTEA),
+                (&expires_in, Type::INT8),
+            ];
+            // Nothing comes back if another inserted the first record meanwhile, and is not
+            // surpassed: that one is there when we look again.
+            for _ in 0..2 {
+                let rows = self.write(&self.statements.commit, account, &own).await?;
+                if let Some(row) = rows.first() {
+                    let record = row::record(row)?;
+                    if !row::moved(row)? {
+                        return Ok(Commit::Superseded(record));
+                    }
+                    self.changed(account);
+                    return Ok(Commit::Committed(record));
+                }
+            }
+            Err(unavailable("the record comes and goes"))
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        account: &'a AccountName,
+        lease: &'a Lease,
+        not_before: Duration,
+        why: &'a str,
+    ) -> Step<'a, Guarded> {
+        Box::pin(async move {
+            let guard = (lease.generation, lease.fence);
+            let (not_before, why) = (millis(not_before), text(why));
+            let intended_at = lease.record.intended_at.map(moment);
+            let own: [Parameter<'_>; 4] = [
+                (&not_before, Type::INT8),
+                (&why, Type::TEXT),
+                (&lease.record.replayed, Type::BOOL),
+                (&intended_at, Type::INT8),
+            ];
+            self.guarded(&self.statements.release, account, guard, &own)
+                .await
+        })
+    }
+
+    fn doubt<'a>(
+        &'a self,
+        account: &'a AccountName,
+        generation: Generation,
+        fence: Fence,
+        why: &'a str,
+    ) -> Step<'a, Guarded> {
+        Box::pin(async move {
+            let why = text(why);
+            self.guarded(
+                &self.statements.doubt,
+                account,
+                (generation, fence),
+                &[(&why, Type::TEXT)],
+            )
+            .await
+        })
+    }
+
+    fn reject<'a>(
+        &'a self,
+        account: &'a AccountName,
+        lease: &'a Lease,
+        why: &'a str,
+    ) -> Step<'a, Guarded> {
+        Box::pin(async move {
+            let guard = (lease.generation, lease.fence);
+            let why = text(why);
+            self.guarded(
+                &self.statements.reject,
+                account,
+                guard,
+                &[(&why, Type::TEXT)],
+            )
+            .await
+        })
+    }
+
+    fn revoke<'a>(&'a self, account: &'a AccountName) -> Step<'a, Record> {
+        Box::pin(async move {
+            let nothing = Secret(Grant::default().to_bytes());
+            let own: [Parameter<'_>; 1] = [(&nothing, Type::BYTEA)];
+            let rows = self.write(&self.statements.revoke, account, &own).await?;
+            let row = rows.first().ok_or_else(|| corrupt("nothing was written"))?;
+            row::record(row)
+        })
+    }
+
+    fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
+        self.watchers.watch(key(account))
+    }
+}
