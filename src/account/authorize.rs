@@ -36,8 +36,8 @@ pub(super) async fn bounded<T>(
 /// Which generation a user's decision must outrank, and its lineage. A store behind this process is
 /// brought up to it first.
 async fn catch_up(account: &Shared) -> Result<(Generation, Generation), AccountError> {
-    let Shared { clock, policy, .. } = account;
-    let read = account.store.read(&account.name);
+    let (clock, policy) = (&account.clock, &account.realm.policy);
+    let read = account.realm.store.read(&account.name);
     let standing = bounded(&**clock, policy, read).await?;
     let generations = |record: &Record| (record.generation, record.lineage);
     let standing = standing.as_ref().map_or_else(Default::default, generations);
@@ -59,14 +59,14 @@ pub(super) async fn exchange(
     // A store that fails must fail before the code is spent.
     let standing = catch_up(&account).await?;
     let started = account.clock.now();
-    let by = started.saturating_add(account.policy.refresh_timeout);
-    let connected = match finish_by(&*account.clock, by, account.endpoint.connect()).await {
+    let by = started.saturating_add(account.realm.policy.refresh_timeout);
+    let connected = match finish_by(&*account.clock, by, account.realm.endpoint.connect()).await {
         Some(Ok(connected)) => connected,
         Some(Err(error)) => return Err(unsent(error.into())),
         None => return Err(AccountError::new(AccountErrorKind::CodeUnsent)),
     };
     let sent_at = account.clock.now();
-    let by = sent_at.saturating_add(account.policy.answer_timeout);
+    let by = sent_at.saturating_add(account.realm.policy.answer_timeout);
     match finish_by(&*account.clock, by, connected.exchange_code(&code)).await {
         Some(Outcome::Tokens(tokens)) => Ok(keep(&account, tokens, sent_at, standing).await),
         Some(Outcome::Unsent(error)) => Err(unsent(error.into())),
@@ -104,9 +104,7 @@ async fn keep(
             // The code is spent and only this process has what it bought.
             let generation = pending.generation();
             pending.decided_over(lineage);
-            account
-                .tasks
-                .spawn_on(pending.until_durable(), &account.runtime);
+            account.spawn(pending.until_durable());
             generation
         }
     }
@@ -115,8 +113,8 @@ async fn keep(
 /// Ends the grant in the store and here.
 pub(super) async fn revoke(account: &Shared) -> Result<Generation, AccountError> {
     catch_up(account).await?;
-    let revoke = account.store.revoke(&account.name);
-    let record = bounded(&*account.clock, &account.policy, revoke).await?;
+    let revoke = account.realm.store.revoke(&account.name);
+    let record = bounded(&*account.clock, &account.realm.policy, revoke).await?;
     let generation = record.generation;
     account.publish(record);
     account.emit(Event::Revoked { generation });

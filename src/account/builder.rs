@@ -1,19 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
+use super::accounts::Many;
 use super::authorize::bounded;
-use super::cell::Cell;
+use super::event::Channel;
 use super::policy::Policy;
-use super::presented::Presented;
-use super::snapshot::Snapshot;
-use super::status::rotation_of;
-use super::{Account, AccountError, AccountErrorKind, InDoubtPolicy, Shared, authorize};
+use super::realm::Realm;
+use super::{Account, AccountError, AccountErrorKind, Accounts, InDoubtPolicy, Shared};
 use crate::sign::MacKey;
 use crate::store::{
     AccountName, Commit, Generation, Grant, Issued, MemoryStore, Record, RotationStore,
@@ -21,29 +15,36 @@ use crate::store::{
 use crate::token::{TokenEndpoint, TokenSet};
 use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
 
-/// How many events a slow reader may fall behind.
-const EVENTS: usize = 64;
-
-/// Opens an [`Account`]. See the [module docs](super).
+/// Opens an [`Account`], or many: an [`AccountsBuilder`] has the same knobs. See the
+/// [module docs](super).
 #[must_use = "a builder does nothing until an account is opened or authorized"]
-pub struct AccountBuilder {
+pub struct AccountBuilder<For = One> {
     endpoint: TokenEndpoint,
     store: Option<Arc<dyn RotationStore>>,
     clock: Arc<dyn Clock>,
     policy: Policy,
     owner: Option<String>,
+    what: For,
+}
+
+/// Opens [`Accounts`].
+pub type AccountsBuilder = AccountBuilder<Many>;
+
+/// An [`AccountBuilder`] for one account.
+#[derive(Default)]
+pub struct One {
     seed: Option<(Grant, Option<Duration>)>,
 }
 
-impl AccountBuilder {
-    pub(super) fn new(endpoint: TokenEndpoint) -> Self {
+impl<For> AccountBuilder<For> {
+    pub(super) fn new(endpoint: TokenEndpoint, what: For) -> Self {
         Self {
             endpoint,
             store: None,
             clock: Arc::new(SystemClock),
             policy: Policy::default(),
             owner: None,
-            seed: None,
+            what,
         }
     }
 
@@ -56,21 +57,6 @@ impl AccountBuilder {
     /// The same, for a store that many accounts share.
     pub fn shared_store(mut self, store: Arc<dyn RotationStore>) -> Self {
         self.store = Some(store);
-        self
-    }
-
-    /// Tokens to start with, if the store does not know the account yet. If it does, its record
-    /// counts: the refresh token in these may be spent.
-    pub fn tokens(mut self, tokens: TokenSet) -> Self {
-        let expires_in = tokens.expires_in;
-        self.seed = Some((tokens.into(), Some(expires_in)));
-        self
-    }
-
-    /// A bare refresh token to start with, if the store does not know the account yet. The first
-    /// request spends it.
-    pub fn refresh_token(mut self, refresh_token: impl Into<RefreshToken>) -> Self {
-        self.seed = Some((refresh_token.into().into(), None));
         self
     }
 
@@ -114,6 +100,43 @@ impl AccountBuilder {
         self
     }
 
+    fn realm(self) -> (Arc<Realm>, For) {
+        let clock = self.clock;
+        let store = self
+            .store
+            .unwrap_or_else(|| Arc::new(MemoryStore::with_clock(Arc::clone(&clock))));
+        let owner = self
+            .owner
+            .unwrap_or_else(|| format!("process {}", std::process::id()));
+        let realm = Realm {
+            endpoint: self.endpoint,
+            store,
+            clock,
+            policy: self.policy,
+            owner,
+            events: Channel::new(),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        (Arc::new(realm), self.what)
+    }
+}
+
+impl AccountBuilder {
+    /// Tokens to start with, if the store does not know the account yet. If it does, its record
+    /// counts: the refresh token in these may be spent.
+    pub fn tokens(mut self, tokens: TokenSet) -> Self {
+        let expires_in = tokens.expires_in;
+        self.what.seed = Some((tokens.into(), Some(expires_in)));
+        self
+    }
+
+    /// A bare refresh token to start with, if the store does not know the account yet. The first
+    /// request spends it.
+    pub fn refresh_token(mut self, refresh_token: impl Into<RefreshToken>) -> Self {
+        self.what.seed = Some((refresh_token.into().into(), None));
+        self
+    }
+
     /// Opens the account as the store knows it, or with the tokens given.
     ///
     /// # Errors
@@ -132,15 +155,15 @@ impl AccountBuilder {
                 ..
             },
             _,
-        )) = &self.seed
+        )) = &self.what.seed
         {
             MacKey::new(access.algorithm, &access.mac_key)
                 .map_err(|e| AccountError::with_source(AccountErrorKind::Credential, e))?;
         }
-        let store = self.store.clone().unwrap_or_else(|| self.memory());
-        let (clock, policy) = (&*self.clock, &self.policy);
+        let (realm, One { seed }) = self.realm();
+        let (store, clock, policy) = (&realm.store, &*realm.clock, &realm.policy);
         let standing = bounded(clock, policy, store.read(&name)).await?;
-        let record = match (standing, self.seed.clone()) {
+        let record = match (standing, seed) {
             (Some(record), _) => record,
             (None, Some((grant, expires_in))) => {
                 let first = Issued::authorized(Generation::FIRST, grant, expires_in);
@@ -150,14 +173,9 @@ impl AccountBuilder {
             }
             (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         };
-        let record = record.opened()?;
-        let now = self.clock.now();
-        let rotation = rotation_of(&record, self.policy.in_doubt, now);
-        let snapshot = Snapshot::of(record, self.endpoint.client_id(), now);
-        let generation = snapshot.generation;
-        let account = self.build(name, store, snapshot);
-        account.0.cell.land(generation, rotation);
-        Ok(account)
+        let account = Shared::unopened(&realm, name);
+        account.open(record)?;
+        Ok(Account(Arc::new(account)))
     }
 
     /// Exchanges an authorization code for the first tokens, or for new ones, and opens the
@@ -180,46 +198,34 @@ impl AccountBuilder {
         code: impl Into<AuthorizationCode>,
     ) -> Result<Account, AccountError> {
         let name = AccountName::new(name)?;
-        let store = self.store.clone().unwrap_or_else(|| self.memory());
-        // A placeholder below every generation, so whatever the store says is newer.
-        let nothing = authorize::nothing(self.endpoint.client_id(), self.clock.now());
-        let account = self.build(name, store, nothing);
+        let (realm, _) = self.realm();
+        let account = Account(Arc::new(Shared::unopened(&realm, name)));
         account.authorize(code).await?;
         Ok(account)
     }
+}
 
-    fn memory(&self) -> Arc<dyn RotationStore> {
-        Arc::new(MemoryStore::with_clock(Arc::clone(&self.clock)))
+impl AccountsBuilder {
+    /// How many accounts stay open. Past that, opening one closes another that nobody holds; it is
+    /// opened again when it is next asked for. Those that somebody holds stay open however many
+    /// they are. Default: 100,000.
+    pub fn capacity(mut self, accounts: usize) -> Self {
+        self.what.capacity = accounts;
+        self
     }
 
-    fn build(
-        self,
-        name: AccountName,
-        store: Arc<dyn RotationStore>,
-        snapshot: Snapshot,
-    ) -> Account {
-        let owner = self
-            .owner
-            .unwrap_or_else(|| format!("process {}", std::process::id()));
-        Account(Arc::new(Shared {
-            name,
-            store,
-            owner,
-            endpoint: self.endpoint,
-            clock: self.clock,
-            policy: self.policy,
-            cell: Cell::new(snapshot),
-            presented: Presented::default(),
-            clock_offset_secs: AtomicI64::new(0),
-            events: broadcast::Sender::new(EVENTS),
-            runtime: tokio::runtime::Handle::current(),
-            tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-        }))
+    /// The accounts, none of them open yet.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime: refreshes are tasks on the runtime that is current here.
+    pub fn build(self) -> Accounts {
+        let (realm, Many { capacity }) = self.realm();
+        Accounts::new(realm, capacity)
     }
 }
 
-impl fmt::Debug for AccountBuilder {
+impl<For> fmt::Debug for AccountBuilder<For> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccountBuilder")
             .field("endpoint", &self.endpoint)

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::policy;
 use super::snapshot::Snapshot;
 use super::state::{Access, Rotation};
 use super::sync::{AtomicU64, Loaded, Mutex, MutexGuard, Swap};
@@ -32,6 +33,8 @@ struct Slot<W> {
     rotation: Rotation,
     /// Those who wait for the flight, while there is one.
     flight: Option<Vec<W>>,
+    /// A refresh ahead of time found no room at the endpoint, and tries again then.
+    ahead_at: Timestamp,
     closed: bool,
 }
 
@@ -60,6 +63,7 @@ impl<W> Cell<W> {
             slot: Mutex::new(Slot {
                 rotation: Rotation::Idle,
                 flight: None,
+                ahead_at: Timestamp::EPOCH,
                 closed: false,
             }),
         }
@@ -87,11 +91,17 @@ impl<W> Cell<W> {
 
     /// Swaps in a snapshot of a higher generation. A lower one is dropped: it lost a race.
     pub(super) fn publish(&self, snapshot: Snapshot) -> bool {
+        self.publish_with(snapshot, Rotation::Idle)
+    }
+
+    /// The same, for a snapshot that is known not to rotate as it should.
+    pub(super) fn publish_with(&self, snapshot: Snapshot, rotation: Rotation) -> bool {
         let mut slot = self.lock();
         let newer = snapshot.generation > self.load().generation;
         if newer {
             self.snapshot.store(Arc::new(snapshot));
-            slot.rotation = Rotation::Idle;
+            slot.rotation = rotation;
+            slot.ahead_at = Timestamp::EPOCH;
             self.settle(&slot);
         }
         newer
@@ -127,15 +137,21 @@ impl<W> Cell<W> {
     }
 
     /// A signer noticed that the token ages: whether it must start a flight. It never waits, not
-    /// even for the lock: whoever holds it looks after the same thing.
-    pub(super) fn look_ahead(&self, now: Timestamp) -> bool {
+    /// even for the lock: whoever holds it looks after the same thing. Nor does the flight: if the
+    /// endpoint has no `room` for it now, another signer asks again later.
+    pub(super) fn look_ahead(&self, now: Timestamp, room: impl FnOnce() -> bool) -> bool {
         let Ok(mut slot) = self.slot.try_lock() else {
             return false;
         };
-        let leads = slot.flight.is_none()
-            && matches!(self.take_off(&mut slot, &self.load(), now), Join::Lead);
+        let current = self.load();
+        let may =
+            slot.flight.is_none() && matches!(self.take_off(&mut slot, &current, now), Join::Lead);
+        let leads = may && room();
         if leads {
             slot.flight = Some(Vec::new());
+        } else if may {
+            let rest = current.expires_at.saturating_since(now);
+            slot.ahead_at = now.saturating_add(policy::no_room(rest));
         }
         self.settle(&slot);
         leads
@@ -190,6 +206,7 @@ impl<W> Cell<W> {
             current
                 .refresh_at
                 .max(slot.rotation.look_again_at())
+                .max(slot.ahead_at)
                 .min(current.expires_at)
         };
         self.attention_at.store(at.as_millis(), Ordering::Release);
@@ -337,13 +354,13 @@ mod tests {
             let aging = NOW.saturating_add(Duration::from_secs(999));
             let signer = {
                 let cell = Arc::clone(&cell);
-                thread::spawn(move || cell.look_ahead(aging))
+                thread::spawn(move || cell.look_ahead(aging, || true))
             };
-            let mine = cell.look_ahead(aging);
+            let mine = cell.look_ahead(aging, || true);
             let other = signer.join().unwrap();
             assert!(!(mine && other), "two flights");
             if mine || other {
-                assert!(!cell.look_ahead(aging), "the flight is under way");
+                assert!(!cell.look_ahead(aging, || true), "the flight is under way");
             }
         });
     }

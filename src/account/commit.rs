@@ -41,9 +41,7 @@ pub(super) async fn in_time<F: Future>(
 
 /// Goes on trying to give a lease back under which nothing was sent.
 pub(super) async fn give_back(account: Arc<Shared>, lease: Lease, why: String) {
-    let Shared {
-        store, name, clock, ..
-    } = &*account;
+    let (store, name, clock) = (&account.realm.store, &account.name, &account.clock);
     for fails in 0..GIVE_BACK_TRIES {
         let pause = policy::backoff(fails);
         let wait = sleep_until(&**clock, clock.now().saturating_add(pause));
@@ -179,9 +177,8 @@ impl Pending {
     }
 
     async fn commit(&self, within: Duration) -> Option<Commit> {
-        let Shared {
-            store, name, clock, ..
-        } = &*self.account;
+        let account = &*self.account;
+        let (store, name, clock) = (&account.realm.store, &account.name, &account.clock);
         let now = clock.now();
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let grant = self.grant.clone();
@@ -202,16 +199,13 @@ impl Pending {
 
     /// Signs with it from now on.
     pub(super) fn publish(&self) {
-        let Shared {
-            clock,
-            endpoint,
-            cell,
-            ..
-        } = &*self.account;
-        let now = clock.now();
+        let account = &*self.account;
+        let now = account.clock.now();
         let age = now.saturating_since(self.issued_at);
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let issued = Issued::rotated(self.generation, self.lineage, self.grant.clone(), rest);
-        cell.publish(Snapshot::new(issued, endpoint.client_id(), now, age));
+        let client_id = account.realm.endpoint.client_id();
+        let snapshot = Snapshot::new(issued, client_id, now, age);
+        account.cell.publish(snapshot);
     }
 }

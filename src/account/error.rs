@@ -162,8 +162,10 @@ pub enum AccountErrorKind {
     CodeRefused(ErrorCode),
     /// The answer to the authorization code is lost: the user must authorize again.
     CodeInDoubt,
-    /// The task that exchanged the code is gone, with its runtime.
+    /// The task that exchanged the code, or opened the account, is gone, with its runtime.
     Interrupted,
+    /// The [`Accounts`](super::Accounts) were shut down: none is opened any more.
+    Closed,
 }
 
 impl AccountError {
@@ -176,6 +178,28 @@ impl AccountError {
             kind,
             source: Some(Arc::from(source.into())),
         }
+    }
+
+    /// What those are told who wait for an account to be opened: they wait as for a flight.
+    pub(super) fn into_refresh_error(self) -> RefreshError {
+        let kind = match self.kind {
+            AccountErrorKind::NotAuthorized => RefreshErrorKind::ReauthorizationRequired,
+            _ => RefreshErrorKind::Store,
+        };
+        let source = self.source;
+        RefreshError { kind, source }
+    }
+
+    /// What they make of it.
+    pub(super) fn from_refresh_error(error: RefreshError) -> Self {
+        let kind = match error.kind {
+            RefreshErrorKind::ReauthorizationRequired => AccountErrorKind::NotAuthorized,
+            RefreshErrorKind::Interrupted => AccountErrorKind::Interrupted,
+            RefreshErrorKind::Closed => AccountErrorKind::Closed,
+            _ => AccountErrorKind::Store,
+        };
+        let source = error.source;
+        Self { kind, source }
     }
 
     /// What kind of failure this is.
@@ -220,7 +244,10 @@ impl fmt::Display for AccountError {
             AccountErrorKind::CodeInDoubt => f.write_str(
                 "the answer to the authorization code is lost: the user must authorize again",
             ),
-            AccountErrorKind::Interrupted => f.write_str("the authorization was interrupted"),
+            AccountErrorKind::Interrupted => {
+                f.write_str("the task that opened or authorized the account was interrupted")
+            }
+            AccountErrorKind::Closed => f.write_str("the accounts were shut down"),
         }
     }
 }

@@ -1,8 +1,10 @@
+use std::sync::OnceLock;
+
 use tokio::sync::broadcast;
 
 use super::RefreshError;
 use crate::Timestamp;
-use crate::store::Generation;
+use crate::store::{AccountName, Generation};
 
 /// Something an operator of the account may want to know or act on.
 #[derive(Clone, Debug)]
@@ -71,41 +73,92 @@ pub enum Event {
         /// The generation that ended the grant.
         generation: Generation,
     },
+    /// This reader fell behind, and events were dropped that it will not see.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
 }
 
-/// The events of one account, from the moment of subscription.
+/// An [`Event`] of one of many accounts.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AccountEvent {
+    /// Whose it is; `None` for [`Event::Lagged`], which is the reader's own.
+    pub account: Option<AccountName>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Events from the moment of subscription: of one account ([`Event`]s, from
+/// [`Account::events`](super::Account::events)) or of many ([`AccountEvent`]s, from
+/// [`Accounts::events`](super::Accounts::events)).
 #[derive(Debug)]
-pub struct Events(broadcast::Receiver<Event>);
+pub struct Events<T = Event>(broadcast::Receiver<T>);
 
-impl Events {
-    pub(super) fn new(receiver: broadcast::Receiver<Event>) -> Self {
-        Self(receiver)
-    }
-
-    /// The next event; `None` once the account is gone. A reader that falls more than 64 events
-    /// behind misses the oldest.
+impl<T: Clone + From<Event>> Events<T> {
+    /// The next event; `None` once the account is gone. A reader that falls too far behind (64
+    /// events of one account, 1024 of many) misses the oldest, and gets [`Event::Lagged`] in their
+    /// place.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: no event is lost if the future is dropped.
-    pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            match self.0.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return None,
+    pub async fn next(&mut self) -> Option<T> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                Some(Event::Lagged { missed }.into())
             }
+            Err(broadcast::error::RecvError::Closed) => None,
         }
     }
 
     /// An event that is already there, or `None`.
-    pub fn try_next(&mut self) -> Option<Event> {
-        loop {
-            match self.0.try_recv() {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-                Err(_) => return None,
+    pub fn try_next(&mut self) -> Option<T> {
+        match self.0.try_recv() {
+            Ok(event) => Some(event),
+            Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                Some(Event::Lagged { missed }.into())
             }
+            Err(_) => None,
         }
+    }
+}
+
+impl From<Event> for AccountEvent {
+    fn from(event: Event) -> Self {
+        Self {
+            account: None,
+            event,
+        }
+    }
+}
+
+/// Where events go. It has no buffer before somebody reads.
+pub(super) struct Channel<T>(OnceLock<broadcast::Sender<T>>);
+
+impl<T: Clone> Channel<T> {
+    pub(super) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// The first reader decides how many events a slow one may fall behind.
+    pub(super) fn subscribe(&self, capacity: usize) -> Events<T> {
+        let sender = self.0.get_or_init(|| broadcast::Sender::new(capacity));
+        Events(sender.subscribe())
+    }
+
+    pub(super) fn send(&self, event: impl FnOnce() -> T) {
+        if let Some(sender) = self.0.get() {
+            // The last reader may have gone this moment.
+            let _ = sender.send(event());
+        }
+    }
+
+    /// Whether somebody reads.
+    pub(super) fn is_read(&self) -> bool {
+        let sender = self.0.get();
+        sender.is_some_and(|sender| sender.receiver_count() > 0)
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Flight {
     /// The generation that is to be replaced.
     pub(super) generation: Generation,
     deadline: Timestamp,
+    /// Whether the endpoint's rate limit has let it pass already.
+    passed: bool,
 }
 
 /// How a flight ended well.
@@ -72,17 +74,19 @@ impl Failure {
     }
 }
 
-/// Starts the flight for `generation`. The caller was elected by the cell.
-pub(super) fn launch(account: &Arc<Shared>, generation: Generation) {
+/// Starts the flight for `generation`. The caller was elected by the cell. `passed`: the endpoint's
+/// rate limit has let it pass already.
+pub(super) fn launch(account: &Arc<Shared>, generation: Generation, passed: bool) {
     let deadline = account
         .clock
         .now()
-        .saturating_add(account.policy.refresh_timeout);
+        .saturating_add(account.realm.policy.refresh_timeout);
     let landing = Landing::new(account, generation);
     let mut flight = Flight {
         account: Arc::clone(account),
         generation,
         deadline,
+        passed,
     };
     let span = tracing::debug_span!("refresh", account = %account.name, %generation);
     let task = async move {
@@ -96,17 +100,15 @@ pub(super) fn launch(account: &Arc<Shared>, generation: Generation) {
         }
     };
     // Dropped whole, landing and all, if the runtime is gone.
-    account
-        .tasks
-        .spawn_on(task.instrument(span), &account.runtime);
+    account.spawn(task.instrument(span));
 }
 
 impl Flight {
     async fn fly(&mut self) -> Result<Flown, Failure> {
         loop {
             // Watch first, then read: no change falls between.
-            let watch = self.account.store.watch(&self.account.name);
-            let read = self.account.store.read(&self.account.name);
+            let watch = self.account.realm.store.watch(&self.account.name);
+            let read = self.account.realm.store.read(&self.account.name);
             let record = match self.step(read).await? {
                 Some(record) if record.generation >= self.generation => record,
                 // The store lost what this process holds. The answer counts, not another read,
@@ -142,6 +144,7 @@ impl Flight {
                     Guarded::Refused => self.deadline,
                 },
                 Step::Lease(from) => {
+                    self.pass().await?;
                     let asked_at = self.account.clock.now();
                     match self.acquire(from).await? {
                         Some(lease) => match self.rotate(lease, asked_at).await? {
@@ -159,12 +162,35 @@ impl Flight {
         }
     }
 
+    /// Waits for the endpoint's rate limit: before there is a lease, which a long wait would
+    /// outlast.
+    async fn pass(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.passed) {
+            return Ok(());
+        }
+        let account = &*self.account;
+        let pass = account
+            .closing
+            .run_until_cancelled(account.realm.endpoint.pass());
+        match finish_by(&*account.clock, self.deadline, pass).await {
+            Some(Some(())) => Ok(()),
+            Some(None) => Err(Failure::Closed),
+            None => {
+                let error = RefreshError::new(RefreshErrorKind::TimedOut);
+                Err(Failure::retry(error, policy::backoff(0)))
+            }
+        }
+    }
+
     pub(super) async fn acquire(&self, from: LeaseFrom) -> Result<Option<Lease>, Failure> {
-        let Shared {
-            store, name, owner, ..
-        } = &*self.account;
+        let (realm, name) = (&self.account.realm, &self.account.name);
+        let owner = &realm.owner;
         match self
-            .step(store.acquire(name, self.generation, owner, LEASE, from))
+            .step(
+                realm
+                    .store
+                    .acquire(name, self.generation, owner, LEASE, from),
+            )
             .await?
         {
             Acquire::Granted(lease) => Ok(Some(lease)),
@@ -214,7 +240,7 @@ impl Shared {
             Issued::rotated(current.generation, current.lineage, grant, rest)
         };
         tracing::warn!("the store is behind this process: writing back");
-        let commit = self.store.commit(&self.name, issued).await?;
+        let commit = self.realm.store.commit(&self.name, issued).await?;
         let (Commit::Committed(record) | Commit::Superseded(record)) = commit;
         Ok(record)
     }
@@ -240,7 +266,7 @@ impl Shared {
                 return false;
             }
         };
-        let snapshot = Snapshot::of(record, self.endpoint.client_id(), self.clock.now());
+        let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), self.clock.now());
         self.cell.publish(snapshot)
     }
 }

@@ -5,19 +5,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cell::Cell;
-use super::policy::Policy;
+use super::event::Channel;
 use super::presented::Presented;
+use super::realm::Realm;
+use super::snapshot::Snapshot;
+use super::status::rotation_of;
 use super::{
-    AccountBuilder, AccountError, AccountErrorKind, Event, Events, RefreshError, authorize,
+    AccountBuilder, AccountError, AccountErrorKind, AccountEvent, Event, Events, One, RefreshError,
+    authorize,
 };
-use crate::store::{AccountName, Generation, RotationStore};
+use crate::store::{AccountName, Generation, Record, StoreError};
 use crate::token::TokenEndpoint;
 use crate::{AuthorizationCode, Clock, Timestamp};
+
+/// How many events a slow reader may fall behind.
+const EVENTS: usize = 64;
 
 /// One grant of one user to one client: signs with its current credential and has it refreshed.
 ///
@@ -32,18 +40,15 @@ type Waiter = oneshot::Sender<Result<Generation, RefreshError>>;
 /// What the handles and the account's tasks share.
 pub(super) struct Shared {
     pub(super) name: AccountName,
-    pub(super) endpoint: TokenEndpoint,
-    pub(super) store: Arc<dyn RotationStore>,
+    /// What it shares with other accounts.
+    pub(super) realm: Arc<Realm>,
+    /// The realm's, at hand: each signature reads it.
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) policy: Policy,
-    pub(super) owner: String,
     pub(super) cell: Cell<Waiter>,
     pub(super) presented: Presented,
     /// Added to the clock in nonces.
     pub(super) clock_offset_secs: AtomicI64,
-    pub(super) events: broadcast::Sender<Event>,
-    /// The runtime that opened the account: a flight outlives the runtime of any one caller.
-    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) events: Channel<Event>,
     pub(super) tasks: TaskTracker,
     pub(super) closing: CancellationToken,
 }
@@ -51,7 +56,7 @@ pub(super) struct Shared {
 impl Account {
     /// Starts an account at `endpoint`.
     pub fn builder(endpoint: TokenEndpoint) -> AccountBuilder {
-        AccountBuilder::new(endpoint)
+        AccountBuilder::new(endpoint, One::default())
     }
 
     /// The account's name in its store.
@@ -82,7 +87,7 @@ impl Account {
 
     /// The events from now on.
     pub fn events(&self) -> Events {
-        Events::new(self.0.events.subscribe())
+        self.0.events.subscribe(EVENTS)
     }
 
     /// Exchanges an authorization code, which works once, for new tokens, and signs with them from
@@ -101,7 +106,7 @@ impl Account {
         code: impl Into<AuthorizationCode>,
     ) -> Result<Generation, AccountError> {
         let exchange = authorize::exchange(Arc::clone(&self.0), code.into());
-        match self.0.tasks.spawn_on(exchange, &self.0.runtime).await {
+        match self.0.spawn(exchange).await {
             Ok(authorized) => authorized,
             Err(_) => Err(AccountError::new(AccountErrorKind::Interrupted)),
         }
@@ -133,9 +138,7 @@ impl Account {
     ///
     /// Cancel safe: call it again to go on waiting.
     pub async fn shutdown(&self) {
-        self.0.cell.close();
-        self.0.closing.cancel();
-        self.0.tasks.close();
+        self.0.close();
         self.0.tasks.wait().await;
     }
 
@@ -174,6 +177,52 @@ impl Account {
 }
 
 impl Shared {
+    /// An account of which nothing is known yet: it is below every generation, so whatever the
+    /// store says is newer.
+    pub(super) fn unopened(realm: &Arc<Realm>, name: AccountName) -> Self {
+        let nothing = authorize::nothing(realm.endpoint.client_id(), realm.clock.now());
+        Self {
+            name,
+            realm: Arc::clone(realm),
+            clock: Arc::clone(&realm.clock),
+            cell: Cell::new(nothing),
+            presented: Presented::default(),
+            clock_offset_secs: AtomicI64::new(0),
+            events: Channel::new(),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Opens the account with its record, unless a user authorized it this very moment.
+    ///
+    /// # Errors
+    ///
+    /// If the record is sealed.
+    pub(super) fn open(&self, record: Record) -> Result<(), StoreError> {
+        let record = record.opened()?;
+        let now = self.clock.now();
+        let rotation = rotation_of(&record, self.realm.policy.in_doubt, now);
+        let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), now);
+        self.cell.publish_with(snapshot, rotation);
+        Ok(())
+    }
+
+    /// Runs a task that the account's shutdown waits for.
+    pub(super) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.tasks.spawn_on(task, &self.realm.runtime)
+    }
+
+    /// No flight starts from here on, and one that has sent nothing is called back.
+    pub(super) fn close(&self) {
+        self.cell.close();
+        self.closing.cancel();
+        self.tasks.close();
+    }
+
     pub(super) fn emit(&self, event: Event) {
         match &event {
             Event::Refreshed { .. } | Event::Adopted { .. } | Event::Authorized { .. } => {
@@ -181,8 +230,11 @@ impl Shared {
             }
             _ => tracing::warn!(account = %self.name, ?event, "credential trouble"),
         }
-        // Nobody need listen.
-        let _ = self.events.send(event);
+        self.realm.events.send(|| AccountEvent {
+            account: Some(self.name.clone()),
+            event: event.clone(),
+        });
+        self.events.send(|| event);
     }
 }
 

@@ -27,12 +27,14 @@ impl Landing {
         }
     }
 
-    pub(super) fn succeed(mut self, generation: Generation) {
+    pub(super) fn succeed(self, generation: Generation) {
+        self.tell(&Ok(generation));
+    }
+
+    /// Ends the flight, and nothing speaks against the next.
+    pub(super) fn tell(mut self, told: &Result<Generation, RefreshError>) {
         if let Some(account) = self.account.take() {
-            for waiter in account.cell.land(self.generation, Rotation::Idle) {
-                // Nobody listens to a dropped caller's waiter.
-                let _ = waiter.send(Ok(generation));
-            }
+            account.land(self.generation, told);
         }
     }
 
@@ -93,15 +95,20 @@ impl Landing {
 impl Drop for Landing {
     fn drop(&mut self) {
         if let Some(account) = self.account.take() {
-            let error = RefreshError::new(RefreshErrorKind::Interrupted);
-            for waiter in account.cell.land(self.generation, Rotation::Idle) {
-                let _ = waiter.send(Err(error.clone()));
-            }
+            let interrupted = Err(RefreshError::new(RefreshErrorKind::Interrupted));
+            account.land(self.generation, &interrupted);
         }
     }
 }
 
 impl Shared {
+    fn land(&self, generation: Generation, told: &Result<Generation, RefreshError>) {
+        for waiter in self.cell.land(generation, Rotation::Idle) {
+            // Nobody listens to a dropped caller's waiter.
+            let _ = waiter.send(told.clone());
+        }
+    }
+
     /// Tells that a person is needed, and how long the access token still signs: once, and once
     /// more when the last replay has been lost as well.
     fn announce_reauthorization(&self, rotation: &Rotation, now: Timestamp) {

@@ -152,6 +152,7 @@
 //! and one that has sent is waited for until what it brings is in the store. A process that is
 //! killed between the two leaves the account in doubt.
 
+mod accounts;
 mod authorize;
 mod builder;
 mod cell;
@@ -164,6 +165,7 @@ mod landing;
 mod next;
 mod policy;
 mod presented;
+mod realm;
 mod refresh;
 mod rotate;
 mod snapshot;
@@ -171,9 +173,10 @@ mod state;
 mod status;
 mod sync;
 
-pub use builder::AccountBuilder;
+pub use accounts::{Accounts, Many};
+pub use builder::{AccountBuilder, AccountsBuilder, One};
 pub use error::{AccountError, AccountErrorKind, RefreshError, RefreshErrorKind};
-pub use event::{Event, Events};
+pub use event::{AccountEvent, Event, Events};
 pub use handle::Account;
 use handle::Shared;
 pub use policy::InDoubtPolicy;

@@ -34,7 +34,7 @@ impl Flight {
             Status::Leased if !record.is_past_deadline() => until(),
             // A lease out of doubt that ran out leaves the doubt it came from.
             Status::InDoubt | Status::Leased if is_in_doubt(record) && !self.may_replay(record) => {
-                let holds = self.account.policy.in_doubt == InDoubtPolicy::HoldUntilDead;
+                let holds = self.account.realm.policy.in_doubt == InDoubtPolicy::HoldUntilDead;
                 let replay_after = (holds && self.is_unreplayed(record))
                     .then(|| REPLAY_PAUSE.saturating_sub(since_presented(record)));
                 let why = why(record);
@@ -79,7 +79,7 @@ impl Flight {
 
     /// What the policy says `elapsed` after the record was read.
     pub(super) fn policy_lets_replay(&self, record: &Record, elapsed: Duration) -> bool {
-        match self.account.policy.in_doubt {
+        match self.account.realm.policy.in_doubt {
             InDoubtPolicy::Never => false,
             InDoubtPolicy::HoldUntilDead => {
                 self.account.cell.access(self.account.clock.now()) == Access::Dead
@@ -105,7 +105,7 @@ impl Flight {
         let Some(lease) = self.acquire(LeaseFrom::Active).await? else {
             return Ok(Guarded::Refused);
         };
-        let (store, name) = (&self.account.store, &self.account.name);
+        let (store, name) = (&self.account.realm.store, &self.account.name);
         if self
             .step(store.intend(name, &lease, Duration::ZERO))
             .await?
@@ -120,7 +120,7 @@ impl Flight {
 
     /// Calls the record's presentation in doubt in its presenter's place.
     pub(super) async fn doubt_for_another(&self, record: &Record) -> Result<Guarded, Failure> {
-        let (store, name) = (&self.account.store, &self.account.name);
+        let (store, name) = (&self.account.realm.store, &self.account.name);
         let why = "its presenter did not answer in time";
         let doubt = store.doubt(name, record.generation, record.fence, why);
         let guarded = self.step(doubt).await?;

@@ -52,6 +52,13 @@ pub(super) fn long_backoff(fails: u32) -> Duration {
     jittered(Duration::from_secs(300), fails, Duration::from_secs(3600))
 }
 
+/// After a refresh ahead of time that found no room at the endpoint, `rest` before the access token
+/// ends: up to a quarter of that, within 1 s to a minute.
+pub(super) fn no_room(rest: Duration) -> Duration {
+    let second = Duration::from_secs(1);
+    jittered((rest / 4).max(second), 0, Duration::from_secs(60))
+}
+
 /// Between half and the whole of `first` doubled `fails` times, at most `most`: so that a fleet
 /// does not come back at once.
 fn jittered(first: Duration, fails: u32, most: Duration) -> Duration {

@@ -92,8 +92,9 @@ impl Account {
         match snapshot.access(self.0.cell.rejected(), now) {
             Access::Dead => Signer::Wait(self.join(snapshot.generation, now)),
             access => {
-                if access == Access::Aging && self.0.cell.look_ahead(now) {
-                    flight::launch(&self.0, snapshot.generation);
+                let endpoint = &self.0.realm.endpoint;
+                if access == Access::Aging && self.0.cell.look_ahead(now, || endpoint.try_pass()) {
+                    flight::launch(&self.0, snapshot.generation, true);
                 }
                 Signer::Ready(Ready { snapshot, now })
             }
@@ -115,7 +116,7 @@ impl Account {
             return Refresh(State::Known(Ok(snapshot.generation)));
         }
         // One that has ended since is refused for that, and a refresh does fix it.
-        let fresh = snapshot.was_rotated_within(self.0.policy.min_rotation_interval, now);
+        let fresh = snapshot.was_rotated_within(self.0.realm.policy.min_rotation_interval, now);
         if fresh && now < snapshot.expires_at {
             self.0.emit(Event::RejectedFresh { generation });
             let error = RefreshError::new(RefreshErrorKind::RotatedRecently);
@@ -132,7 +133,7 @@ impl Account {
             Join::Newer(newer) => Refresh(State::Known(Ok(newer))),
             Join::Joined => Refresh(State::Waiting(told)),
             Join::Lead => {
-                flight::launch(&self.0, generation);
+                flight::launch(&self.0, generation, false);
                 Refresh(State::Waiting(told))
             }
             Join::Grounded(rotation) => Refresh(State::Known(Err(rotation.error()))),

@@ -38,10 +38,12 @@ impl Flight {
         };
         let account = Arc::clone(&self.account);
         let started = account.clock.now();
-        let answer_by = started.saturating_add(account.policy.answer_timeout);
-        let intend = account
-            .store
-            .intend(&account.name, &lease, account.policy.answer_timeout);
+        let answer_by = started.saturating_add(account.realm.policy.answer_timeout);
+        let intend =
+            account
+                .realm
+                .store
+                .intend(&account.name, &lease, account.realm.policy.answer_timeout);
         match self.step(intend).await {
             Ok(Guarded::Done) => {}
             Ok(Guarded::Refused) => return Ok(None),
@@ -55,7 +57,7 @@ impl Flight {
         // A pause since then may have outlasted the intent: others may call it in doubt by now.
         let now = account.clock.now();
         let paused = now < started.max(asked_at)
-            || now >= started.saturating_add(account.policy.answer_timeout / 2);
+            || now >= started.saturating_add(account.realm.policy.answer_timeout / 2);
         // A replay must still be within the policy, whatever time it took to get here.
         let elapsed = now.saturating_since(asked_at);
         let lapsed = lease.record.replayed && !self.policy_lets_replay(&lease.record, elapsed);
@@ -84,7 +86,7 @@ impl Flight {
         let account = &*self.account;
         let connect = account
             .closing
-            .run_until_cancelled(account.endpoint.connect());
+            .run_until_cancelled(account.realm.endpoint.dial());
         match finish_by(&*account.clock, self.deadline(), connect).await {
             Some(Some(Ok(connected))) => Ok(connected),
             Some(Some(Err(unsent))) => Err(unsent.into()),
@@ -140,9 +142,7 @@ impl Flight {
                 }
             }
             Flown::Pending(pending) => {
-                account
-                    .tasks
-                    .spawn_on(pending.until_durable(), &account.runtime);
+                account.spawn(pending.until_durable());
             }
         }
         let kind = RefreshErrorKind::UnusableAnswer;
@@ -173,8 +173,8 @@ impl Flight {
         account.presented.note(lease.generation, true);
         let until = account.clock.now().saturating_add(PEER_COMMITS_WITHIN);
         loop {
-            let watch = account.store.watch(&account.name);
-            let read = self.step(account.store.read(&account.name)).await;
+            let watch = account.realm.store.watch(&account.name);
+            let read = self.step(account.realm.store.read(&account.name)).await;
             // A store that fails now does not make the refusal undone: the last step is guarded.
             if let Ok(Some(record)) = read {
                 if record.generation > lease.generation {
@@ -187,7 +187,7 @@ impl Flight {
             self.wait(watch, until).await;
         }
         let why = code.to_string();
-        let reject = account.store.reject(&account.name, lease, &why);
+        let reject = account.realm.store.reject(&account.name, lease, &why);
         match self.step(reject).await? {
             Guarded::Done => Err(Failure::Revoked { why }),
             Guarded::Refused => Ok(None),
@@ -237,13 +237,16 @@ impl Flight {
 
     async fn release(&self, lease: &Lease, not_before: Duration, why: &str) {
         let account = &*self.account;
-        let release = account.store.release(&account.name, lease, not_before, why);
+        let release = account
+            .realm
+            .store
+            .release(&account.name, lease, not_before, why);
         if let Err(failure) = self.step(release).await {
             // A lease ends by itself, but an intent that nobody withdraws ends in doubt.
             tracing::warn!(?failure, "the lease could not be given back yet");
             let give_back =
                 commit::give_back(Arc::clone(&self.account), lease.clone(), why.to_owned());
-            account.tasks.spawn_on(give_back, &account.runtime);
+            account.spawn(give_back);
         }
     }
 
@@ -258,6 +261,7 @@ impl Flight {
             "the answer to a refresh is lost: its refresh token is in doubt"
         );
         let doubt = account
+            .realm
             .store
             .doubt(&account.name, lease.generation, lease.fence, why);
         if let Err(failure) = self.step(doubt).await {
@@ -270,7 +274,7 @@ impl Flight {
             why: why.clone(),
         });
         let last = account.presented.of(lease.generation);
-        let replayable = account.policy.in_doubt == InDoubtPolicy::HoldUntilDead
+        let replayable = account.realm.policy.in_doubt == InDoubtPolicy::HoldUntilDead
             && !last.is_some_and(|last| last.for_good);
         let replay_after = replayable.then_some(policy::REPLAY_PAUSE);
         Failure::InDoubt { replay_after, why }

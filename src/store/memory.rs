@@ -24,7 +24,7 @@ pub struct MemoryStore {
 
 struct Entry {
     record: Record,
-    /// Counts the changes, for those who watch.
+    /// Counts the changes that end a wait.
     changes: watch::Sender<u64>,
 }
 
@@ -62,8 +62,11 @@ impl MemoryStore {
         let (written, answer) = step(standing.as_ref(), now);
         if let Some(record) = written {
             if let Some(entry) = accounts.get_mut(account) {
+                let news = !record.status.is_rotating();
                 entry.record = record;
-                entry.changes.send_modify(|changes| *changes += 1);
+                if news {
+                    entry.changes.send_modify(|changes| *changes += 1);
+                }
             } else {
                 let changes = watch::Sender::new(0);
                 accounts.insert(account.clone(), Entry { record, changes });
@@ -221,7 +224,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::store::{Grant, Status};
+    use crate::store::Grant;
     use crate::token::TokenSet;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -286,40 +289,20 @@ mod tests {
             self.store.intend(&self.name, lease, MINUTE).await.unwrap()
         }
 
-        async fn doubt(&self, lease: &Lease) -> Guarded {
-            let (generation, fence) = (lease.generation, lease.fence);
-            self.store
-                .doubt(&self.name, generation, fence, "lost")
-                .await
-                .unwrap()
-        }
-
         async fn release(&self, lease: &Lease, pause: Duration) -> Guarded {
             self.store
                 .release(&self.name, lease, pause, "unsent")
                 .await
                 .unwrap()
         }
-
-        async fn commit(&self, number: u32) -> bool {
-            let generation = Generation::from_number(number.into());
-            let grant = grant(number);
-            let issued = Issued::rotated(generation, Generation::FIRST, grant, Some(MINUTE));
-            self.issue(issued).await
-        }
-
-        async fn issue(&self, issued: Issued) -> bool {
-            let commit = self.store.commit(&self.name, issued).await.unwrap();
-            matches!(commit, Commit::Committed(_))
-        }
     }
 
-    #[tokio::test]
-    async fn what_a_program_starts_with_never_replaces_what_stands() {
-        let stored = stored().await;
-        let first = Issued::authorized(Generation::FIRST, grant(9), None);
-        assert!(!stored.issue(first).await);
-        assert_eq!(stored.read().await.grant, grant(1));
+    #[cfg(feature = "testing")]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_store_keeps_every_promise() {
+        let store = MemoryStore::new();
+        let [one, other] = [store.clone(), store].map(Arc::new);
+        crate::testing::Conformance::new(one, other).run().await;
     }
 
     #[tokio::test]
@@ -341,84 +324,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_late_holder_whose_lease_nobody_took_may_go_on() {
-        let stored = stored().await;
-        let lease = stored.lease().await;
-        stored.clock.advance(10 * MINUTE);
-        assert_eq!(stored.intend(&lease).await, Guarded::Done);
-    }
-
-    #[tokio::test]
-    async fn an_intent_is_taken_over_by_nobody_however_old() {
-        let stored = stored().await;
-        let lease = stored.lease().await;
-        assert_eq!(stored.intend(&lease).await, Guarded::Done);
-        stored.clock.advance(100 * MINUTE);
-        assert!(stored.read().await.is_past_deadline());
-        assert!(stored.acquire(LeaseFrom::Active).await.is_none());
-        assert!(stored.acquire(LeaseFrom::InDoubt).await.is_none());
-        assert_eq!(
-            stored.intend(&lease).await,
-            Guarded::Refused,
-            "written once"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_record_in_doubt_is_leased_once_more_and_only_as_such() {
-        let stored = stored().await;
-        let lease = stored.lease().await;
-        assert_eq!(
-            stored.doubt(&lease).await,
-            Guarded::Refused,
-            "nothing was sent"
-        );
-        assert_eq!(stored.intend(&lease).await, Guarded::Done);
-        assert_eq!(stored.doubt(&lease).await, Guarded::Done);
-        assert!(stored.acquire(LeaseFrom::Active).await.is_none());
-        let replay = stored.acquire(LeaseFrom::InDoubt).await.unwrap();
-        assert_eq!(stored.intend(&replay).await, Guarded::Done);
-        assert_eq!(stored.doubt(&replay).await, Guarded::Done);
-        assert!(
-            stored.acquire(LeaseFrom::InDoubt).await.is_none(),
-            "replayed already"
-        );
-        assert!(stored.commit(2).await, "a late answer still counts");
-        let record = stored.read().await;
-        assert_eq!((record.status, record.replayed), (Status::Active, false));
-    }
-
-    #[tokio::test]
-    async fn a_replay_that_sent_nothing_leaves_the_doubt_as_it_was() {
-        let stored = stored().await;
-        let lease = stored.lease().await;
-        assert_eq!(stored.intend(&lease).await, Guarded::Done);
-        let sent_at = stored.read().await.intended_at;
-        assert_eq!(stored.doubt(&lease).await, Guarded::Done);
-        stored.clock.advance(MINUTE);
-        let replay = stored.acquire(LeaseFrom::InDoubt).await.unwrap();
-        assert_eq!(stored.intend(&replay).await, Guarded::Done);
-        assert_eq!(stored.release(&replay, Duration::ZERO).await, Guarded::Done);
-        let record = stored.read().await;
-        assert_eq!(
-            (record.status, record.intended_at),
-            (Status::InDoubt, sent_at)
-        );
-        assert!(stored.acquire(LeaseFrom::InDoubt).await.is_some());
-    }
-
-    #[tokio::test]
-    async fn the_holder_withdraws_a_doubt_that_others_recorded_if_it_sent_nothing() {
-        let stored = stored().await;
-        let lease = stored.lease().await;
-        assert_eq!(stored.intend(&lease).await, Guarded::Done);
-        assert_eq!(stored.doubt(&lease).await, Guarded::Done);
-        assert_eq!(stored.release(&lease, Duration::ZERO).await, Guarded::Done);
-        let record = stored.read().await;
-        assert_eq!((record.status, record.intended_at), (Status::Active, None));
-    }
-
-    #[tokio::test]
     async fn nobody_acquires_before_the_back_off_ends() {
         let stored = stored().await;
         let lease = stored.lease().await;
@@ -431,69 +336,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn generations_only_rise() {
-        let stored = stored().await;
-        assert!(stored.commit(2).await);
-        assert!(!stored.commit(2).await);
-        assert!(!stored.commit(1).await);
-        assert_eq!(stored.read().await.grant, grant(2));
-    }
-
-    #[tokio::test]
-    async fn a_late_commit_undoes_neither_an_authorization_nor_a_revocation() {
-        let stored = stored().await;
-        let lease = stored.lease().await;
-        assert_eq!(stored.intend(&lease).await, Guarded::Done);
-        let generation = Generation::FIRST.decided();
-        assert_eq!(generation.number(), 3);
-        let authorized = Issued::authorized(generation, grant(7), None);
-        assert!(stored.issue(authorized).await);
-        assert!(!stored.commit(2).await);
-        for refused in [
-            stored.doubt(&lease).await,
-            stored.release(&lease, MINUTE).await,
-        ] {
-            assert_eq!(refused, Guarded::Refused);
-        }
-        assert_eq!(stored.read().await.grant, grant(7));
-        stored.store.revoke(&stored.name).await.unwrap();
-        assert!(!stored.commit(4).await);
-        let record = stored.read().await;
-        assert_eq!(
-            (record.status, record.grant),
-            (Status::Revoked, Grant::default())
-        );
-    }
-
-    #[tokio::test]
-    async fn a_refused_refresh_token_leaves_the_access_token_and_the_generation() {
-        let stored = stored().await;
-        let lease = stored.lease().await;
-        assert_eq!(stored.intend(&lease).await, Guarded::Done);
-        let reject = stored
-            .store
-            .reject(&stored.name, &lease, "96009")
-            .await
-            .unwrap();
-        assert_eq!(reject, Guarded::Done);
-        let record = stored.read().await;
-        assert_eq!(
-            (record.status, record.generation),
-            (Status::Revoked, Generation::FIRST)
-        );
-        assert_eq!(record.grant, grant(1));
-        assert!(stored.commit(2).await, "whoever spent it commits late");
-    }
-
-    #[tokio::test]
-    async fn a_watch_tells_of_a_change_after_it_began() {
+    async fn a_watch_tells_of_a_change_that_ends_a_wait() {
         let stored = stored().await;
         let mut watch = stored.store.watch(&stored.name);
         let mut change = tokio_test::task::spawn(watch.changed());
         tokio_test::assert_pending!(change.poll());
         stored.read().await;
         assert!(!change.is_woken(), "reading is no change");
-        stored.lease().await;
+        let lease = stored.lease().await;
+        assert_eq!(stored.intend(&lease).await, Guarded::Done);
+        assert!(!change.is_woken(), "who waits goes on waiting");
+        assert_eq!(stored.release(&lease, MINUTE).await, Guarded::Done);
         assert!(change.is_woken());
         tokio_test::assert_ready!(change.poll());
     }

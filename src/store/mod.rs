@@ -84,6 +84,8 @@ mod memory;
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub mod postgres;
 mod record;
+#[cfg(feature = "seal")]
+mod seal;
 mod steps;
 #[cfg(feature = "postgres")]
 mod watchers;
@@ -102,6 +104,8 @@ pub use record::{
     AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
     Status,
 };
+#[cfg(feature = "seal")]
+pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};
 
 /// What [`RotationStore::acquire`] takes the lease from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,13 +228,16 @@ pub trait RotationStore: Send + Sync + 'static {
     /// No rotation under way can undo it; a new authorization can.
     fn revoke<'a>(&'a self, account: &'a AccountName) -> BoxFuture<'a, Result<Record, StoreError>>;
 
-    /// Starts watching the record: a change after this call wakes the watcher.
+    /// Starts watching the record: a change after this call wakes the watcher. Not so one to a
+    /// status that [is rotating](Status::is_rotating): that ends nobody's wait, and would cost
+    /// each who waits a look at the record.
     fn watch(&self, account: &AccountName) -> Box<dyn Watch>;
 }
 
 /// Tells that a record may have changed.
 pub trait Watch: Send {
-    /// Ends when the record may have changed since the watch began or this last ended. It may end
+    /// Ends when the record may have changed, other than to a status that
+    /// [is rotating](Status::is_rotating), since the watch began or this last ended. It may end
     /// without a change, and callers read again from time to time besides, so a change that is
     /// missed delays and never harms.
     fn changed(&mut self) -> BoxFuture<'_, ()>;

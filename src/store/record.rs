@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,13 @@ impl AccountName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A map by names finds one by its text.
+impl Borrow<str> for AccountName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -135,6 +143,14 @@ pub enum Status {
     InDoubt,
     /// The refresh token is of no use: the account needs a new authorization.
     Revoked,
+}
+
+impl Status {
+    /// Whether somebody is about to rotate, or rotates. Who waits for the record waits for the end
+    /// of this, so a store need not wake anybody for it.
+    pub const fn is_rotating(self) -> bool {
+        matches!(self, Self::Leased | Self::Sending)
+    }
 }
 
 /// The access half of a grant: what signs.

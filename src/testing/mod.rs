@@ -96,6 +96,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # A store of your own
+//!
+//! [`Conformance`] holds it to what every store promises.
 
 mod answer;
 mod api;
@@ -104,6 +108,7 @@ mod builder;
 mod by_hand;
 mod check;
 mod clock;
+pub mod conformance;
 mod faults;
 mod gate;
 mod grants;
@@ -117,6 +122,7 @@ mod wire;
 pub use self::api::Api;
 pub use self::builder::ProviderBuilder;
 pub use self::clock::TestClock;
+pub use self::conformance::Conformance;
 pub use self::faults::Fault;
 pub use self::provider::{Provider, RefusalStyle};
 pub use self::record::{Accepted, Presentation, Presented, Refused};

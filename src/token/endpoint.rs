@@ -84,9 +84,25 @@ impl TokenEndpoint {
     /// Dropping the future closes what was opened. A request counts against the rate limit once
     /// its turn has come, even if it is dropped after that.
     pub async fn connect(&self) -> Result<Connected, Unsent> {
+        self.pass().await;
+        self.dial().await
+    }
+
+    /// Waits for the rate limit, in the order of those who ask.
+    pub(crate) async fn pass(&self) {
         if let Some(limiter) = &self.inner.limiter {
             limiter.ready().await;
         }
+    }
+
+    /// Passes the rate limit if nobody waits there and it lets one more pass now.
+    pub(crate) fn try_pass(&self) -> bool {
+        let limiter = self.inner.limiter.as_ref();
+        limiter.is_none_or(Limiter::try_ready)
+    }
+
+    /// Connects, the rate limit having let it pass.
+    pub(crate) async fn dial(&self) -> Result<Connected, Unsent> {
         match self.inner.transport.connect(&self.inner.url).await {
             Ok(connection) => Ok(Connected {
                 connection,

@@ -39,6 +39,12 @@ impl Limiter {
             tokio::time::sleep(later.wait_time_from(TimerClock.now())).await;
         }
     }
+
+    /// Passes if that is possible at once: not past those who wait.
+    pub(super) fn try_ready(&self) -> bool {
+        let turn = self.turn.try_lock();
+        turn.is_ok_and(|_turn| self.cells.check().is_ok())
+    }
 }
 
 /// The clock that tokio's timers run on: a wait is measured by what waits it out.

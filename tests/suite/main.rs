@@ -6,8 +6,10 @@
     unreachable_pub
 )]
 
+mod accounts;
 mod adversity;
 mod bad_input;
+mod conformance;
 mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;

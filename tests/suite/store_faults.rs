@@ -1,6 +1,6 @@
 //! A store that fails at any step, before or after it did what it was asked.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub enum How {
     Panic,
 }
 
-/// More steps than this between two looks at them is a loop that runs hot.
+/// More steps than this between two looks at them is a loop that runs hot, if no more are expected.
 const HOT: usize = 2_000;
 
 /// Counts the steps, and fails those that are told to.
@@ -52,6 +52,7 @@ pub struct Faulty {
     steps: Arc<Mutex<Vec<Step>>>,
     stale: Arc<Mutex<Option<Record>>>,
     restless: Arc<AtomicBool>,
+    hot: Arc<AtomicUsize>,
 }
 
 impl Faulty {
@@ -63,6 +64,7 @@ impl Faulty {
             steps: Arc::default(),
             stale: Arc::default(),
             restless: Arc::default(),
+            hot: Arc::new(HOT.into()),
         }
     }
 
@@ -96,10 +98,20 @@ impl Faulty {
         self.faults.lock().unwrap().clear();
     }
 
+    /// From now on so many steps between two looks are no hot loop.
+    pub fn expect_steps(&self, steps: usize) {
+        self.hot.store(steps, Ordering::Relaxed);
+    }
+
+    fn assert_cool(&self, steps: &[Step]) {
+        let hot = self.hot.load(Ordering::Relaxed);
+        assert!(steps.len() < hot, "the store is asked in a hot loop");
+    }
+
     pub fn take_steps(&self) -> Vec<Step> {
         let steps = std::mem::take(&mut *self.steps.lock().unwrap());
         // A task that ran into the limit is gone by now, and has told nobody.
-        assert!(steps.len() < HOT, "the store is asked in a hot loop");
+        self.assert_cool(&steps);
         steps
     }
 
@@ -111,7 +123,7 @@ impl Faulty {
         {
             let mut steps = self.steps.lock().unwrap();
             steps.push(step);
-            assert!(steps.len() < HOT, "the store is asked in a hot loop");
+            self.assert_cool(&steps);
         }
         let fault = {
             let mut faults = self.faults.lock().unwrap();
@@ -538,4 +550,49 @@ async fn a_sealed_record_without_its_key_is_an_error_and_the_live_token_signs_on
     assert_eq!(opened.unwrap_err().kind(), AccountErrorKind::Store);
     assert_eq!(world.presented(), 0);
     assert_eq!(stored(&store).await.grant, sealed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_costs_four_trips_to_the_store_and_who_watches_one_look_when_it_is_over() {
+    let (world, store) = open().await;
+    let watched = Faulty::new(world.clock.clone());
+    watched.fail_over(store.inner());
+    let watcher = Account::builder(world.provider.endpoint())
+        .clock(world.clock.clone())
+        .store(watched.clone())
+        .open("user")
+        .await
+        .unwrap();
+    watched.take_steps();
+
+    let first = world.account.generation();
+    world
+        .provider
+        .fault_next(Fault::Delay(Duration::from_millis(400)));
+    let rotation = tokio::spawn(world.account.refresh_if_current(first));
+    while world.presented() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let waiting = tokio::spawn(watcher.refresh_if_current(first));
+    let rotated = rotation.await.unwrap().unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), rotated);
+    assert_eq!(
+        store.take_steps(),
+        [Step::Read, Step::Acquire, Step::Intend, Step::Commit]
+    );
+    // One to learn that somebody rotates, and one for what came of it.
+    assert_eq!(watched.take_steps(), [Step::Read, Step::Read]);
+
+    // Who comes after the rotation pays for one.
+    let late = Account::builder(world.provider.endpoint())
+        .clock(world.clock.clone())
+        .store(watched.clone())
+        .open("user")
+        .await
+        .unwrap();
+    watched.take_steps();
+    world.clock.advance(Duration::from_secs(61));
+    let refreshed = world.account.refresh_if_current(rotated).await.unwrap();
+    assert_eq!(late.refresh_if_current(rotated).await.unwrap(), refreshed);
+    assert_eq!(watched.take_steps(), [Step::Read]);
 }

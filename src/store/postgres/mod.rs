@@ -23,7 +23,7 @@
 //! by transaction, such as pgbouncer. Before the first step, one look at the database sees that it
 //! will do: version, encoding, `fsync`, the table and the rights on it.
 //!
-//! Each change is also told by `NOTIFY`, on the channel `tower_mac_auth` with a hash of the
+//! What ends a rotation is also told by `NOTIFY`, on the channel `tower_mac_auth` with a hash of the
 //! account's name, and one connection of each store listens. It connects again by itself; without
 //! it, or through a pooler, where `LISTEN` hears nothing, waiting callers find a change by polling,
 //! up to a second late. Give the database's own address to
@@ -53,8 +53,8 @@
 //! ```sql
 //! CREATE TABLE "public"."tower_mac_auth_records" (
 //!     account text COLLATE "C" PRIMARY KEY,
-//!     generation bigint NOT NULL,
-//!     lineage bigint NOT NULL,
+//!     generation numeric(20) NOT NULL,
+//!     lineage numeric(20) NOT NULL,
 //!     status text NOT NULL,       -- active, leased, sending, in_doubt or revoked
 //!     secret bytea NOT NULL,
 //!     issued_at bigint NOT NULL,
@@ -105,7 +105,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::error::{corrupt, unavailable};
 use self::link::{Link, Parameter};
-use self::row::{Secret, millis, moment, number, text};
+use self::row::{Secret, millis, moment, text};
 use self::schema::Tables;
 use self::sql::Statements;
 use super::watchers::Watchers;
@@ -218,16 +218,31 @@ impl PostgresStore {
         (generation, fence): (Generation, Fence),
         own: &[Parameter<'_>],
     ) -> Result<Guarded, StoreError> {
-        let (generation, fence) = (number(generation.number())?, number(fence.number())?);
+        let (generation, fence) = (generation.to_string(), row::fence(fence)?);
         let mut parameters: Vec<Parameter<'_>> =
-            vec![(&generation, Type::INT8), (&fence, Type::INT8)];
+            vec![(&generation, Type::TEXT), (&fence, Type::INT8)];
         parameters.extend_from_slice(own);
         let rows = self.write(statement, account, &parameters).await?;
-        if rows.is_empty() {
-            return Ok(Guarded::Refused);
+        Ok(if rows.is_empty() {
+            Guarded::Refused
+        } else {
+            Guarded::Done
+        })
+    }
+
+    /// A guarded step that ends a rotation, for which others may wait.
+    async fn ended(
+        &self,
+        statement: &str,
+        account: &AccountName,
+        guard: (Generation, Fence),
+        own: &[Parameter<'_>],
+    ) -> Result<Guarded, StoreError> {
+        let guarded = self.guarded(statement, account, guard, own).await?;
+        if guarded == Guarded::Done {
+            self.changed(account);
         }
-        self.changed(account);
-        Ok(Guarded::Done)
+        Ok(guarded)
     }
 
     /// Wakes the watchers of this process: sooner than the notification comes back, and also if
@@ -272,11 +287,11 @@ impl RotationStore for PostgresStore {
         from: LeaseFrom,
     ) -> Step<'a, Acquire> {
         Box::pin(async move {
-            let number = number(generation.number())?;
+            let number = generation.to_string();
             let (owner, lease) = (text(owner), millis(lease));
             let doubted = from == LeaseFrom::InDoubt;
             let own: [Parameter<'_>; 4] = [
-                (&number, Type::INT8),
+                (&number, Type::TEXT),
                 (&owner, Type::TEXT),
                 (&lease, Type::INT8),
                 (&doubted, Type::BOOL),
@@ -284,15 +299,15 @@ impl RotationStore for PostgresStore {
             let rows = self.write(&self.statements.acquire, account, &own).await?;
             let row = rows.first().ok_or_else(|| corrupt("the record is gone"))?;
             let record = row::record(row)?;
-            if !row::moved(row)? {
-                return Ok(Acquire::Lost(record));
-            }
-            self.changed(account);
-            Ok(Acquire::Granted(Lease {
-                generation,
-                fence: record.fence,
-                record,
-            }))
+            Ok(if row::moved(row)? {
+                Acquire::Granted(Lease {
+                    generation,
+                    fence: record.fence,
+                    record,
+                })
+            } else {
+                Acquire::Lost(record)
+            })
         })
     }
 
@@ -317,13 +332,13 @@ impl RotationStore for PostgresStore {
 
     fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
         Box::pin(async move {
-            let generation = number(issued.generation.number())?;
-            let lineage = number(issued.lineage.number())?;
+            let generation = issued.generation.to_string();
+            let lineage = issued.lineage.to_string();
             let secret = Secret(issued.grant.to_bytes());
             let expires_in = issued.expires_in.map(millis);
             let own: [Parameter<'_>; 4] = [
-                (&generation, Type::INT8),
-                (&lineage, Type::INT8),
+                (&generation, Type::TEXT),
+                (&lineage, Type::TEXT),
                 (&secret, Type::BYTEA),
                 (&expires_in, Type::INT8),
             ];
@@ -361,7 +376,7 @@ impl RotationStore for PostgresStore {
                 (&lease.record.replayed, Type::BOOL),
                 (&intended_at, Type::INT8),
             ];
-            self.guarded(&self.statements.release, account, guard, &own)
+            self.ended(&self.statements.release, account, guard, &own)
                 .await
         })
     }
@@ -375,7 +390,7 @@ impl RotationStore for PostgresStore {
     ) -> Step<'a, Guarded> {
         Box::pin(async move {
             let why = text(why);
-            self.guarded(
+            self.ended(
                 &self.statements.doubt,
                 account,
                 (generation, fence),
@@ -394,7 +409,7 @@ impl RotationStore for PostgresStore {
         Box::pin(async move {
             let guard = (lease.generation, lease.fence);
             let why = text(why);
-            self.guarded(
+            self.ended(
                 &self.statements.reject,
                 account,
                 guard,

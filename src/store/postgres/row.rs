@@ -38,9 +38,10 @@ impl ToSql for Secret {
     to_sql_checked!();
 }
 
-/// A generation or a fence, as the database keeps it.
-pub(super) fn number(number: u64) -> Result<i64, StoreError> {
-    i64::try_from(number).map_err(|_| corrupt("a number is beyond what the database can count"))
+/// A fence, as the database keeps it.
+pub(super) fn fence(fence: Fence) -> Result<i64, StoreError> {
+    i64::try_from(fence.number())
+        .map_err(|_| corrupt("its fence is beyond what the database can count"))
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {
@@ -67,8 +68,8 @@ pub(super) fn record(row: &Row) -> Result<Record, StoreError> {
         _ => return Err(corrupt("its status is not known")),
     };
     Ok(Record {
-        generation: Generation::from_number(unsigned(get(row, 0)?)?),
-        lineage: Generation::from_number(unsigned(get(row, 1)?)?),
+        generation: generation(get(row, 0)?)?,
+        lineage: generation(get(row, 1)?)?,
         status,
         grant: Grant::from_bytes(get(row, 3)?)?,
         issued_at: timestamp(get(row, 4)?)?,
@@ -96,6 +97,12 @@ fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, StoreError>
         StoreError::new(StoreErrorKind::Corrupt, "a column holds something else")
             .with_source(Told(super::error::told(&error)))
     })
+}
+
+fn generation(text: &str) -> Result<Generation, StoreError> {
+    text.parse()
+        .map(Generation::from_number)
+        .map_err(|_| corrupt("its generation is none"))
 }
 
 fn unsigned(number: i64) -> Result<u64, StoreError> {

@@ -53,8 +53,8 @@ impl Tables {
         format!(
             r#"CREATE TABLE {records} (
     account text COLLATE "C" PRIMARY KEY,
-    generation bigint NOT NULL,
-    lineage bigint NOT NULL,
+    generation numeric(20) NOT NULL,
+    lineage numeric(20) NOT NULL,
     status text NOT NULL,
     secret bytea NOT NULL,
     issued_at bigint NOT NULL,

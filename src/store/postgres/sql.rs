@@ -9,8 +9,12 @@
 
 use std::time::Duration;
 
-/// In the order of [`super::row`].
-pub(super) const COLUMNS: &str = "generation, lineage, status, secret, issued_at, expires_at, \
+/// What is selected, in the order of [`super::row`]. No integer of the database is large enough for
+/// a generation, and numbers that are go as text.
+const RECORD: &str = "generation::text, lineage::text, status, secret, issued_at, expires_at, \
+    fence, owner, deadline, intended_at, replayed, not_before, fails, last_error";
+
+const COLUMNS: &str = "generation, lineage, status, secret, issued_at, expires_at, \
     fence, owner, deadline, intended_at, replayed, not_before, fails, last_error";
 
 /// Milliseconds since the Unix epoch.
@@ -20,7 +24,7 @@ const NOW: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 pub(super) const CHANNEL: &str = "tower_mac_auth";
 
 /// The text of each statement, for one table. `$1` is the account and, where the statement
-/// writes, `$2` the payload of the notification.
+/// writes, `$2` the payload of a notification, needed or not.
 pub(super) struct Statements {
     pub(super) read: String,
     pub(super) acquire: String,
@@ -40,8 +44,9 @@ impl Statements {
             records,
             lock_timeout: lock_timeout.as_millis().clamp(1, i32::MAX as u128),
         };
+        let notify = notify();
         Self {
-            read: format!("SELECT {COLUMNS}, {NOW} AS now FROM {records} WHERE account = $1"),
+            read: format!("SELECT {RECORD}, {NOW} AS now FROM {records} WHERE account = $1"),
             acquire: table.acquire(),
             // $3 generation, $4 fence, $5 milliseconds to answer within
             intend: table.guarded(
@@ -50,6 +55,7 @@ impl Statements {
                     later("s.now", "$5")
                 ),
                 "'leased'",
+                NOBODY,
             ),
             commit: table.commit(),
             // $3 generation, $4 fence, $5 milliseconds of back-off, $6 why,
@@ -63,12 +69,14 @@ impl Statements {
                     u32::MAX
                 ),
                 "'leased', 'sending', 'in_doubt'",
+                &notify,
             ),
             // $3 generation, $4 fence, $5 why
-            doubt: table.guarded("status = 'in_doubt', last_error = $5", "'sending'"),
+            doubt: table.guarded("status = 'in_doubt', last_error = $5", "'sending'", &notify),
             reject: table.guarded(
                 "status = 'revoked', last_error = $5",
                 "'sending', 'in_doubt'",
+                &notify,
             ),
             revoke: table.revoke(),
         }
@@ -111,30 +119,28 @@ impl Table<'_> {
         let records = self.records;
         let deadline = later("s.now", "$5");
         let [backing_off, leased] = ["s.not_before", "s.deadline"].map(ahead);
-        let notify = notify();
         format!(
             "{held} moved AS (UPDATE {records} r SET status = 'leased', fence = r.fence + 1, \
              owner = $4, deadline = {deadline}, replayed = r.replayed OR $6 \
-             FROM standing s WHERE r.account = s.account AND s.generation = $3 AND CASE s.status \
+             FROM standing s WHERE r.account = s.account AND s.generation = $3::numeric AND CASE s.status \
              WHEN 'active' THEN NOT $6 AND NOT {backing_off} \
              WHEN 'leased' THEN NOT $6 AND NOT {leased} \
              WHEN 'in_doubt' THEN $6 AND NOT s.replayed AND NOT {backing_off} \
-             ELSE false END RETURNING r.*, s.now, {notify}) \
-             SELECT {COLUMNS}, now, true AS moved FROM moved \
-             UNION ALL SELECT {COLUMNS}, now, false FROM standing \
+             ELSE false END RETURNING r.*, s.now) \
+             SELECT {RECORD}, now, true AS moved FROM moved \
+             UNION ALL SELECT {RECORD}, now, false FROM standing \
              WHERE NOT EXISTS (SELECT FROM moved)"
         )
     }
 
     /// $3 generation, $4 fence: a step that answers only whether its guard held.
-    fn guarded(&self, set: &str, from: &str) -> String {
+    fn guarded(&self, set: &str, from: &str, told: &str) -> String {
         let held = self.held();
         let records = self.records;
-        let notify = notify();
         format!(
             "{held} moved AS (UPDATE {records} r SET {set} FROM standing s \
-             WHERE r.account = s.account AND s.generation = $3 AND s.fence = $4 \
-             AND s.status IN ({from}) RETURNING {notify}) SELECT 1 FROM moved"
+             WHERE r.account = s.account AND s.generation = $3::numeric AND s.fence = $4 \
+             AND s.status IN ({from}) RETURNING {told}) SELECT 1 FROM moved"
         )
     }
 
@@ -143,7 +149,7 @@ impl Table<'_> {
     /// No row at all: another inserted one, of this generation or a higher, since we began.
     fn commit(&self) -> String {
         let insert = self.insert(
-            "$3, $4, 'active', $5",
+            "$3::numeric, $4::numeric, 'active', $5",
             &format!("CASE WHEN $6 IS NOT NULL THEN {} END", later("m.now", "$6")),
             "generation = EXCLUDED.generation, lineage = EXCLUDED.lineage",
         );
@@ -151,22 +157,23 @@ impl Table<'_> {
         format!(
             "{insert} WHERE r.generation < EXCLUDED.generation \
              RETURNING r.*, r.issued_at AS now, {notify}) \
-             SELECT {COLUMNS}, now, true AS moved FROM moved \
-             UNION ALL SELECT {COLUMNS}, now, false FROM standing \
+             SELECT {RECORD}, now, true AS moved FROM moved \
+             UNION ALL SELECT {RECORD}, now, false FROM standing \
              WHERE NOT EXISTS (SELECT FROM moved)"
         )
     }
 
     /// $3 the secret of nothing.
     fn revoke(&self) -> String {
+        let next = format!("LEAST(r.generation + 2, {})", u64::MAX);
         let insert = self.insert(
             "1, 1, 'revoked', $3",
             "NULL",
-            "generation = r.generation + 2, lineage = r.generation + 2",
+            &format!("generation = {next}, lineage = {next}"),
         );
         let notify = notify();
         format!(
-            "{insert} RETURNING r.*, r.issued_at AS now, {notify}) SELECT {COLUMNS}, now FROM moved"
+            "{insert} RETURNING r.*, r.issued_at AS now, {notify}) SELECT {RECORD}, now FROM moved"
         )
     }
 
@@ -198,6 +205,9 @@ fn ahead(moment: &str) -> String {
     let longest = crate::store::Record::LONGEST_WAIT.as_millis();
     format!("({moment} - s.now BETWEEN 1 AND {longest})")
 }
+
+/// Nobody waits for the start of a rotation.
+const NOBODY: &str = "1";
 
 fn notify() -> String {
     format!("pg_notify('{CHANNEL}', $2)")

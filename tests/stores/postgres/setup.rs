@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use tokio::task::JoinSet;
+use tower_mac_auth::store::postgres::PostgresStoreBuilder;
 use tower_mac_auth::store::{PostgresStore, RotationStore, StoreError, StoreErrorKind};
 
 use super::server::{
@@ -138,17 +139,14 @@ async fn a_table_that_a_crash_empties_will_not_do() {
 #[tokio::test]
 async fn a_database_that_does_not_write_to_disk_or_in_another_encoding_will_not_do() {
     let url = shared!();
-    Sql::connect(&url)
-        .await
-        .run("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
-        .await;
-    let latin = url
-        .replace("/postgres", "/latin")
-        .replace("latin:", "postgres:");
+    let latin = fresh();
+    let create = format!("CREATE DATABASE {latin} ENCODING 'LATIN1' TEMPLATE template0");
+    Sql::connect(&url).await.run(&create).await;
+    let latin = format!("{}{latin}", url.strip_suffix("postgres").unwrap());
     will_not_do(&latin, "public", "encoding is LATIN1").await;
     let server = Server::start(&["fsync=off"]);
     will_not_do(&server.url, "public", "fsync off").await;
-    let store = store_with(&server.url, |builder| builder.without_fsync()).await;
+    let store = store_with(&server.url, PostgresStoreBuilder::without_fsync).await;
     assert!(store.read(&name("user")).await.unwrap().is_none());
 }
 

@@ -1,0 +1,22 @@
+//! What all accounts of a client share in this process, so that each of many is small.
+
+use std::sync::Arc;
+
+use super::AccountEvent;
+use super::event::Channel;
+use super::policy::Policy;
+use crate::Clock;
+use crate::store::RotationStore;
+use crate::token::TokenEndpoint;
+
+pub(super) struct Realm {
+    pub(super) endpoint: TokenEndpoint,
+    pub(super) store: Arc<dyn RotationStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) policy: Policy,
+    pub(super) owner: String,
+    /// The events of all of them.
+    pub(super) events: Channel<AccountEvent>,
+    /// The runtime that opened the first: a flight outlives the runtime of any one caller.
+    pub(super) runtime: tokio::runtime::Handle,
+}
