@@ -40,7 +40,9 @@ pub(super) fn corrupt(what: &'static str) -> StoreError {
 /// An error of a statement, or of connecting for it.
 pub(super) fn store_error(error: &Error) -> StoreError {
     let (kind, what) = match error.code() {
-        Some(code) if is_missing(code) => (StoreErrorKind::Setup, NOT_MIGRATED),
+        Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(code) => {
+            (StoreErrorKind::Setup, NOT_MIGRATED)
+        }
         Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => (
             StoreErrorKind::Setup,
             "the role of this connection lacks a right",
@@ -69,15 +71,6 @@ pub(super) fn is_conflict(error: &Error) -> bool {
     let code = error.code();
     code == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
         || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
-}
-
-fn is_missing(code: &SqlState) -> bool {
-    [
-        SqlState::UNDEFINED_TABLE,
-        SqlState::INVALID_SCHEMA_NAME,
-        SqlState::UNDEFINED_COLUMN,
-    ]
-    .contains(code)
 }
 
 pub(super) fn told(error: &Error) -> String {

@@ -199,6 +199,21 @@ async fn any_number_of_programs_may_migrate_at_once() {
 }
 
 #[tokio::test]
+async fn a_pool_of_ones_own_will_do() {
+    let url = shared!();
+    let manager = deadpool_postgres::Manager::new(url.parse().unwrap(), tokio_postgres::NoTls);
+    let pool = deadpool_postgres::Pool::builder(manager).build().unwrap();
+    let builder = PostgresStore::builder_with_pool(pool.clone()).schema(fresh());
+    let store = builder.listen_url(&url).connect().await.unwrap();
+    store.migrate().await.unwrap();
+    let _ = store.commit(&name("user"), issued(1)).await.unwrap();
+    assert_eq!(pool.status().size, 1);
+    pool.close();
+    let error = store.read(&name("user")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+}
+
+#[tokio::test]
 async fn two_prefixes_are_two_stores() {
     let url = shared!();
     let schema = fresh();
