@@ -198,7 +198,7 @@ impl PostgresStore {
         account: &AccountName,
         own: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
-        let (name, key) = (account.as_str(), key(account));
+        let (name, key) = (account.as_str(), self.key(account));
         let mut parameters: Vec<Parameter<'_>> = vec![(&name, Type::TEXT), (&key, Type::TEXT)];
         parameters.extend_from_slice(own);
         self.query(statement, &parameters).await
@@ -224,6 +224,12 @@ impl PostgresStore {
         })
     }
 
+    /// What notifications call an account of this table: everybody on the database may hear them.
+    fn key(&self, account: &AccountName) -> String {
+        let hash = Sha1::new_with_prefix(self.tables.records());
+        STANDARD.encode(hash.chain_update(account.as_str()).finalize())
+    }
+
     /// A guarded step that ends a rotation, for which others may wait.
     async fn ended(
         &self,
@@ -242,7 +248,7 @@ impl PostgresStore {
     /// Wakes the watchers of this process: sooner than the notification comes back, and also if
     /// nobody listens.
     fn changed(&self, account: &AccountName) {
-        self.watchers.wake(&key(account));
+        self.watchers.wake(&self.key(account));
     }
 }
 
@@ -252,9 +258,4 @@ impl fmt::Debug for PostgresStore {
             .field("records", &self.tables.records())
             .finish_non_exhaustive()
     }
-}
-
-/// What notifications call an account: everybody on the database may hear them.
-fn key(account: &AccountName) -> String {
-    STANDARD.encode(Sha1::digest(account.as_str()))
 }

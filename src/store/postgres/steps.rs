@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use tokio_postgres::types::Type;
 
+use super::PostgresStore;
 use super::error::{corrupt, unavailable};
 use super::link::Parameter;
 use super::row::{self, Secret, millis, moment, text};
-use super::{PostgresStore, key};
 use crate::store::{
     AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
     Record, RotationStore, StoreError, Watch,
@@ -179,6 +179,6 @@ impl RotationStore for PostgresStore {
     }
 
     fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
-        self.watchers.watch(key(account))
+        self.watchers.watch(self.key(account))
     }
 }
