@@ -1,9 +1,16 @@
 //! A hyper client and a hyper server on loopback, with and without the layer: requests per second
 //! with one and with 64 in flight.
 //!
-//! Both clients run in turns, many times in one run, and each turn is compared with the one
-//! beside it: so the ratio holds on a machine that is busy with other things too. `cargo bench
-//! --manifest-path benches/Cargo.toml --bench loopback`.
+//! Three clients run in turns, many times in one run, and each turn is compared with the one
+//! beside it: so the ratios hold on a machine that is busy with other things too.
+//!
+//! - `unsigned` sends the request as the caller makes it;
+//! - `as signed` sends the bytes that the layer sends, signed once before: the query and the header
+//!   that any signer adds, and the server and the kernel carry, but no work to make them;
+//! - `layer` is the layer as it is by default: replay on, credentials put into the query.
+//!
+//! `layer` to `as signed` is what the layer costs, to `unsigned` what signing costs in all. `cargo
+//! bench --manifest-path benches/Cargo.toml --bench loopback`.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,38 +20,38 @@
 
 use std::convert::Infallible;
 use std::fmt::Debug;
+use std::future::ready;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::service_fn as serve_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
-use tokio::task::LocalSet;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_mac_auth::account::Account;
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::testing::Provider;
 
 mod common;
 
-use common::memory::{ANSWER, get};
+use common::memory::{ANSWER, get, send};
 
 fn main() {
     let test = std::env::args().any(|argument| argument == "--test");
     let server = serve();
-    let local = LocalSet::new();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    local.block_on(&runtime, async {
+    runtime.block_on(async {
         for (in_flight, turns, requests) in [(1, 120, 1_000), (64, 120, 2_560)] {
             let (turns, requests) = if test {
                 (2, in_flight)
@@ -56,7 +63,7 @@ fn main() {
     });
 }
 
-/// Runs both clients `turns` times, for so many requests each time.
+/// Runs each client `turns` times, for so many requests each time.
 async fn compare(server: SocketAddr, in_flight: usize, turns: usize, requests: usize) {
     let provider = Provider::new();
     let tokens = provider.issue(Duration::from_secs(3600));
@@ -65,51 +72,101 @@ async fn compare(server: SocketAddr, in_flight: usize, turns: usize, requests: u
     let layer = MacAuthLayer::xiaomi(account);
     let layer = layer.allow(&server.to_string()).unwrap();
 
-    let bare = Client::builder(TokioExecutor::new()).build_http();
+    let plain = Client::builder(TokioExecutor::new()).build_http();
+    let signed = Client::builder(TokioExecutor::new()).build_http();
     let signing = layer.layer(Client::builder(TokioExecutor::new()).build_http());
     let uri: Uri = format!("http://{server}/user/profile").parse().unwrap();
+    let unsigned = Template {
+        uri,
+        authorization: None,
+    };
+    let as_signed = sign(&layer, unsigned.request());
+    let run = async |client: usize, requests| match client {
+        0 => turn(&plain, &unsigned, in_flight, requests).await,
+        1 => turn(&signed, &as_signed, in_flight, requests).await,
+        _ => turn(&signing, &unsigned, in_flight, requests).await,
+    };
     // Connections, and whatever else is there only once.
-    turn(&bare, &uri, in_flight, 4 * in_flight).await;
-    turn(&signing, &uri, in_flight, 4 * in_flight).await;
-    let mut pairs = Vec::with_capacity(turns);
-    for number in 0..turns {
-        // Neither is always the first.
-        pairs.push(if number % 2 == 0 {
-            let bare = turn(&bare, &uri, in_flight, requests).await;
-            (bare, turn(&signing, &uri, in_flight, requests).await)
-        } else {
-            let signing = turn(&signing, &uri, in_flight, requests).await;
-            (turn(&bare, &uri, in_flight, requests).await, signing)
-        });
+    for client in 0..3 {
+        run(client, 4 * in_flight).await;
     }
-    let median = |of: &dyn Fn(&(f64, f64)) -> f64| {
-        let mut all: Vec<_> = pairs.iter().map(of).collect();
+    let mut rounds = Vec::with_capacity(turns);
+    for number in 0..turns {
+        // None is always the first.
+        let mut round = [0.0; 3];
+        for client in 0..3 {
+            let client = (client + number) % 3;
+            round[client] = run(client, requests).await;
+        }
+        rounds.push(round);
+    }
+    let median = |of: &dyn Fn(&[f64; 3]) -> f64| {
+        let mut all: Vec<_> = rounds.iter().map(of).collect();
         all.sort_by(f64::total_cmp);
         all[all.len() / 2]
     };
     println!(
-        "loopback, {in_flight:2} in flight: {:6.0} requests/s bare, {:6.0} with the layer, ratio {:.3}",
-        median(&|(bare, _)| *bare),
-        median(&|(_, signing)| *signing),
-        median(&|(bare, signing)| signing / bare),
+        "loopback, {in_flight:2} in flight: {:6.0} requests/s unsigned, {:6.0} as signed, {:6.0} \
+         with the layer; ratio to as signed {:.3}, to unsigned {:.3}",
+        median(&|[plain, _, _]| *plain),
+        median(&|[_, signed, _]| *signed),
+        median(&|[_, _, signing]| *signing),
+        median(&|[_, signed, signing]| signing / signed),
+        median(&|[plain, _, signing]| signing / plain),
     );
+}
+
+/// What is sent again and again.
+#[derive(Clone)]
+struct Template {
+    uri: Uri,
+    authorization: Option<HeaderValue>,
+}
+
+impl Template {
+    fn request(&self) -> Request<Empty<Bytes>> {
+        let mut request = get(&self.uri);
+        if let Some(authorization) = &self.authorization {
+            let headers = request.headers_mut();
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        request
+    }
+}
+
+/// What the layer sends for `request`.
+fn sign(layer: &MacAuthLayer, request: Request<Empty<Bytes>>) -> Template {
+    let sent = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&sent);
+    let mut service = layer.layer(service_fn(move |request: Request<_>| {
+        *keep.lock().unwrap() = Some(Template {
+            uri: request.uri().clone(),
+            authorization: request.headers().get(AUTHORIZATION).cloned(),
+        });
+        ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+    }));
+    drop(send(&mut service, request));
+    let template = sent.lock().unwrap().take();
+    template.unwrap()
 }
 
 /// Sends `requests`, so many at once; how many a second that was.
 #[expect(clippy::disallowed_methods, reason = "a stopwatch")]
-async fn turn<S, B>(client: &S, uri: &Uri, in_flight: usize, requests: usize) -> f64
+async fn turn<S, B>(client: &S, template: &Template, in_flight: usize, requests: usize) -> f64
 where
-    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error: Debug> + Clone + 'static,
-    B: Body<Error: Debug> + 'static,
+    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error: Debug, Future: Send>,
+    S: Clone + Send + 'static,
+    B: Body<Data: Send, Error: Debug> + Send + 'static,
 {
     let began = Instant::now();
     let each = requests / in_flight;
     let workers: Vec<_> = (0..in_flight)
         .map(|_| {
-            let (mut client, uri) = (client.clone(), uri.clone());
-            tokio::task::spawn_local(async move {
+            let (mut client, template) = (client.clone(), template.clone());
+            tokio::spawn(async move {
                 for _ in 0..each {
-                    let response = client.ready().await.unwrap().call(get(&uri)).await.unwrap();
+                    let request = template.request();
+                    let response = client.ready().await.unwrap().call(request).await.unwrap();
                     assert_eq!(response.status(), StatusCode::OK);
                     let body = response.into_body().collect().await.unwrap();
                     assert_eq!(body.to_bytes().len(), ANSWER.len());
@@ -137,8 +194,8 @@ fn serve() -> SocketAddr {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
-                let connection = http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service_fn(answer));
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), serve_fn(answer));
                 tokio::spawn(async { drop(connection.await) });
             }
         })

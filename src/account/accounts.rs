@@ -10,7 +10,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, UnitWeighter};
 use tokio::sync::oneshot;
 
-use super::authorize::bounded;
+use super::authorize::standing;
 use super::cell::Join;
 use super::landing::Landing;
 use super::realm::Realm;
@@ -243,13 +243,7 @@ impl Inner {
     }
 
     async fn read(&self, account: &Shared) -> Result<(), AccountError> {
-        let Realm {
-            store,
-            clock,
-            policy,
-            ..
-        } = &*self.realm;
-        match bounded(&**clock, policy, store.read(&account.name)).await? {
+        match standing(&self.realm, &account.name).await? {
             Some(record) => Ok(account.open(record)?),
             None => Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         }

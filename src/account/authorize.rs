@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::commit::Pending;
 use super::flight::{Flown, LAST_LOOK};
 use super::policy::Policy;
+use super::realm::Realm;
 use super::snapshot::Snapshot;
 use super::{AccountError, AccountErrorKind, Event, RefreshError, Shared};
 use crate::clock::finish_by;
-use crate::store::{Generation, Grant, Issued, Record, StoreError};
+use crate::store::{AccountName, Generation, Grant, Issued, Record, StoreError};
 use crate::token::{Meaning, Outcome, TokenSet};
 use crate::{AuthorizationCode, Clock, Timestamp};
 
@@ -33,12 +34,26 @@ pub(super) async fn bounded<T>(
     }
 }
 
+/// The record that stands, once what a process that died has left in the journal is in the store.
+pub(super) async fn standing(
+    realm: &Realm,
+    name: &AccountName,
+) -> Result<Option<Record>, AccountError> {
+    let Realm {
+        store,
+        clock,
+        policy,
+        ..
+    } = realm;
+    bounded(&**clock, policy, realm.rescue.replay(name, store, &**clock)).await?;
+    bounded(&**clock, policy, store.read(name)).await
+}
+
 /// Which generation a user's decision must outrank, and its lineage. A store behind this process is
 /// brought up to it first.
 async fn catch_up(account: &Shared) -> Result<(Generation, Generation), AccountError> {
     let (clock, policy) = (&account.clock, &account.realm.policy);
-    let read = account.realm.store.read(&account.name);
-    let standing = bounded(&**clock, policy, read).await?;
+    let standing = standing(&account.realm, &account.name).await?;
     let generations = |record: &Record| (record.generation, record.lineage);
     let standing = standing.as_ref().map_or_else(Default::default, generations);
     if standing.0 >= account.cell.load().generation {
@@ -97,13 +112,14 @@ async fn keep(
         nothing if nothing == Generation::default() => Generation::FIRST,
         standing => standing.decided(),
     };
-    let pending = Pending::authorized(account, generation, tokens.into(), sent_at, expires_at);
+    let generations = (generation, lineage);
+    let pending = Pending::authorized(account, generations, tokens.into(), sent_at, expires_at);
     match pending.commit_or_publish().await {
         Flown::Done(generation) => generation,
         Flown::Pending(mut pending) => {
             // The code is spent and only this process has what it bought.
             let generation = pending.generation();
-            pending.decided_over(lineage);
+            pending.let_newer_decisions_count();
             account.spawn(pending.until_durable());
             generation
         }

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::Many;
-use super::authorize::bounded;
+use super::authorize::{bounded, standing};
 use super::event::Channel;
 use super::policy::Policy;
 use super::realm::Realm;
+use super::rescue::Rescue;
 use super::{Account, AccountError, AccountErrorKind, Accounts, InDoubtPolicy, Shared};
 use crate::sign::MacKey;
 use crate::store::{
@@ -21,6 +22,7 @@ use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
 pub struct AccountBuilder<For = One> {
     endpoint: TokenEndpoint,
     store: Option<Arc<dyn RotationStore>>,
+    rescue: Rescue,
     clock: Arc<dyn Clock>,
     policy: Policy,
     owner: Option<String>,
@@ -41,6 +43,7 @@ impl<For> AccountBuilder<For> {
         Self {
             endpoint,
             store: None,
+            rescue: Rescue::default(),
             clock: Arc::new(SystemClock),
             policy: Policy::default(),
             owner: None,
@@ -57,6 +60,15 @@ impl<For> AccountBuilder<For> {
     /// The same, for a store that many accounts share.
     pub fn shared_store(mut self, store: Arc<dyn RotationStore>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Keeps on this machine's disk what is issued until the store has it; and what was kept there
+    /// by a process that died goes into the store before an account is opened. Default: none.
+    #[cfg(unix)]
+    #[cfg_attr(docsrs, doc(cfg(unix)))]
+    pub fn journal(mut self, journal: crate::store::Journal) -> Self {
+        self.rescue = journal.into();
         self
     }
 
@@ -111,6 +123,7 @@ impl<For> AccountBuilder<For> {
         let realm = Realm {
             endpoint: self.endpoint,
             store,
+            rescue: self.rescue,
             clock,
             policy: self.policy,
             owner,
@@ -162,8 +175,7 @@ impl AccountBuilder {
         }
         let (realm, One { seed }) = self.realm();
         let (store, clock, policy) = (&realm.store, &*realm.clock, &realm.policy);
-        let standing = bounded(clock, policy, store.read(&name)).await?;
-        let record = match (standing, seed) {
+        let record = match (standing(&realm, &name).await?, seed) {
             (Some(record), _) => record,
             (None, Some((grant, expires_in))) => {
                 let first = Issued::authorized(Generation::FIRST, grant, expires_in);

@@ -2,7 +2,7 @@
 //! one flight at most is elected.
 //!
 //! The invariants, checked with loom at the end of the file:
-//! - the snapshot's generation only grows;
+//! - the snapshot's generation never falls;
 //! - for one generation one caller leads, whoever else noticed joins;
 //! - whoever joined is woken by the landing;
 //! - a refusal of an old generation starts nothing.
@@ -96,15 +96,34 @@ impl<W> Cell<W> {
 
     /// The same, for a snapshot that is known not to rotate as it should.
     pub(super) fn publish_with(&self, snapshot: Snapshot, rotation: Rotation) -> bool {
+        self.swap(snapshot, rotation, |_, _| false)
+    }
+
+    /// Swaps in what the store has, also at the generation that stands here: that may have been
+    /// published before the store took it, and the store have taken another grant meanwhile.
+    pub(super) fn adopt(&self, snapshot: Snapshot) -> bool {
+        self.swap(snapshot, Rotation::Idle, |stored, here| {
+            stored.generation == here.generation && stored.grant != here.grant
+        })
+    }
+
+    fn swap(
+        &self,
+        snapshot: Snapshot,
+        rotation: Rotation,
+        or: impl FnOnce(&Snapshot, &Snapshot) -> bool,
+    ) -> bool {
         let mut slot = self.lock();
-        let newer = snapshot.generation > self.load().generation;
-        if newer {
+        let current = self.load();
+        let counts = snapshot.generation > current.generation || or(&snapshot, &current);
+        drop(current);
+        if counts {
             self.snapshot.store(Arc::new(snapshot));
             slot.rotation = rotation;
             slot.ahead_at = Timestamp::EPOCH;
             self.settle(&slot);
         }
-        newer
+        counts
     }
 
     /// The API refused `generation`.

@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::flight::Flown;
+use super::rescue::{Answer, Kept};
 use super::snapshot::Snapshot;
 use super::{Event, Shared, policy};
 use crate::clock::{finish_by, sleep_until};
@@ -62,6 +63,8 @@ pub(super) struct Pending {
     issued_at: Timestamp,
     expires_at: Option<Timestamp>,
     outranks: Outranks,
+    /// Its entry in the journal.
+    kept: Option<Kept>,
 }
 
 /// What a grant replaces in the store though that stands at the same generation or a higher one.
@@ -71,8 +74,9 @@ enum Outranks {
     /// Of a decision that the user took a while ago: what its processes made since of the
     /// authorization that the user had then, and not a newer decision.
     Lineage(Generation),
-    /// Of a decision that the user takes now: anything.
-    Everything,
+    /// Of a decision that the user takes now: anything. With the lineage that it will outrank
+    /// once it is an old one.
+    Everything(Generation),
 }
 
 impl Pending {
@@ -92,28 +96,31 @@ impl Pending {
             issued_at,
             expires_at,
             outranks: Outranks::Nothing,
+            kept: None,
         }
     }
 
-    /// What a user's authorization brought.
+    /// What a user's authorization brought, taken when one of the lineage `over` stood.
     pub(super) fn authorized(
         account: &Arc<Shared>,
-        generation: Generation,
+        (generation, over): (Generation, Generation),
         grant: Grant,
         issued_at: Timestamp,
         expires_at: Timestamp,
     ) -> Self {
         let generations = (generation, generation);
-        let outranks = Outranks::Everything;
+        let outranks = Outranks::Everything(over);
         Self {
             outranks,
             ..Self::rotated(account, generations, grant, issued_at, Some(expires_at))
         }
     }
 
-    /// From here on the decision is an old one, taken when the authorization of this lineage stood.
-    pub(super) fn decided_over(&mut self, lineage: Generation) {
-        self.outranks = Outranks::Lineage(lineage);
+    /// From here on the decision is an old one.
+    pub(super) fn let_newer_decisions_count(&mut self) {
+        if let Outranks::Everything(over) = self.outranks {
+            self.outranks = Outranks::Lineage(over);
+        }
     }
 
     pub(super) fn generation(&self) -> Generation {
@@ -123,6 +130,7 @@ impl Pending {
     /// Commits and publishes. If the store does not take it soon, publishes first: the tokens are
     /// good, and nobody else has them.
     pub(super) async fn commit_or_publish(mut self) -> Flown {
+        self.kept = self.keep().await;
         if let Some(generation) = self.attempt(PATIENCE).await {
             return Flown::Done(generation);
         }
@@ -130,7 +138,7 @@ impl Pending {
         self.account.emit(Event::CommitDelayed {
             generation: self.generation,
         });
-        Flown::Pending(self)
+        Flown::Pending(Box::new(self))
     }
 
     /// Tries until the store has it. There is nothing else to do: giving up loses the account.
@@ -153,6 +161,7 @@ impl Pending {
             // Perhaps acknowledged late.
             if record.generation == self.generation && record.grant == self.grant {
                 self.publish();
+                self.account.forget(self.kept.take());
                 let generation = self.generation;
                 self.account.emit(match self.outranks {
                     Outranks::Nothing => Event::Refreshed { generation },
@@ -160,20 +169,38 @@ impl Pending {
                 });
                 return Some(generation);
             }
-            let outranks = match self.outranks {
-                Outranks::Nothing => false,
-                Outranks::Lineage(lineage) => record.lineage == lineage,
-                Outranks::Everything => true,
+            let (outranks, above) = match self.outranks {
+                Outranks::Nothing => (false, record.generation),
+                // One up: a decision that the user takes now, over the same record, is two up.
+                Outranks::Lineage(lineage) => (record.lineage == lineage, record.generation.next()),
+                Outranks::Everything(_) => (true, record.generation.decided()),
             };
-            let above = record.generation.decided();
             if outranks && above > record.generation {
                 self.generation = above;
                 self.lineage = above;
             } else {
+                if record.settles(self.generation, self.lineage, &self.grant) {
+                    self.account.forget(self.kept.take());
+                }
                 // A decision of the user overtook us, and it counts.
                 return Some(self.account.adopt(record).0);
             }
         }
+    }
+
+    /// Writes it down on this machine, should the process not live to see the commit.
+    async fn keep(&self) -> Option<Kept> {
+        let answer = Answer {
+            generation: self.generation,
+            lineage: self.lineage,
+            decided_over: match self.outranks {
+                Outranks::Nothing => None,
+                Outranks::Lineage(over) | Outranks::Everything(over) => Some(over),
+            },
+            grant: self.grant.clone(),
+            expires_at: self.expires_at,
+        };
+        self.account.realm.rescue.keep(&self.account, &answer).await
     }
 
     async fn commit(&self, within: Duration) -> Option<Commit> {

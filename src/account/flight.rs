@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 use super::commit::Pending;
 use super::landing::Landing;
 use super::next::Step;
+use super::rescue::{Answer, Kept};
 use super::snapshot::Snapshot;
 use super::state::Access;
 use super::{Event, RefreshError, RefreshErrorKind, Shared, policy};
@@ -43,7 +44,7 @@ pub(super) enum Flown {
     /// The credential of this generation is published and durable.
     Done(Generation),
     /// It is published; the store has yet to take it.
-    Pending(Pending),
+    Pending(Box<Pending>),
 }
 
 /// How a flight failed, and what that means for the next.
@@ -132,6 +133,9 @@ impl Flight {
             if self.account.clock.now() >= self.deadline {
                 let error = RefreshError::new(RefreshErrorKind::TimedOut);
                 return Err(Failure::retry(error, policy::backoff(0)));
+            }
+            if self.finds_the_answer(&record).await? {
+                continue;
             }
             let wait_until = match self.next_step(&record) {
                 Step::Wait(until) => until.min(self.deadline),
@@ -233,16 +237,36 @@ impl Flight {
 impl Shared {
     /// Brings a store that fell behind this process up to it; what stands then.
     pub(super) async fn write_back(&self) -> Result<Record, StoreError> {
-        let issued = {
+        let now = self.clock.now();
+        let (issued, answer) = {
             let current = self.cell.load();
-            let rest = current.rest(self.clock.now());
-            let grant = current.grant.clone();
-            Issued::rotated(current.generation, current.lineage, grant, rest)
+            let (generation, lineage) = (current.generation, current.lineage);
+            let (grant, rest) = (current.grant.clone(), current.rest(now));
+            let answer = Answer {
+                generation,
+                lineage,
+                decided_over: None,
+                grant: grant.clone(),
+                expires_at: rest.map(|rest| now.saturating_add(rest)),
+            };
+            (Issued::rotated(generation, lineage, grant, rest), answer)
         };
         tracing::warn!("the store is behind this process: writing back");
+        // Nobody else may have it.
+        let kept = self.realm.rescue.keep(self, &answer).await;
         let commit = self.realm.store.commit(&self.name, issued).await?;
         let (Commit::Committed(record) | Commit::Superseded(record)) = commit;
+        if record.settles(answer.generation, answer.lineage, &answer.grant) {
+            self.forget(kept);
+        }
         Ok(record)
+    }
+
+    /// Drops what was kept in the journal until now.
+    pub(super) fn forget(&self, kept: Option<Kept>) {
+        if let Some(kept) = kept {
+            self.realm.rescue.forget(self, kept);
+        }
     }
 
     /// Takes over a record of a higher generation: its generation, and whether it signs.
@@ -267,6 +291,6 @@ impl Shared {
             }
         };
         let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), self.clock.now());
-        self.cell.publish(snapshot)
+        self.cell.adopt(snapshot)
     }
 }

@@ -167,6 +167,7 @@ mod policy;
 mod presented;
 mod realm;
 mod refresh;
+mod rescue;
 mod rotate;
 mod snapshot;
 mod state;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::flight::{Failure, Flight};
 use super::policy::REPLAY_PAUSE;
+use super::realm::Realm;
 use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, policy};
 use crate::Timestamp;
@@ -116,6 +117,28 @@ impl Flight {
         let why = "the store forgot that it was presented";
         let doubt = store.doubt(name, lease.generation, lease.fence, why);
         self.step(doubt).await
+    }
+
+    /// Whether the answer that the record waits for, or that is lost, was in this machine's
+    /// journal: then it is in the store now.
+    pub(super) async fn finds_the_answer(&self, record: &Record) -> Result<bool, Failure> {
+        let lost = match record.status {
+            // Refused, perhaps, because it is spent, and not because it never was good.
+            Status::Revoked => true,
+            Status::Sending => record.is_past_deadline(),
+            _ => is_in_doubt(record),
+        };
+        if !lost {
+            return Ok(false);
+        }
+        let Realm {
+            store,
+            rescue,
+            clock,
+            ..
+        } = &*self.account.realm;
+        let name = &self.account.name;
+        self.step(rescue.replay(name, store, &**clock)).await
     }
 
     /// Calls the record's presentation in doubt in its presenter's place.

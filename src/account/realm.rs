@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::AccountEvent;
 use super::event::Channel;
 use super::policy::Policy;
+use super::rescue::Rescue;
 use crate::Clock;
 use crate::store::RotationStore;
 use crate::token::TokenEndpoint;
@@ -12,6 +13,7 @@ use crate::token::TokenEndpoint;
 pub(super) struct Realm {
     pub(super) endpoint: TokenEndpoint,
     pub(super) store: Arc<dyn RotationStore>,
+    pub(super) rescue: Rescue,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: Policy,
     pub(super) owner: String,

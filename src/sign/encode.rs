@@ -69,27 +69,35 @@ impl<'a> OddBytes<'a> {
 }
 
 /// One bit for each odd byte of the sixteen from `start` on, as far as there are so many.
-#[inline(never)]
+#[inline]
 fn odd_bits(text: &[u8], start: usize) -> u64 {
-    let (chunk, seen) = match (
-        text.get(start..).and_then(<[u8]>::first_chunk),
-        text.last_chunk(),
-    ) {
-        (Some(chunk), _) => (*chunk, 0),
-        // Fewer than sixteen are left: look at the last sixteen, and not at those seen.
-        (None, Some(chunk)) => (*chunk, 16 + start - text.len()),
-        (None, None) => {
-            let mut chunk = [b'A'; 16];
-            chunk[..text.len()].copy_from_slice(text);
-            (chunk, start)
-        }
-    };
-    let odd = bad_bytes(&chunk, is_bare);
+    match text.get(start..).and_then(<[u8]>::first_chunk) {
+        Some(chunk) => odd_bits_in(chunk),
+        None => last_odd_bits(text, start),
+    }
+}
+
+/// The same where fewer than sixteen are left.
+#[inline(never)]
+fn last_odd_bits(text: &[u8], start: usize) -> u64 {
+    if let Some(chunk) = text.last_chunk() {
+        // Looks at the last sixteen, and not at those seen.
+        odd_bits_in(chunk) >> (16 + start - text.len())
+    } else {
+        let mut chunk = [b'A'; 16];
+        chunk[..text.len()].copy_from_slice(text);
+        odd_bits_in(&chunk) >> start
+    }
+}
+
+#[inline(never)]
+fn odd_bits_in(chunk: &[u8; 16]) -> u64 {
+    let odd = bad_bytes(chunk, is_bare);
     // Gathers the lowest bit of each byte in the highest byte.
     let gathered = |eight: u64| eight.wrapping_mul(0x0102_0408_1020_4080) >> 56;
     #[expect(clippy::cast_possible_truncation, reason = "one half and the other")]
     let (low, high) = (odd as u64, (odd >> 64) as u64);
-    (gathered(low) | gathered(high) << 8) >> (seen & 15)
+    gathered(low) | gathered(high) << 8
 }
 
 /// Whether all of `text` is `good`.

@@ -195,13 +195,25 @@ const fn unfit(byte: u8) -> &'static str {
     }
 }
 
-/// Whether `query` is what would be signed, down to the byte. Says no to some that are, whose
-/// pairs need a closer look; finding out is cheaper than gathering the pairs. `known` is a
-/// canonical pair, likely to be the longest by far: it is recognized, not read.
-#[inline]
-pub(super) fn is_canonical(query: &[u8], known: &[u8], known_name_len: usize) -> bool {
+/// Appends the pairs of `query` in canonical form, if none needs another spelling or a closer look;
+/// else says no, and appends nothing. Most queries are like that, and finding out is cheaper than
+/// gathering the pairs. `known` is a canonical pair, likely to be the longest by far: it is
+/// recognized, not read.
+///
+/// `query` is shorter than 4 GiB.
+#[inline(never)]
+pub(super) fn write_clean(
+    query: &[u8],
+    known: &[u8],
+    known_name_len: usize,
+    out: &mut Text,
+) -> bool {
+    // Of each pair the key, where it begins and where it ends: in this order, so that they can be
+    // sorted as they are, and two pairs of one name stay in theirs.
+    let mut order = Spill::<u128, 32>::new();
+    let mut in_order = true;
+    let mut last_key = 0;
     let mut odd = OddBytes::new(query);
-    let mut last = (0, &query[..0]);
     let mut start = 0;
     loop {
         let rest = query.get(start..).unwrap_or_default();
@@ -212,25 +224,42 @@ pub(super) fn is_canonical(query: &[u8], known: &[u8], known_name_len: usize) ->
         } else {
             (odd.next(), odd.next())
         };
-        if query.get(equals) != Some(&b'=') {
-            return false;
-        }
         // An empty value may have to be left out.
-        if end <= equals + 1 {
+        if query.get(equals) != Some(&b'=') || end <= equals + 1 {
             return false;
         }
-        let name = query.get(start..equals).unwrap_or_default();
-        let key = plain_key(rest, name.len());
-        if key < last.0 || key == last.0 && name < last.1 {
-            return false;
-        }
-        last = (key, name);
+        let key = plain_key(rest, equals - start);
+        in_order &= last_key < key;
+        last_key = key;
+        order.push(u128::from(key) << 64 | (start as u128) << 32 | end as u128);
         match query.get(end) {
-            None => return true,
+            None => break,
             Some(b'&') => start = end + 1,
             Some(_) => return false,
         }
     }
+    if in_order {
+        out.extend(query);
+        return true;
+    }
+    let order = order.as_mut_slice();
+    order.sort_unstable();
+    // Names that fill the key may differ in what it does not hold.
+    let key = |pair: &u128| pair >> 64;
+    let settled = |a: &u128, b: &u128| key(a) != key(b) || key(a).to_le_bytes()[0] == 0;
+    if !order.is_sorted_by(settled) {
+        return false;
+    }
+    for (place, pair) in order.iter().enumerate() {
+        if place > 0 {
+            out.push(b'&');
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "one place and the other")]
+        let (start, end) = ((*pair >> 32) as u32, *pair as u32);
+        let pair = query.get(start as usize..end as usize);
+        out.extend(pair.unwrap_or_default());
+    }
+    true
 }
 
 /// Appends the pairs in canonical form: ordered by decoded name, pairs of one name in the order

@@ -7,7 +7,7 @@ use super::header::authorization;
 #[cfg(feature = "verify")]
 use super::key::{MacKey, Tag};
 use super::lines::{checked_path, write_host, write_method};
-use super::query::{Pair, Pairs, each_pair, is_canonical, write_canonical};
+use super::query::{Pair, Pairs, each_pair, write_canonical, write_clean};
 use super::{Credential, Nonce, RequestParts, Scheme, SignError, Signed};
 
 /// The largest query and form taken, together.
@@ -154,12 +154,10 @@ impl XiaomiOpenApi {
         let token = credential.map(Credential::token).unwrap_or_default();
         match owned {
             // Most documented calls have no other pairs than the credential's.
+            None if form.is_empty() && query == own => out.extend(query),
             None if form.is_empty()
-                && (query == own
-                    || query.len() <= MAX_PAIRS && is_canonical(query, token, TOKEN.len())) =>
-            {
-                out.extend(query);
-            }
+                && query.len() <= MAX_PAIRS
+                && write_clean(query, token, TOKEN.len(), out) => {}
             Some(owned) if query.is_empty() && form.is_empty() => {
                 out.extend(owned.query());
                 *sent = Some(rewritten(path, &[], owned.query())?);

@@ -17,9 +17,8 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The record is there and cannot be read. It was left as it is.
     Corrupt,
-    /// The store is not set up to be used, or may not be: trying again does not help, somebody
-    /// has to change something. The step did not happen.
-    Setup,
+    /// What was to be the store cannot keep records safely, or keeps others. Nothing was changed.
+    Unsuitable,
 }
 
 impl StoreError {
@@ -50,7 +49,7 @@ impl fmt::Display for StoreError {
         let kind = match self.kind {
             StoreErrorKind::Unavailable => "the store is unavailable",
             StoreErrorKind::Corrupt => "the stored record cannot be read",
-            StoreErrorKind::Setup => "the store is not set up",
+            StoreErrorKind::Unsuitable => "the store is not suitable",
         };
         write!(f, "{kind}: {}", self.what)
     }

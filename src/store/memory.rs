@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::steps::{self, Stepped};
 use super::{
     AccountName, Acquire, Commit, Fence, Generation, Guarded, Issued, Lease, LeaseFrom, Record,
-    RotationStore, StoreError, StoreErrorKind, Watch,
+    RotationStore, StoreError, Watch,
 };
 use crate::{Clock, SystemClock, Timestamp};
 
@@ -51,7 +52,7 @@ impl MemoryStore {
     fn step<T>(
         &self,
         account: &AccountName,
-        step: impl FnOnce(Option<&Record>, Timestamp) -> (Option<Record>, T),
+        step: impl FnOnce(Option<&Record>, Timestamp) -> Stepped<T>,
     ) -> T {
         let now = self.clock.now();
         let mut accounts = self.lock();
@@ -77,13 +78,7 @@ impl MemoryStore {
 
     /// A step that is guarded by what stands.
     fn guarded(&self, account: &AccountName, step: impl FnOnce(&mut Record) -> Guarded) -> Guarded {
-        self.step(account, |standing, _| {
-            let Some(mut record) = standing.cloned() else {
-                return (None, Guarded::Refused);
-            };
-            let guarded = step(&mut record);
-            ((guarded == Guarded::Done).then_some(record), guarded)
-        })
+        self.step(account, |standing, _| steps::guarded(standing, step))
     }
 }
 
@@ -118,14 +113,7 @@ impl RotationStore for MemoryStore {
     ) -> Step<'a, Acquire> {
         Box::pin(async move {
             self.step(account, |standing, _| {
-                let gone = || StoreError::new(StoreErrorKind::Corrupt, "the record is gone");
-                let Some(mut record) = standing.cloned() else {
-                    return (None, Err(gone()));
-                };
-                match record.acquire(generation, owner, lease, from) {
-                    Some(lease) => (Some(record), Ok(Acquire::Granted(lease))),
-                    None => (None, Ok(Acquire::Lost(record))),
-                }
+                steps::acquire(standing, generation, owner, lease, from)
             })
         })
     }
@@ -144,10 +132,7 @@ impl RotationStore for MemoryStore {
     fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
         Box::pin(async move {
             Ok(self.step(account, |standing, now| {
-                match Record::commit(standing, issued, now) {
-                    Commit::Committed(record) => (Some(record.clone()), Commit::Committed(record)),
-                    superseded @ Commit::Superseded(_) => (None, superseded),
-                }
+                steps::commit(standing, issued, now)
             }))
         })
     }
@@ -186,12 +171,7 @@ impl RotationStore for MemoryStore {
     }
 
     fn revoke<'a>(&'a self, account: &'a AccountName) -> Step<'a, Record> {
-        Box::pin(async move {
-            Ok(self.step(account, |standing, now| {
-                let record = Record::revoke(standing, now);
-                (Some(record.clone()), record)
-            }))
-        })
+        Box::pin(async move { Ok(self.step(account, steps::revoke)) })
     }
 
     fn watch(&self, account: &AccountName) -> Box<dyn Watch> {

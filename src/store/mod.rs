@@ -19,7 +19,7 @@
 //! - **commit** moves to a higher generation, from any status: an answer that comes late still counts.
 //! - **doubt** is for an answer that may be lost: the token may be spent, so it is not sent again.
 //!
-//! [`MemoryStore`] serves one process. A store of your own implements the trait:
+//! [`MemoryStore`] serves one process, `FileStore` those of one machine (a Unix). A store of your own implements the trait:
 //!
 //! ```
 //! use std::time::Duration;
@@ -78,7 +78,13 @@
 //! ```
 
 mod blob;
+#[cfg(unix)]
+mod directory;
 mod error;
+#[cfg(unix)]
+mod file;
+#[cfg(unix)]
+pub(crate) mod journal;
 mod memory;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
@@ -96,6 +102,12 @@ use futures_core::future::BoxFuture;
 
 pub use blob::SealedGrant;
 pub use error::{StoreError, StoreErrorKind};
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use file::{FileStore, FileStoreBuilder};
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use journal::{Journal, JournalBuilder, Replayed};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]

@@ -318,6 +318,17 @@ impl Record {
         self.is_ahead(self.not_before)
     }
 
+    /// Whether what was issued is safe where this record stands: it is this, or this is newer.
+    /// Another grant of the same generation and lineage is neither.
+    pub(crate) fn settles(
+        &self,
+        generation: Generation,
+        lineage: Generation,
+        grant: &Grant,
+    ) -> bool {
+        self.generation > generation || self.lineage != lineage || self.grant == *grant
+    }
+
     /// Whether `moment` is still to come. Nothing is written more than an hour ahead: what seems
     /// to be was written before the store's clock was set back, and no longer counts.
     fn is_ahead(&self, moment: Timestamp) -> bool {

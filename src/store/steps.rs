@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom, Record, Status};
+use super::{
+    Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom, Record, Status,
+    StoreError, StoreErrorKind,
+};
 use crate::Timestamp;
 
 /// See [`RotationStore`](super::RotationStore) for what each step is for. `self.now` must be the
@@ -118,6 +121,53 @@ impl Record {
         change(self);
         Guarded::Done
     }
+}
+
+/// What a step over what stands has to write, if anything, and what it answers.
+pub(super) type Stepped<T> = (Option<Record>, T);
+
+/// The step of [`Record::commit`].
+pub(super) fn commit(standing: Option<&Record>, issued: Issued, now: Timestamp) -> Stepped<Commit> {
+    match Record::commit(standing, issued, now) {
+        Commit::Committed(record) => (Some(record.clone()), Commit::Committed(record)),
+        superseded @ Commit::Superseded(_) => (None, superseded),
+    }
+}
+
+/// The step of [`Record::revoke`].
+pub(super) fn revoke(standing: Option<&Record>, now: Timestamp) -> Stepped<Record> {
+    let record = Record::revoke(standing, now);
+    (Some(record.clone()), record)
+}
+
+/// The step of [`Record::acquire`].
+pub(super) fn acquire(
+    standing: Option<&Record>,
+    generation: Generation,
+    owner: &str,
+    lease: Duration,
+    from: LeaseFrom,
+) -> Stepped<Result<Acquire, StoreError>> {
+    let Some(mut record) = standing.cloned() else {
+        let gone = StoreError::new(StoreErrorKind::Corrupt, "the record is gone");
+        return (None, Err(gone));
+    };
+    match record.acquire(generation, owner, lease, from) {
+        Some(lease) => (Some(record), Ok(Acquire::Granted(lease))),
+        None => (None, Ok(Acquire::Lost(record))),
+    }
+}
+
+/// A step that only its guard can refuse.
+pub(super) fn guarded(
+    standing: Option<&Record>,
+    step: impl FnOnce(&mut Record) -> Guarded,
+) -> Stepped<Guarded> {
+    let Some(mut record) = standing.cloned() else {
+        return (None, Guarded::Refused);
+    };
+    let guarded = step(&mut record);
+    ((guarded == Guarded::Done).then_some(record), guarded)
 }
 
 fn next_fence(standing: Option<&Record>) -> Fence {

@@ -1,5 +1,7 @@
-//! The promises of the stores, kept against real servers: `scripts/test` starts them.
-#![cfg(feature = "testing")]
+//! The promises of the stores that many processes share, kept against real servers.
+//!
+//! `scripts/test` starts the servers. A test whose server was not named is skipped, and says so,
+//! unless `TOWER_MAC_AUTH_REQUIRE_SERVERS` is set.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,5 +9,5 @@
     unreachable_pub
 )]
 
-#[cfg(feature = "postgres")]
+#[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;

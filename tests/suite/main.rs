@@ -10,9 +10,14 @@ mod accounts;
 mod adversity;
 mod bad_input;
 mod conformance;
+mod exhaustive;
+#[cfg(unix)]
+mod file_store;
 mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
+#[cfg(unix)]
+mod journal;
 mod layer;
 mod model;
 mod outcomes;

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::Config;
 
 use super::PostgresStore;
-use super::error::setup;
+use super::error::unsuitable;
 use super::link::Link;
 use super::listen::Listener;
 use super::schema::Tables;
@@ -125,7 +125,7 @@ impl PostgresStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`Setup`](crate::store::StoreErrorKind::Setup) if the URL, a name or the TLS cannot be
+    /// [`Unsuitable`](crate::store::StoreErrorKind::Unsuitable) if the URL, a name or the TLS cannot be
     /// used, or the login is refused;
     /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if the database does not answer.
     ///
@@ -147,7 +147,8 @@ impl PostgresStoreBuilder {
                 };
                 let manager = Manager::from_config(config.clone(), tls.clone(), fast);
                 let pool = Pool::builder(manager).max_size(self.pool_size).build();
-                let pool = pool.map_err(|_| setup("the pool cannot be built", "its options"))?;
+                let pool =
+                    pool.map_err(|_| unsuitable("the pool cannot be built", "its options"))?;
                 (pool, Some((config, tls)))
             }
         };

@@ -25,8 +25,8 @@ impl fmt::Display for Told {
 impl std::error::Error for Told {}
 
 /// The database, or what we were told of it, does not do; trying again does not help.
-pub(super) fn setup(what: &'static str, why: impl Into<String>) -> StoreError {
-    StoreError::new(StoreErrorKind::Setup, what).with_source(Told(why.into()))
+pub(super) fn unsuitable(what: &'static str, why: impl Into<String>) -> StoreError {
+    StoreError::new(StoreErrorKind::Unsuitable, what).with_source(Told(why.into()))
 }
 
 pub(super) fn unavailable(what: &'static str) -> StoreError {
@@ -41,15 +41,15 @@ pub(super) fn corrupt(what: &'static str) -> StoreError {
 pub(super) fn store_error(error: &Error) -> StoreError {
     let (kind, what) = match error.code() {
         Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(code) => {
-            (StoreErrorKind::Setup, NOT_MIGRATED)
+            (StoreErrorKind::Unsuitable, NOT_MIGRATED)
         }
         Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => (
-            StoreErrorKind::Setup,
+            StoreErrorKind::Unsuitable,
             "the role of this connection lacks a right",
         ),
         // Class 28: the login.
         Some(code) if code.code().starts_with("28") => {
-            (StoreErrorKind::Setup, "the database refuses the login")
+            (StoreErrorKind::Unsuitable, "the database refuses the login")
         }
         Some(_) => (StoreErrorKind::Unavailable, "the database refused"),
         None => (StoreErrorKind::Unavailable, "no connection to the database"),

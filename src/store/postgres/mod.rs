@@ -153,7 +153,7 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`Setup`](super::StoreErrorKind::Setup) if the role may not, or a later version of this
+    /// [`Unsuitable`](super::StoreErrorKind::Unsuitable) if the role may not, or a later version of this
     /// crate made them.
     ///
     /// # Cancel safety
@@ -168,7 +168,7 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`Setup`](super::StoreErrorKind::Setup), and what is missing, if it will not.
+    /// [`Unsuitable`](super::StoreErrorKind::Unsuitable), and what is missing, if it will not.
     ///
     /// # Cancel safety
     ///

@@ -3,7 +3,7 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{IsolationLevel, Row};
 
-use super::error::{NOT_MIGRATED, setup, store_error};
+use super::error::{NOT_MIGRATED, store_error, unsuitable};
 use super::link::{Borrowed, Link};
 use crate::store::StoreError;
 
@@ -26,7 +26,10 @@ impl Tables {
             // The server cuts names at 63 bytes, and ours get a word behind them.
             if !plain || name.is_empty() || name.len() > 48 {
                 let why = "up to 48 of a to z, 0 to 9 and _ will do";
-                return Err(setup("the schema's name or the prefix cannot be used", why));
+                return Err(unsuitable(
+                    "the schema's name or the prefix cannot be used",
+                    why,
+                ));
             }
         }
         Ok(Self {
@@ -141,25 +144,28 @@ pub(super) async fn check(
     let rows = client.query(about, &[]).await?;
     let about = first(&rows)?;
     if !column::<bool>(about, 0)? {
-        return Err(setup(what, "PostgreSQL 12 is the oldest that will"));
+        return Err(unsuitable(what, "PostgreSQL 12 is the oldest that will"));
     }
     if column(about, 1)? && !without_fsync {
         let why = "it runs with fsync off: a crash forgets that a refresh token was presented";
-        return Err(setup(what, why));
+        return Err(unsuitable(what, why));
     }
     if column(about, 2)? {
-        return Err(setup(what, "it is a standby, which cannot be written to"));
+        return Err(unsuitable(
+            what,
+            "it is a standby, which cannot be written to",
+        ));
     }
     let encoding: &str = column(about, 3)?;
     if encoding != "UTF8" {
         let why = format!("its encoding is {encoding}, not UTF8");
-        return Err(setup(what, why));
+        return Err(unsuitable(what, why));
     }
     let role: &str = column(about, 4)?;
 
     let Some(version) = version(&client, tables).await? else {
         let why = format!("{} does not exist", tables.version());
-        return Err(setup(NOT_MIGRATED, why));
+        return Err(unsuitable(NOT_MIGRATED, why));
     };
     known(version)?;
     let rights = "SELECT t.oid IS NOT NULL, c.relpersistence IS DISTINCT FROM 'p', \
@@ -172,15 +178,15 @@ pub(super) async fn check(
     let rows = client.query(rights, &[(&records, Type::TEXT)]).await?;
     let row = first(&rows)?;
     if !column::<bool>(row, 0)? {
-        return Err(setup(what, format!("{records} does not exist")));
+        return Err(unsuitable(what, format!("{records} does not exist")));
     }
     if column(row, 1)? {
         let why = format!("{records} is not logged: a crash empties it");
-        return Err(setup(what, why));
+        return Err(unsuitable(what, why));
     }
     if column(row, 2)? {
         let why = format!("row level security hides rows of {records} from {role}");
-        return Err(setup(what, why));
+        return Err(unsuitable(what, why));
     }
     let mut missing = Vec::new();
     for (at, right) in [(3, "SELECT"), (4, "INSERT"), (5, "UPDATE")] {
@@ -191,7 +197,7 @@ pub(super) async fn check(
     if !missing.is_empty() {
         let missing = missing.join(", ");
         let why = format!("role {role} lacks {missing} on {records}");
-        return Err(setup("the role of this connection lacks a right", why));
+        return Err(unsuitable("the role of this connection lacks a right", why));
     }
     client.give_back();
     Ok(())
@@ -202,7 +208,10 @@ fn known(version: i32) -> Result<(), StoreError> {
         return Ok(());
     }
     let why = format!("the table is of version {version}, and this program knows {VERSION}");
-    Err(setup("a later version of this crate made the table", why))
+    Err(unsuitable(
+        "a later version of this crate made the table",
+        why,
+    ))
 }
 
 fn value<'a, T: tokio_postgres::types::FromSql<'a>>(rows: &'a [Row]) -> Result<T, StoreError> {
@@ -212,7 +221,7 @@ fn value<'a, T: tokio_postgres::types::FromSql<'a>>(rows: &'a [Row]) -> Result<T
 fn first(rows: &[Row]) -> Result<&Row, StoreError> {
     let what = "the database will not do";
     rows.first()
-        .ok_or_else(|| setup(what, "it answered nothing"))
+        .ok_or_else(|| unsuitable(what, "it answered nothing"))
 }
 
 fn column<'a, T: tokio_postgres::types::FromSql<'a>>(

@@ -13,7 +13,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::error::setup;
+use super::error::unsuitable;
 use crate::store::StoreError;
 
 /// Whom TLS trusts.
@@ -29,7 +29,7 @@ pub(super) fn parse(url: &str, trust: &mut Trust) -> Result<Config, StoreError> 
     // Nothing of the URL is quoted in an error: it has the password in it.
     let what = "the database's URL cannot be used";
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(setup(what, "it has to start with postgres://"));
+        return Err(unsuitable(what, "it has to start with postgres://"));
     }
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let mut mode = None;
@@ -42,13 +42,13 @@ pub(super) fn parse(url: &str, trust: &mut Trust) -> Result<Config, StoreError> 
                     "disable" => SslMode::Disable,
                     "allow" | "prefer" => SslMode::Prefer,
                     "require" | "verify-ca" | "verify-full" => SslMode::Require,
-                    _ => return Err(setup(what, "its sslmode is not known")),
+                    _ => return Err(unsuitable(what, "its sslmode is not known")),
                 });
             }
             Some(("sslrootcert", "system")) => *trust = Trust::Platform,
             Some(("sslrootcert", path)) => {
                 let path = percent_decode_str(path).decode_utf8();
-                let path = path.map_err(|_| setup(what, "its sslrootcert is no text"))?;
+                let path = path.map_err(|_| unsuitable(what, "its sslrootcert is no text"))?;
                 *trust = Trust::CaFile(PathBuf::from(&*path));
             }
             _ => rest.push(pair),
@@ -56,7 +56,7 @@ pub(super) fn parse(url: &str, trust: &mut Trust) -> Result<Config, StoreError> 
     }
     let mut config: Config = format!("{place}?{}", rest.join("&"))
         .parse()
-        .map_err(|_| setup(what, "it, or one of its options, cannot be read"))?;
+        .map_err(|_| unsuitable(what, "it, or one of its options, cannot be read"))?;
     config.ssl_mode(mode.unwrap_or(if is_local(&config) {
         SslMode::Disable
     } else {
@@ -88,7 +88,7 @@ pub(super) fn connector(config: &Config, trust: &Trust) -> Result<MakeRustlsConn
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| setup(what, error.to_string()))?;
+        .map_err(|error| unsuitable(what, error.to_string()))?;
     let mut tls = match trust {
         // Never used, and the platform may have no roots.
         _ if config.get_ssl_mode() == SslMode::Disable => builder
@@ -96,10 +96,10 @@ pub(super) fn connector(config: &Config, trust: &Trust) -> Result<MakeRustlsConn
             .with_no_client_auth(),
         Trust::Platform => builder
             .with_platform_verifier()
-            .map_err(|error| setup(what, error.to_string()))?
+            .map_err(|error| unsuitable(what, error.to_string()))?
             .with_no_client_auth(),
         Trust::CaFile(path) => builder
-            .with_root_certificates(roots(path).map_err(|why| setup(what, why))?)
+            .with_root_certificates(roots(path).map_err(|why| unsuitable(what, why))?)
             .with_no_client_auth(),
         Trust::Custom(config) => (**config).clone(),
     };

@@ -87,7 +87,7 @@ impl Keyring {
     }
 
     /// Seals for one generation of one account: it opens as no other.
-    pub(super) fn seal(
+    pub(in crate::store) fn seal(
         &self,
         account: &AccountName,
         generation: Generation,
@@ -110,7 +110,7 @@ impl Keyring {
         Ok(SealedGrant::new(bytes))
     }
 
-    pub(super) fn open(
+    pub(in crate::store) fn open(
         &self,
         account: &AccountName,
         generation: Generation,

@@ -25,7 +25,12 @@ async fn will_not_do(url: &str, schema: &str, says: &str) {
         store.read(&name("user")).await.unwrap_err(),
         store.commit(&name("user"), issued(1)).await.unwrap_err(),
     ] {
-        assert_eq!(error.kind(), StoreErrorKind::Setup, "{}", chain(&error));
+        assert_eq!(
+            error.kind(),
+            StoreErrorKind::Unsuitable,
+            "{}",
+            chain(&error)
+        );
         assert!(chain(&error).contains(says), "{}", chain(&error));
     }
 }
@@ -46,7 +51,7 @@ async fn a_table_that_goes_away_says_so_too() {
         .run(&format!("DROP TABLE {table}"))
         .await;
     let error = store.read(&name("user")).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Setup);
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
     assert!(chain(&error).contains("migrate"), "{}", chain(&error));
 }
 
@@ -154,7 +159,7 @@ async fn a_database_that_does_not_write_to_disk_or_in_another_encoding_will_not_
 async fn a_wrong_password_is_no_reason_to_try_again() {
     let url = shared!().replace(PASSWORD, "wrong");
     let error = PostgresStore::connect(&url).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Setup);
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
     assert!(
         chain(&error).contains("password authentication failed"),
         "{}",
@@ -171,7 +176,7 @@ async fn names_that_would_need_quotes_are_refused() {
             .connect()
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Setup, "{name}");
+        assert_eq!(error.kind(), StoreErrorKind::Unsuitable, "{name}");
         assert!(
             PostgresStore::builder(&url)
                 .table_prefix(name)

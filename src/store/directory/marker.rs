@@ -1,0 +1,66 @@
+//! What a directory says of itself.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Directory, FileTrouble, Inner, MARKER, corrupt, failed, read};
+use crate::store::{StoreError, StoreErrorKind};
+
+const VERSION: u32 = 1;
+
+/// What the directory is for: so that no other use is made of it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Marker {
+    kind: String,
+    version: u32,
+    realm: Option<String>,
+}
+
+/// Writes down what a new directory is for, and refuses one that is for something else. The caller
+/// holds the directory's lock.
+pub(super) fn check(
+    directory: &Directory,
+    kind: &str,
+    realm: Option<&str>,
+) -> Result<(), StoreError> {
+    let Inner {
+        path: dir, disk, ..
+    } = &*directory.0;
+    let path = dir.join(MARKER);
+    let ours = Marker {
+        kind: kind.to_owned(),
+        version: VERSION,
+        realm: realm.map(str::to_owned),
+    };
+    let unsuitable = |why| {
+        let what = "the directory is used for something else";
+        StoreError::new(StoreErrorKind::Unsuitable, what).with_source(FileTrouble::new(&path, why))
+    };
+    let read = read(&path).map_err(failed("the directory cannot be read", &path))?;
+    let Some(bytes) = read else {
+        let bytes = serde_json::to_vec(&ours).map_err(|error| unsuitable(error.to_string()))?;
+        let marked = disk.replace(dir, MARKER, &bytes);
+        return marked.map_err(failed("the directory cannot be written", &path));
+    };
+    let there: Marker = serde_json::from_slice(&bytes).map_err(|_| {
+        let what = "the directory's own file is damaged";
+        corrupt(what, &path, "it is no JSON of this crate's making")
+    })?;
+    if there == ours {
+        return Ok(());
+    }
+    Err(unsuitable(format!(
+        "it says {there}, and {ours} was to be opened"
+    )))
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of version {}", self.kind, self.version)?;
+        match &self.realm {
+            Some(realm) => write!(f, ", realm {realm:?}"),
+            None => f.write_str(", no realm"),
+        }
+    }
+}

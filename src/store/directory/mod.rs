@@ -1,0 +1,279 @@
+//! A directory of small files that several processes change: what the [file store](super::FileStore)
+//! and the [journal](super::Journal) stand on.
+//!
+//! ```text
+//! store.json             what the directory is for, and of which version
+//! .lock                  held while the directory is opened
+//! 3f/.lock               held while a file beside it changes
+//! 3f/.new                what is being written, until it is whole
+//! 3f/user-42.json
+//! ```
+
+mod disk;
+mod envelope;
+mod marker;
+mod name;
+mod trouble;
+
+use std::fmt;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+pub(super) use disk::Disk;
+use disk::Lock;
+#[cfg(test)]
+pub(super) use disk::{Change, LOCK};
+pub(super) use envelope::{unwrap, wrap};
+pub(super) use name::{FileName, hex};
+use trouble::{FileTrouble, stuck};
+pub(super) use trouble::{corrupt, failed};
+
+use super::{StoreError, StoreErrorKind};
+
+const MARKER: &str = "store.json";
+const PROBE: &str = ".probe";
+
+/// How long somebody else may hold a lock, which is taken for a few writes only.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait before a lock is tried again.
+const PAUSE_MILLIS: std::ops::RangeInclusive<u64> = 1..=10;
+
+/// An open directory. Everything in it blocks, unless it is async.
+#[derive(Clone)]
+pub(super) struct Directory(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    disk: Disk,
+    /// Which shards' own entries are known to be durable. Whoever made them may have crashed
+    /// before that.
+    durable: Vec<AtomicBool>,
+}
+
+impl Directory {
+    /// Opens the directory, makes it if it is not there, and tries out all that will be needed.
+    pub(super) fn open(
+        path: &Path,
+        kind: &str,
+        realm: Option<&str>,
+        disk: Disk,
+    ) -> Result<Self, StoreError> {
+        make_dirs(&disk, path).map_err(failed("the directory cannot be made", path))?;
+        // It must stay the same when the process changes its own.
+        let path =
+            &fs::canonicalize(path).map_err(failed("the directory cannot be found", path))?;
+        refuse_if_shared(path)?;
+        let this = Self(Arc::new(Inner {
+            path: path.clone(),
+            disk,
+            durable: (0..=u8::MAX).map(|_| AtomicBool::new(false)).collect(),
+        }));
+        let _lock = wait_for_lock(path)?;
+        let probe = this.0.disk.replace(path, PROBE, b"can be written\n");
+        probe
+            .and_then(|()| this.0.disk.remove(path, PROBE))
+            .map_err(failed("the directory cannot be written", path))?;
+        marker::check(&this, kind, realm)?;
+        this.clean()
+            .map_err(failed("the directory cannot be cleaned", path))?;
+        Ok(this)
+    }
+
+    /// Removes what crashes left half written.
+    fn clean(&self) -> io::Result<()> {
+        for shard in self.shards()? {
+            // Whoever has the lock will write there, and so clean up.
+            if let Some(_lock) = Lock::try_take(&shard)? {
+                Disk::clean(&shard)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The directories in which there may be files.
+    pub(super) fn shards(&self) -> io::Result<Vec<PathBuf>> {
+        let mut shards = Vec::new();
+        for entry in fs::read_dir(&self.0.path)? {
+            let entry = entry?;
+            if entry.file_name().len() == 2 && entry.file_type()?.is_dir() {
+                shards.push(entry.path());
+            }
+        }
+        Ok(shards)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub(super) fn shard(&self, shard: u8) -> PathBuf {
+        self.0.path.join(format!("{shard:02x}"))
+    }
+
+    /// The bytes of a file, or `None` if there is none: which is not said of a directory that was
+    /// removed, or is not mounted.
+    pub(super) fn read(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let bytes = read(path).map_err(failed("the file cannot be read", path))?;
+        if bytes.is_none() {
+            self.check()?;
+        }
+        Ok(bytes)
+    }
+
+    /// That the directory is still there.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let marker = self.0.path.join(MARKER);
+        let there = fs::metadata(&marker);
+        there.map_err(failed("the directory is gone, or not mounted", &marker))?;
+        Ok(())
+    }
+
+    /// Waits for the lock of a shard. Nobody waits on a thread: one that is stuck with the lock must
+    /// not take the others with it.
+    pub(super) async fn lock(&self, shard: u8) -> Result<Locked, StoreError> {
+        let mut waited = Duration::ZERO;
+        while waited < PATIENCE {
+            let this = self.clone();
+            if let Some(locked) = blocking(move || this.try_lock(shard)).await? {
+                return Ok(locked);
+            }
+            let pause = Duration::from_millis(fastrand::u64(PAUSE_MILLIS));
+            waited += pause;
+            tokio::time::sleep(pause).await;
+        }
+        Err(stuck(&self.shard(shard)))
+    }
+
+    fn try_lock(&self, shard: u8) -> Result<Option<Locked>, StoreError> {
+        let path = self.shard(shard);
+        let durable = &self.0.durable[usize::from(shard)];
+        let lock = match Lock::try_take(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.check()?;
+                durable.store(false, Ordering::SeqCst);
+                let made = self.0.disk.make_dir(&path);
+                made.map_err(failed("a directory cannot be made", &path))?;
+                Lock::try_take(&path)
+            }
+            taken => taken,
+        };
+        let lock = lock.map_err(failed("the directory cannot be locked", &path))?;
+        if lock.is_some() && !durable.load(Ordering::SeqCst) {
+            let synced = self.0.disk.sync_dir(&self.0.path);
+            synced.map_err(failed("the directory cannot be synced", &self.0.path))?;
+            durable.store(true, Ordering::SeqCst);
+        }
+        Ok(lock.map(|lock| Locked {
+            directory: self.clone(),
+            path,
+            _lock: lock,
+        }))
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.path.fmt(f)
+    }
+}
+
+/// A shard in which nobody else changes anything.
+pub(super) struct Locked {
+    directory: Directory,
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl Locked {
+    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let replaced = self.directory.0.disk.replace(&self.path, name, bytes);
+        replaced.map_err(failed("the file cannot be written", &self.path.join(name)))
+    }
+
+    pub(super) fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let removed = self.directory.0.disk.remove(&self.path, name);
+        removed.map_err(failed("the file cannot be removed", &self.path.join(name)))
+    }
+
+    /// Makes durable what stands, for whoever wrote it may have crashed before that.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        let synced = self.directory.0.disk.sync_dir(&self.path);
+        synced.map_err(failed("the directory cannot be synced", &self.path))
+    }
+}
+
+/// Runs what blocks where it may. It runs to its end even if the future is dropped.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| {
+        let what = "the runtime has ended, or the work panicked";
+        Err(StoreError::new(StoreErrorKind::Unavailable, what).with_source(error))
+    })
+}
+
+fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the directory and those it is in; each is durable when this returns.
+fn make_dirs(disk: &Disk, path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || fs::metadata(path).is_ok() {
+        return Ok(());
+    }
+    let path = std::path::absolute(path)?;
+    if let Some(parent) = path.parent() {
+        make_dirs(disk, parent)?;
+    }
+    disk.make_dir(&path)?;
+    let synced = path.parent().map_or(Ok(()), |parent| disk.sync_dir(parent));
+    if synced.is_err() {
+        // So that the next one to open it tries again.
+        let _ = fs::remove_dir(&path);
+    }
+    synced
+}
+
+/// Whoever may write there may put a record in place of another, or take the lock away.
+fn refuse_if_shared(path: &Path) -> Result<(), StoreError> {
+    let metadata = fs::metadata(path).map_err(failed("the directory cannot be read", path))?;
+    let mode = metadata.permissions().mode();
+    let why = if !metadata.is_dir() {
+        "it is no directory".to_owned()
+    } else if mode & 0o022 != 0 {
+        let mode = mode & 0o7777;
+        format!(
+            "its mode is {mode:04o}: `chmod go-w` it, or name a directory inside it that will be made"
+        )
+    } else {
+        return Ok(());
+    };
+    let what = "the directory is not for its owner alone to write";
+    Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(FileTrouble::new(path, why)))
+}
+
+fn wait_for_lock(path: &Path) -> Result<Lock, StoreError> {
+    let mut waited = Duration::ZERO;
+    while waited < PATIENCE {
+        let taken = Lock::try_take(path);
+        if let Some(lock) = taken.map_err(failed("the directory cannot be locked", path))? {
+            return Ok(lock);
+        }
+        let pause = Duration::from_millis(fastrand::u64(PAUSE_MILLIS));
+        waited += pause;
+        std::thread::sleep(pause);
+    }
+    Err(stuck(path))
+}

@@ -1,0 +1,85 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{FileStore, Inner};
+use crate::store::StoreError;
+use crate::store::directory::{Directory, Disk, blocking};
+use crate::{Clock, SystemClock};
+
+const KIND: &str = "store";
+
+/// Opens a [`FileStore`].
+#[must_use = "a builder does nothing until the store is opened"]
+pub struct FileStoreBuilder {
+    path: PathBuf,
+    realm: Option<String>,
+    clock: Arc<dyn Clock>,
+    pub(super) disk: Disk,
+}
+
+impl FileStoreBuilder {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            path: dir.to_owned(),
+            realm: None,
+            clock: Arc::new(SystemClock),
+            disk: Disk::default(),
+        }
+    }
+
+    /// What the directory is for, as you would name it: a client's id, say. It is written down in a
+    /// new directory, and one that has another realm, or none, is refused.
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.realm = Some(realm.into());
+        self
+    }
+
+    /// A clock of your own. All processes on the directory must go by the same. Default:
+    /// [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Opens the directory; makes it, and those above it, if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Unsuitable`] if others may write to the directory, or it is used for
+    /// something else; [`StoreErrorKind::Unavailable`] if it cannot be made, locked, written, or
+    /// synced, which is tried out here, before any token is spent.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may leave the directory made and empty.
+    pub async fn open(self) -> Result<FileStore, StoreError> {
+        let Self {
+            path,
+            realm,
+            clock,
+            disk,
+        } = self;
+        let open = move || Directory::open(&path, KIND, realm.as_deref(), disk);
+        Ok(FileStore(Arc::new(Inner {
+            directory: blocking(open).await?,
+            clock,
+            changes: (0..=u8::MAX).map(|_| watch::Sender::new(())).collect(),
+        })))
+    }
+}
+
+impl fmt::Debug for FileStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStoreBuilder")
+            .field("path", &self.path)
+            .field("realm", &self.realm)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! One answer of the token endpoint that is on its way into the store.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha1::{Digest as _, Sha1};
+use zeroize::Zeroizing;
+
+use crate::store::directory::{corrupt, hex, unwrap, wrap};
+use crate::store::{
+    AccountName, Commit, Generation, Grant, Issued, RotationStore, StoreError, StoreErrorKind,
+};
+use crate::{Clock, Timestamp};
+
+const KIND: &str = "answer";
+
+/// What was issued, and what it may replace.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) generation: Generation,
+    pub(crate) lineage: Generation,
+    /// Of a user's authorization: the lineage of what stood when the user decided. It outranks
+    /// whatever was made of that since. `None` of a rotation, which outranks nothing.
+    pub(crate) decided_over: Option<Generation>,
+    pub(crate) grant: Grant,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// All of an entry but its secrets. Times are milliseconds since the Unix epoch.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    account: String,
+    generation: u64,
+    lineage: u64,
+    decided_over: Option<u64>,
+    expires_at: Option<u64>,
+}
+
+impl Answer {
+    /// Tells one answer from another of the same generation.
+    pub(super) fn mark(&self) -> String {
+        hex(&Sha1::digest(&*self.grant.to_bytes())[..8])
+    }
+
+    /// `grant` takes the place of the answer's own.
+    pub(super) fn encode(
+        &self,
+        account: &AccountName,
+        grant: &Grant,
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        let header = Header {
+            account: account.as_str().to_owned(),
+            generation: self.generation.number(),
+            lineage: self.lineage.number(),
+            decided_over: self.decided_over.map(Generation::number),
+            expires_at: self.expires_at.map(Timestamp::as_millis),
+        };
+        wrap(KIND, &header, grant).map_err(|error| {
+            StoreError::new(StoreErrorKind::Unavailable, "the answer cannot be encoded")
+                .with_source(error)
+        })
+    }
+
+    pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<(AccountName, Self), StoreError> {
+        let what = "an entry of the journal";
+        let (header, grant) =
+            unwrap::<Header>(KIND, bytes).map_err(|why| corrupt(what, path, why))?;
+        let account =
+            AccountName::new(&header.account).map_err(|error| corrupt(what, path, error))?;
+        let answer = Self {
+            generation: Generation::from_number(header.generation),
+            lineage: Generation::from_number(header.lineage),
+            decided_over: header.decided_over.map(Generation::from_number),
+            grant,
+            expires_at: header.expires_at.map(Timestamp::from_millis),
+        };
+        Ok((account, answer))
+    }
+
+    /// The answer, if its grant can be used.
+    pub(super) fn opened(self) -> Result<Self, StoreError> {
+        if self.grant.sealed.is_some() {
+            let what = "it is sealed, and the journal that was opened has no key";
+            return Err(StoreError::new(StoreErrorKind::Corrupt, what));
+        }
+        Ok(self)
+    }
+
+    /// Commits it, if it is the newest that is known: `Superseded` if it need not be kept, as the
+    /// store has it or something newer. `None` if that is not known.
+    pub(super) async fn settle(
+        &self,
+        account: &AccountName,
+        store: &dyn RotationStore,
+        clock: &dyn Clock,
+    ) -> Result<Option<Commit>, StoreError> {
+        let (mut generation, mut lineage) = (self.generation, self.lineage);
+        loop {
+            let now = clock.now();
+            let rest = self.expires_at.map(|end| end.saturating_since(now));
+            let issued = Issued::rotated(generation, lineage, self.grant.clone(), rest);
+            let record = match store.commit(account, issued).await? {
+                Commit::Superseded(record) => record,
+                committed @ Commit::Committed(_) => return Ok(Some(committed)),
+            };
+            let above = record.generation.decided();
+            let outranks = self.decided_over == Some(record.lineage);
+            if record.grant != self.grant && outranks && above > record.generation {
+                (generation, lineage) = (above, above);
+                continue;
+            }
+            let settled = record.settles(generation, lineage, &self.grant);
+            return Ok(settled.then_some(Commit::Superseded(record)));
+        }
+    }
+}

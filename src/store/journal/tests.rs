@@ -1,0 +1,394 @@
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::directory::Change;
+use crate::store::{Generation, Issued, MemoryStore, Record};
+use crate::token::TokenSet;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn user() -> AccountName {
+    AccountName::new("user").unwrap()
+}
+
+fn grant(name: &str) -> Grant {
+    let [at, key, rt] = ["AT", "KEY", "RT"].map(|part| format!("{part}-{name}"));
+    TokenSet::new(at, key, rt, HOUR).into()
+}
+
+fn at(number: u64) -> Generation {
+    Generation::from_number(number)
+}
+
+/// The answer to a rotation, of the first lineage.
+fn rotated(number: u64, name: &str) -> Answer {
+    Answer {
+        generation: at(number),
+        lineage: Generation::FIRST,
+        decided_over: None,
+        grant: grant(name),
+        expires_at: Some(SystemClock.now().saturating_add(HOUR)),
+    }
+}
+
+async fn journal() -> (TempDir, Journal) {
+    let scratch = TempDir::new().unwrap();
+    let journal = Journal::open(scratch.path().join("journal")).await.unwrap();
+    (scratch, journal)
+}
+
+/// A store in which the account was authorized and rotated up to this generation.
+async fn store(number: u64) -> MemoryStore {
+    let store = MemoryStore::new();
+    let issued = Issued::rotated(at(number), Generation::FIRST, grant("standing"), Some(HOUR));
+    let _ = store.commit(&user(), issued).await.unwrap();
+    store
+}
+
+async fn standing(store: &MemoryStore) -> Record {
+    store.read(&user()).await.unwrap().unwrap()
+}
+
+fn entries(journal: &Journal) -> Vec<PathBuf> {
+    let shard = journal.0.directory.shard(FileName::of(&user()).shard);
+    journal.entries(&shard, "").unwrap()
+}
+
+fn counts(replayed: Replayed) -> (usize, usize, usize) {
+    (replayed.committed, replayed.superseded, replayed.kept)
+}
+
+#[tokio::test]
+async fn what_is_kept_goes_into_the_store_at_the_next_start_and_then_leaves() {
+    let (_scratch, journal) = journal().await;
+    let store = store(1).await;
+    journal.keep(&user(), &rotated(2, "new")).await.unwrap();
+
+    let journal = Journal::open(journal.0.directory.path()).await.unwrap();
+    assert_eq!(counts(journal.replay(&store).await.unwrap()), (1, 0, 0));
+    let record = standing(&store).await;
+    assert_eq!((record.generation, record.grant), (at(2), grant("new")));
+    assert_eq!(record.lineage, Generation::FIRST);
+    let left = record.expires_at.unwrap().saturating_since(record.now);
+    assert!(left <= HOUR && left > HOUR / 2, "{left:?}");
+    assert!(entries(&journal).is_empty());
+    assert_eq!(journal.replay(&store).await.unwrap(), Replayed::default());
+}
+
+#[tokio::test]
+async fn an_entry_is_dropped_only_if_the_store_has_it_or_something_newer() {
+    let decided = |number| Issued::authorized(at(number), grant("decided"), Some(HOUR));
+    let of_first = |number, name| Issued::rotated(at(number), at(1), grant(name), Some(HOUR));
+    let an_authorization = |over| Answer {
+        lineage: at(3),
+        decided_over: Some(at(over)),
+        ..rotated(3, "new")
+    };
+    // What stands, the entry, what becomes of it, what stands then.
+    let cases = [
+        (None, rotated(2, "new"), (1, 0, 0), ("new", 2)),
+        (
+            Some(of_first(1, "old")),
+            rotated(2, "new"),
+            (1, 0, 0),
+            ("new", 2),
+        ),
+        // The store had fallen far behind.
+        (
+            Some(of_first(1, "old")),
+            rotated(9, "new"),
+            (1, 0, 0),
+            ("new", 9),
+        ),
+        // Committed, and the process died before it dropped the entry.
+        (
+            Some(of_first(2, "new")),
+            rotated(2, "new"),
+            (0, 1, 0),
+            ("new", 2),
+        ),
+        (
+            Some(of_first(3, "newer")),
+            rotated(2, "new"),
+            (0, 1, 0),
+            ("newer", 3),
+        ),
+        (
+            Some(decided(3)),
+            rotated(2, "new"),
+            (0, 1, 0),
+            ("decided", 3),
+        ),
+        (
+            Some(decided(2)),
+            rotated(2, "new"),
+            (0, 1, 0),
+            ("decided", 2),
+        ),
+        // Somebody replayed the token, and the provider took it: nobody knows which one lives.
+        (
+            Some(of_first(2, "other")),
+            rotated(2, "new"),
+            (0, 0, 1),
+            ("other", 2),
+        ),
+        // An authorization outranks what was made of the one before meanwhile, and no newer one.
+        (
+            Some(of_first(2, "old")),
+            an_authorization(1),
+            (1, 0, 0),
+            ("new", 3),
+        ),
+        (
+            Some(of_first(7, "old")),
+            an_authorization(1),
+            (1, 0, 0),
+            ("new", 9),
+        ),
+        (
+            Some(of_first(3, "old")),
+            an_authorization(1),
+            (1, 0, 0),
+            ("new", 5),
+        ),
+        (
+            Some(decided(5)),
+            an_authorization(1),
+            (0, 1, 0),
+            ("decided", 5),
+        ),
+        (None, an_authorization(0), (1, 0, 0), ("new", 3)),
+    ];
+    for (number, (stands, entry, becomes, (name, generation))) in (1..).zip(cases) {
+        let (_scratch, journal) = journal().await;
+        let store = MemoryStore::new();
+        if let Some(issued) = stands {
+            let _ = store.commit(&user(), issued).await.unwrap();
+        }
+        journal.keep(&user(), &entry).await.unwrap();
+        let replayed = journal.replay(&store).await.unwrap();
+        assert_eq!(counts(replayed), becomes, "case {number}");
+        assert_eq!(entries(&journal).len(), becomes.2, "case {number}");
+        let record = standing(&store).await;
+        assert_eq!(
+            (record.grant, record.generation),
+            (grant(name), at(generation)),
+            "{number}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_kept_beside_another_of_its_generation_leaves_once_a_higher_one_stands() {
+    let (_scratch, journal) = journal().await;
+    let store = store(2).await;
+    journal.keep(&user(), &rotated(2, "other")).await.unwrap();
+    assert_eq!(counts(journal.replay(&store).await.unwrap()), (0, 0, 1));
+    journal.keep(&user(), &rotated(3, "next")).await.unwrap();
+    let replayed = journal
+        .replay_account(&user(), &store, &SystemClock)
+        .await
+        .unwrap();
+    assert_eq!(replayed.committed, 1);
+    journal.replay(&store).await.unwrap();
+    assert!(entries(&journal).is_empty());
+    assert_eq!(standing(&store).await.grant, grant("next"));
+}
+
+#[tokio::test]
+async fn a_revocation_is_not_undone() {
+    let (_scratch, journal) = journal().await;
+    let store = store(1).await;
+    journal.keep(&user(), &rotated(2, "new")).await.unwrap();
+    store.revoke(&user()).await.unwrap();
+    assert_eq!(counts(journal.replay(&store).await.unwrap()), (0, 1, 0));
+    assert_eq!(standing(&store).await.grant, Grant::default());
+}
+
+#[tokio::test]
+async fn an_account_takes_its_own_entries_and_nobody_elses() {
+    let (_scratch, journal) = journal().await;
+    let store = MemoryStore::new();
+    let others = ["user.2", "use", "User"].map(|name| AccountName::new(name).unwrap());
+    for other in &others {
+        journal.keep(other, &rotated(2, "other")).await.unwrap();
+        // As if it had the same hash.
+        let mine = journal.0.directory.shard(FileName::of(&user()).shard);
+        let theirs = journal.0.directory.shard(FileName::of(other).shard);
+        fs::create_dir_all(&mine).unwrap();
+        let entry = journal.entries(&theirs, "").unwrap().pop().unwrap();
+        fs::rename(&entry, mine.join(format!("user.2-{}.json", other.as_str()))).unwrap();
+    }
+    let replayed = journal
+        .replay_account(&user(), &store, &SystemClock)
+        .await
+        .unwrap();
+    assert_eq!(replayed, Replayed::default());
+    assert!(store.read(&user()).await.unwrap().is_none());
+    assert_eq!(counts(journal.replay(&store).await.unwrap()).0, 3);
+    for other in &others {
+        assert_eq!(
+            store.read(other).await.unwrap().unwrap().grant,
+            grant("other")
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_stays_and_holds_up_no_other() {
+    let (_scratch, journal) = journal().await;
+    let store = store(1).await;
+    journal.keep(&user(), &rotated(2, "new")).await.unwrap();
+    let entry = entries(&journal).pop().unwrap();
+    let bytes = fs::read(&entry).unwrap();
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(journal.decode(&damaged, &entry).is_err(), "bit {bit}");
+    }
+    for length in 0..bytes.len() {
+        assert!(
+            journal.decode(&bytes[..length], &entry).is_err(),
+            "{length}"
+        );
+    }
+    let damaged = entry.with_file_name("user.1-damaged.json");
+    fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    assert_eq!(counts(journal.replay(&store).await.unwrap()), (1, 0, 1));
+    assert_eq!(fs::read(&damaged).unwrap(), bytes[..bytes.len() / 2]);
+    let again = journal
+        .replay_account(&user(), &store, &SystemClock)
+        .await
+        .unwrap();
+    assert_eq!(counts(again), (0, 0, 1));
+}
+
+#[cfg(feature = "seal")]
+#[tokio::test]
+async fn sealed_entries_open_with_the_key_and_stay_without_it() {
+    use crate::store::SealingKey;
+    use base64::Engine as _;
+
+    let scratch = TempDir::new().unwrap();
+    let open = async |key: Option<u8>| {
+        let mut builder = Journal::builder(scratch.path());
+        if let Some(key) = key {
+            let key = SealingKey::from_bytes(&[key; 32]);
+            builder = builder.sealed(Keyring::new("id", key).unwrap());
+        }
+        builder.open().await.unwrap()
+    };
+    let sealed = open(Some(1)).await;
+    sealed.keep(&user(), &rotated(2, "new")).await.unwrap();
+    let text = fs::read_to_string(entries(&sealed).pop().unwrap()).unwrap();
+    let grant_line = text.lines().last().unwrap();
+    let bytes = base64::prelude::BASE64_STANDARD.decode(grant_line).unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("RT-new"));
+
+    let store = store(1).await;
+    for key in [None, Some(2)] {
+        let replayed = open(key).await.replay(&store).await.unwrap();
+        assert_eq!(counts(replayed), (0, 0, 1));
+    }
+    open(None)
+        .await
+        .keep(&user(), &rotated(3, "clear"))
+        .await
+        .unwrap();
+    sealed.replay(&store).await.unwrap();
+    assert_eq!(standing(&store).await.grant, grant("clear"));
+}
+
+#[tokio::test]
+async fn an_entry_is_on_the_disk_before_anything_else_is_done_and_for_its_owner_alone() {
+    let scratch = TempDir::new().unwrap();
+    let changes = Arc::new(Mutex::new(Vec::new()));
+    let fail_at = Arc::new(AtomicUsize::new(0));
+    let mut builder = Journal::builder(scratch.path());
+    let (seen, failing) = (Arc::clone(&changes), Arc::clone(&fail_at));
+    builder.disk.hook = Some(Arc::new(move |change, _: &Path| {
+        let mut seen = seen.lock().unwrap();
+        seen.push(change);
+        if seen.len() == failing.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(28 /* ENOSPC */));
+        }
+        Ok(())
+    }));
+    let journal = builder.open().await.unwrap();
+    changes.lock().unwrap().clear();
+
+    let answer = rotated(2, "new");
+    let kept = journal.keep(&user(), &answer).await.unwrap();
+    let written = [
+        Change::Create,
+        Change::Write,
+        Change::SyncFile,
+        Change::Rename,
+        Change::SyncDir,
+    ];
+    let made = [Change::MakeDir, Change::SyncDir];
+    assert_eq!(*changes.lock().unwrap(), [&made[..], &written].concat());
+    let entry = entries(&journal).pop().unwrap();
+    assert_eq!(fs::metadata(&entry).unwrap().mode() & 0o7777, 0o600);
+    assert_eq!(
+        fs::metadata(entry.parent().unwrap()).unwrap().mode() & 0o7777,
+        0o700
+    );
+    changes.lock().unwrap().clear();
+    journal.forget(kept).await.unwrap();
+    assert_eq!(*changes.lock().unwrap(), [Change::Remove, Change::SyncDir]);
+
+    for failing in 1..=written.len() {
+        changes.lock().unwrap().clear();
+        fail_at.store(failing, Ordering::SeqCst);
+        journal.keep(&user(), &answer).await.unwrap_err();
+        fail_at.store(0, Ordering::SeqCst);
+        // Written twice, it is one entry.
+        let kept = journal.keep(&user(), &answer).await.unwrap();
+        assert_eq!(entries(&journal).len(), 1);
+        journal.forget(kept).await.unwrap();
+        assert!(entries(&journal).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_store_and_a_journal_do_not_share_a_directory() {
+    let (_scratch, journal) = journal().await;
+    let error = crate::store::FileStore::open(journal.0.directory.path())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), crate::store::StoreErrorKind::Unsuitable);
+}
+
+#[tokio::test]
+async fn a_journal_that_is_gone_is_an_error_and_not_an_empty_one() {
+    let (_scratch, journal) = journal().await;
+    let store = store(1).await;
+    fs::remove_dir_all(journal.0.directory.path()).unwrap();
+    journal.replay(&store).await.unwrap_err();
+    journal
+        .replay_account(&user(), &store, &SystemClock)
+        .await
+        .unwrap_err();
+    journal.keep(&user(), &rotated(2, "new")).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn nothing_secret_is_shown() {
+    let (_scratch, journal) = journal().await;
+    let answer = rotated(2, "new");
+    let builder = Journal::builder("dir").realm("r");
+    let text = format!("{journal:?} {builder:?} {answer:?}");
+    assert!(
+        !text.contains("RT-new") && !text.contains("KEY-new"),
+        "{text}"
+    );
+}

@@ -1,0 +1,368 @@
+//! Records in files: what crashes, full disks, and other processes do to them.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tower_mac_auth::account::{Account, AccountErrorKind, Event, RefreshErrorKind};
+use tower_mac_auth::store::{
+    AccountName, Acquire, Commit, FileStore, Generation, Guarded, Issued, LeaseFrom, RotationStore,
+    StoreErrorKind,
+};
+use tower_mac_auth::testing::Conformance;
+use tower_mac_auth::token::TokenSet;
+
+use crate::world::{HOUR, World, status};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn user() -> AccountName {
+    AccountName::new("user").unwrap()
+}
+
+fn issued(number: u64) -> Issued {
+    let [at, key, rt] = ["AT", "KEY", "RT"].map(|name| format!("{name}-{number}"));
+    let generation = Generation::from_number(number);
+    let tokens = TokenSet::new(at, key, rt, HOUR);
+    Issued::rotated(generation, Generation::FIRST, tokens, Some(HOUR))
+}
+
+async fn commit(store: &FileStore, number: u64) -> Result<Commit, String> {
+    let commit = store.commit(&user(), issued(number)).await;
+    commit.map_err(|error| format!("{error:?}"))
+}
+
+#[tokio::test]
+async fn files_keep_the_promises_of_every_store() {
+    let scratch = TempDir::new().unwrap();
+    let one = FileStore::open(scratch.path()).await.unwrap();
+    let other = FileStore::open(scratch.path()).await.unwrap();
+    Conformance::new(Arc::new(one), Arc::new(other)).run().await;
+}
+
+#[cfg(feature = "seal")]
+#[tokio::test]
+async fn sealed_files_keep_the_promises_of_every_store() {
+    use tower_mac_auth::store::{Keyring, SealedStore, SealingKey};
+
+    let scratch = TempDir::new().unwrap();
+    let key = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
+    let sealed = async || {
+        let keys = Keyring::new("now", SealingKey::from_base64(key).unwrap()).unwrap();
+        let store = FileStore::open(scratch.path()).await.unwrap();
+        Arc::new(SealedStore::new(store, keys))
+    };
+    Conformance::new(sealed().await, sealed().await).run().await;
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_with_what_was_rotated_to_and_not_with_the_tokens_it_is_given() {
+    let scratch = TempDir::new().unwrap();
+    let store = FileStore::open(scratch.path()).await.unwrap();
+    let world = World::with(|provider| provider, |account| account.store(store)).await;
+    let refreshed = world
+        .account
+        .refresh_if_current(Generation::FIRST)
+        .await
+        .unwrap();
+    world.account.shutdown().await;
+
+    let account = Account::builder(world.provider.endpoint())
+        .clock(world.clock.clone())
+        .store(FileStore::open(scratch.path()).await.unwrap())
+        .tokens(world.tokens.clone())
+        .open("user")
+        .await
+        .unwrap();
+    assert_eq!(account.generation(), refreshed);
+    assert!(account.expires_at().is_some());
+    account.refresh_if_current(refreshed).await.unwrap_err(); // Rotated less than a minute ago.
+    world.clock.advance(2 * MINUTE);
+    account.refresh_if_current(refreshed).await.unwrap();
+    assert_eq!(world.presented(), 2);
+    assert!(world.provider.presented_twice().is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_record_keeps_an_account_from_opening_with_tokens_that_may_be_spent() {
+    let scratch = TempDir::new().unwrap();
+    let store = FileStore::open(scratch.path()).await.unwrap();
+    let world = World::with(|it| it, |it| it.store(store.clone())).await;
+    world
+        .account
+        .refresh_if_current(Generation::FIRST)
+        .await
+        .unwrap();
+    let record = find(scratch.path(), "user.json").unwrap();
+    File::options()
+        .write(true)
+        .open(&record)
+        .unwrap()
+        .set_len(100)
+        .unwrap();
+
+    let open = || {
+        Account::builder(world.provider.endpoint())
+            .clock(world.clock.clone())
+            .store(store.clone())
+            .tokens(world.tokens.clone())
+    };
+    let error = open().open("user").await.unwrap_err();
+    assert_eq!(error.kind(), AccountErrorKind::Store);
+    assert!(format!("{error:?}").contains("user.json"), "{error:?}");
+    let code = world.provider.authorization_code();
+    open().authorize("user", code.clone()).await.unwrap_err();
+
+    // The process that rotated signs on meanwhile.
+    assert_eq!(status(&world.get("/meanwhile").await), 200);
+    store.set_aside(&user()).await.unwrap().unwrap();
+    let account = open().open("user").await.unwrap();
+    assert!(
+        account.expires_at().is_none(),
+        "the tokens it was given are not taken"
+    );
+    account.authorize(code).await.unwrap();
+    assert!(account.expires_at().is_some());
+    assert_eq!(world.presented(), 1);
+}
+
+fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+    fs::read_dir(dir).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            find(&path, name)
+        } else {
+            path.ends_with(name).then_some(path)
+        }
+    })
+}
+
+/// A small file system of its own; `None` for who may not mount one.
+struct Mounted(TempDir);
+
+impl Mounted {
+    fn small() -> Option<Self> {
+        let place = TempDir::new().unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=64k,mode=700", "none"];
+        if !done(Command::new("mount").args(mount).arg(place.path())) {
+            eprintln!("skipped: only root may mount a small file system");
+            return None;
+        }
+        Some(Self(place))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        assert!(done(
+            Command::new("mount")
+                .args(["-o", &options])
+                .arg(self.path())
+        ));
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        done(Command::new("umount").arg("-l").arg(self.path()));
+    }
+}
+
+fn done(command: &mut Command) -> bool {
+    let status = command.stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Fills the file system to its last byte.
+fn fill(dir: &Path) -> PathBuf {
+    let path = dir.join("filler");
+    let mut file = File::create(&path).unwrap();
+    while file.write(&[0; 512]).is_ok() {}
+    path
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_loses_nothing_and_is_used_again_once_there_is_space() {
+    let Some(mounted) = Mounted::small() else {
+        return;
+    };
+    let store = FileStore::open(mounted.path().join("tokens"))
+        .await
+        .unwrap();
+    let mut world = World::with(|it| it, |it| it.store(store.clone())).await;
+    let filler = fill(mounted.path());
+
+    let error = commit(&store, 2).await.unwrap_err();
+    assert!(
+        error.contains("StorageFull") && error.contains("user.json"),
+        "{error}"
+    );
+    let error = FileStore::open(mounted.path().join("tokens"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    // It is time for a refresh, which cannot be written down: nothing is sent, the live token signs.
+    world.clock.advance(57 * MINUTE);
+    assert_eq!(status(&world.get("/full").await), 200);
+    let Some(Event::RefreshFailed { error, .. }) = world.events.next().await else {
+        panic!("the flight failed");
+    };
+    assert_eq!(error.kind(), RefreshErrorKind::Store);
+    assert_eq!(status(&world.get("/full").await), 200);
+    assert_eq!(world.presented(), 0);
+
+    fs::remove_file(filler).unwrap();
+    world.clock.advance(MINUTE);
+    assert_eq!(status(&world.get("/again").await), 200);
+    let event = world.events.next().await;
+    assert!(matches!(event, Some(Event::Refreshed { .. })), "{event:?}");
+    assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test]
+async fn a_file_system_gone_read_only_is_read_and_refused_at_the_start() {
+    let Some(mounted) = Mounted::small() else {
+        return;
+    };
+    let dir = mounted.path().join("tokens");
+    let store = FileStore::open(&dir).await.unwrap();
+    commit(&store, 1).await.unwrap();
+    mounted.remount("ro");
+    assert!(store.read(&user()).await.unwrap().is_some());
+    let error = commit(&store, 2).await.unwrap_err();
+    assert!(error.contains("ReadOnlyFilesystem"), "{error}");
+    let error = FileStore::open(&dir).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    mounted.remount("rw");
+    commit(&store, 2).await.unwrap();
+}
+
+/// Runs an ignored test of this program as a process of its own.
+fn process(program: &mut Command, test: &str, dir: &Path) -> Child {
+    program
+        .args(["--ignored", "--nocapture", "--exact", test])
+        .env("TOKENS", dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+#[ignore = "run by others as a process of its own"]
+async fn as_a_process_that_takes_the_lease() {
+    let store = FileStore::open(std::env::var_os("TOKENS").unwrap())
+        .await
+        .unwrap();
+    println!("\nready");
+    // All start at the same moment.
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let user = user();
+    let acquire = store.acquire(&user, Generation::FIRST, "me", MINUTE, LeaseFrom::Active);
+    match acquire.await.unwrap() {
+        Acquire::Granted(lease) => {
+            assert_eq!(
+                store.intend(&user, &lease, MINUTE).await.unwrap(),
+                Guarded::Done
+            );
+            println!("\nwon");
+        }
+        Acquire::Lost(_) => println!("\nlost"),
+    }
+}
+
+#[tokio::test]
+async fn of_many_processes_one_gets_the_lease_and_writes_the_intent() {
+    let scratch = TempDir::new().unwrap();
+    let store = FileStore::open(scratch.path()).await.unwrap();
+    commit(&store, 1).await.unwrap();
+    let program = std::env::current_exe().unwrap();
+    let mut racers: Vec<_> = (0..6)
+        .map(|_| {
+            let test = "file_store::as_a_process_that_takes_the_lease";
+            let mut racer = process(&mut Command::new(&program), test, scratch.path());
+            let lines = BufReader::new(racer.stdout.take().unwrap()).lines();
+            (racer, lines.map_while(Result::ok))
+        })
+        .collect();
+    for (_, lines) in &mut racers {
+        assert!(lines.any(|line| line == "ready"));
+    }
+    for (racer, _) in &mut racers {
+        racer.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+    let mut won = 0;
+    for (mut racer, mut lines) in racers {
+        won += usize::from(lines.find(|line| line == "won" || line == "lost").unwrap() == "won");
+        lines.for_each(drop);
+        assert!(racer.wait().unwrap().success());
+    }
+    assert_eq!(won, 1);
+    assert_eq!(
+        store.read(&user()).await.unwrap().unwrap().fence.number(),
+        1
+    );
+}
+
+#[tokio::test]
+#[ignore = "run by others as a process of its own"]
+async fn as_a_process_that_commits() {
+    let store = FileStore::open(std::env::var_os("TOKENS").unwrap())
+        .await
+        .unwrap();
+    commit(&store, 2).await.unwrap();
+    println!("ANSWERED");
+}
+
+/// The system calls that made `user.json`, in their order, from the kernel's side.
+#[tokio::test]
+async fn the_kernel_sees_bytes_synced_before_the_rename_and_the_directory_before_the_answer() {
+    if !done(Command::new("strace").arg("-V").stdout(Stdio::null())) {
+        eprintln!("skipped: there is no strace");
+        return;
+    }
+    let scratch = TempDir::new().unwrap();
+    let store = FileStore::open(scratch.path().join("tokens"))
+        .await
+        .unwrap();
+    commit(&store, 1).await.unwrap();
+    let trace = scratch.path().join("trace");
+    let mut strace = Command::new("strace");
+    strace
+        .args([
+            "-f",
+            "-y",
+            "-e",
+            "trace=openat,write,fsync,fdatasync,/rename",
+            "-o",
+        ])
+        .arg(&trace)
+        .arg(std::env::current_exe().unwrap());
+    let test = "file_store::as_a_process_that_commits";
+    let child = process(&mut strace, test, &scratch.path().join("tokens"));
+    assert!(child.wait_with_output().unwrap().status.success());
+
+    let trace = fs::read_to_string(trace).unwrap();
+    let record = find(scratch.path(), "user.json").unwrap();
+    let shard = record.parent().unwrap().to_str().unwrap();
+    let mut calls = trace.lines();
+    for wanted in [
+        &["openat", "/.new\"", "O_EXCL", "0600"][..],
+        &["write", "/.new>", "tower-mac-auth record 1"],
+        &["fsync", "/.new>"],
+        &["rename", "/.new\"", "/user.json\""],
+        &["fsync", &format!("<{shard}>")],
+        &["write", "ANSWERED"],
+    ] {
+        let found = calls.any(|call| wanted.iter().all(|part| call.contains(part)));
+        assert!(found, "{wanted:?}, in this order, in\n{trace}");
+    }
+}
