@@ -67,6 +67,7 @@
 //! | feature | |
 //! |---|---|
 //! | `transport` | on by default. The built-in way to the token endpoint: hyper, HTTP/1.1, rustls with the platform's roots. Without it, give the endpoint a [`Transport`](token::Transport) |
+//! | `postgres` | [`PostgresStore`](https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/postgres/): records in `PostgreSQL`, for many machines on one database |
 //! | `verify` | the module [`verify`] |
 //! | `testing` | the module [`testing`]; for `[dev-dependencies]` |
 //! | `full` | all of them |
