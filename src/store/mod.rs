@@ -87,9 +87,14 @@ mod file;
 pub(crate) mod journal;
 mod memory;
 mod record;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod redis;
 #[cfg(feature = "seal")]
 mod seal;
 mod steps;
+#[cfg(feature = "redis")]
+mod watchers;
 
 use std::time::Duration;
 
