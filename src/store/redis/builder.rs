@@ -4,7 +4,7 @@ use std::time::Duration;
 use redis::{Client, ClientTlsConfig, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates};
 
 use super::checks::Rules;
-use super::error::setup;
+use super::error::unsuitable;
 use super::{RedisStore, TIMEOUT};
 use crate::store::StoreError;
 
@@ -104,21 +104,21 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`Setup`](crate::store::StoreErrorKind::Setup) if the server may evict keys, is
+    /// [`Unsuitable`](crate::store::StoreErrorKind::Unsuitable) if the server may evict keys, is
     /// not as durable as asked, is a replica, or lets the user not do what a step does, and if the
     /// address, a certificate or the prefix is not one.
     /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if it cannot be reached in time.
     /// No error shows the address, for a password may stand in it.
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
         if self.prefix.contains(['{', '}']) {
-            return Err(setup("the prefix has a brace"));
+            return Err(unsuitable("the prefix has a brace"));
         }
         let client = self.client()?;
         RedisStore::open(client, self.prefix, self.timeout, self.rules).await
     }
 
     fn client(&self) -> Result<Client, StoreError> {
-        let no_url = |_| setup("the address is no redis:// or rediss:// URL");
+        let no_url = |_| unsuitable("the address is no redis:// or rediss:// URL");
         // What the parser complains of may quote it.
         let info = self.url.as_str().into_connection_info().map_err(no_url)?;
         // Of the older protocol, in which a subscription that is refused can be told.
@@ -140,7 +140,7 @@ impl RedisStoreBuilder {
             root_cert: self.roots.clone(),
         };
         Client::build_with_tls(info, certificates)
-            .map_err(|_| setup("a certificate or key is no PEM, or not for a rediss:// URL"))
+            .map_err(|_| unsuitable("a certificate or key is no PEM, or not for a rediss:// URL"))
     }
 }
 

@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 
 use super::Durability;
-use super::error::{REPLICA, denied, odd_answer, setup, told};
+use super::error::{REPLICA, denied, odd_answer, told, unsuitable};
 use super::script::PROBE;
 use crate::store::StoreError;
 
@@ -28,16 +28,16 @@ impl Rules {
         let info: String = ask("INFO", &[], connection).await?;
         let info = Info(&info);
         if info.get("role") != Some("master") {
-            return Err(setup(REPLICA));
+            return Err(unsuitable(REPLICA));
         }
         match info.get("maxmemory_policy") {
             Some("noeviction") => {}
             Some(_) => {
-                return Err(setup(
+                return Err(unsuitable(
                     "it may evict records, intents among them: set maxmemory-policy noeviction",
                 ));
             }
-            None => return Err(setup("its INFO has no maxmemory_policy")),
+            None => return Err(unsuitable("its INFO has no maxmemory_policy")),
         }
         if self.durability != Durability::Unchecked {
             self.check_durability(info, connection).await?;
@@ -66,7 +66,7 @@ impl Rules {
         connection: &mut MultiplexedConnection,
     ) -> Result<(), StoreError> {
         if info.get("aof_enabled") != Some("1") {
-            return Err(setup(
+            return Err(unsuitable(
                 "it keeps no append-only file, so a restart loses records: set appendonly yes, or \
                  take the risk with accept_durability(Durability::Unchecked)",
             ));
@@ -78,15 +78,15 @@ impl Rules {
             self.durability,
         ) {
             (Some("always"), _) | (Some("everysec"), Durability::EverySecond) => Ok(()),
-            (Some("everysec"), _) => Err(setup(
+            (Some("everysec"), _) => Err(unsuitable(
                 "it writes to disk every second, so a crash may lose an intent: set appendfsync \
                  always, or take the risk with accept_durability(Durability::EverySecond)",
             )),
-            (Some(_), _) => Err(setup(
+            (Some(_), _) => Err(unsuitable(
                 "it leaves to its system when to write to disk: set appendfsync always, or take \
                  the risk with accept_durability(Durability::Unchecked)",
             )),
-            (None, _) => Err(setup(
+            (None, _) => Err(unsuitable(
                 "it does not tell its appendfsync: take the risk with \
                  accept_durability(Durability::Unchecked)",
             )),

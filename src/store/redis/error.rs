@@ -12,8 +12,8 @@ pub(super) fn corrupt(what: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, what)
 }
 
-pub(super) fn setup(what: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Setup, what)
+pub(super) fn unsuitable(what: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unsuitable, what)
 }
 
 /// An answer of another shape than our scripts give.
@@ -34,7 +34,7 @@ pub(super) fn told(error: &RedisError) -> StoreError {
                 None => told,
             };
         }
-        ErrorKind::AuthenticationFailed => return setup("Redis refused user or password"),
+        ErrorKind::AuthenticationFailed => return unsuitable("Redis refused user or password"),
         _ => {}
     }
     let Some(code) = error.code().filter(|code| is_code(code)) else {
@@ -44,10 +44,12 @@ pub(super) fn told(error: &RedisError) -> StoreError {
         // Ours: see `lua/prelude.lua`.
         "CORRUPT" => corrupt("see the source").with_source(error.detail().unwrap_or("").to_owned()),
         "WRONGTYPE" => corrupt("its key holds something else than a hash"),
-        "READONLY" => setup(REPLICA),
-        "NOAUTH" | "WRONGPASS" => setup("Redis refused user or password"),
+        "READONLY" => unsuitable(REPLICA),
+        "NOAUTH" | "WRONGPASS" => unsuitable("Redis refused user or password"),
         "NOPERM" => may_not("it"),
-        "MOVED" | "ASK" | "CROSSSLOT" => setup("the record is on another node of a Redis cluster"),
+        "MOVED" | "ASK" | "CROSSSLOT" => {
+            unsuitable("the record is on another node of a Redis cluster")
+        }
         "OOM" => unavailable("Redis is out of memory"),
         "MISCONF" => unavailable("Redis cannot write to its disk"),
         "NOREPLICAS" => unavailable("Redis has too few replicas in reach"),
@@ -78,7 +80,7 @@ pub(super) fn denied(command: &str, error: &str) -> Option<StoreError> {
 }
 
 pub(super) fn may_not(command: &str) -> StoreError {
-    setup(match command {
+    unsuitable(match command {
         "INFO" => "the Redis user may not call INFO",
         "CONFIG" => {
             "the Redis user may not call CONFIG GET, which tells whether appendfsync is enough: \

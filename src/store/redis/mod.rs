@@ -63,7 +63,7 @@
 //! - **Clusters.** A step touches one key, and account names are put in braces, so an account's key
 //!   and channel share a slot. But the store speaks to the one server at its address: that may be a
 //!   primary, a proxy in front of a cluster, or a cluster of one shard. Of a larger cluster the
-//!   other nodes' accounts fail with [`Setup`](super::StoreErrorKind::Setup).
+//!   other nodes' accounts fail with [`Unsuitable`](super::StoreErrorKind::Unsuitable).
 //! - **Secrecy on the server.** `MONITOR` and the slow log show what is written, and the file has it
 //!   in the clear, unless the grants are sealed. Use `rediss://` but on a network of your own.
 
