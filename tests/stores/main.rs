@@ -11,3 +11,5 @@
 
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;
+#[cfg(all(feature = "redis", feature = "testing"))]
+mod redis;
