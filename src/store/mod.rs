@@ -86,10 +86,18 @@ mod file;
 #[cfg(unix)]
 pub(crate) mod journal;
 mod memory;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub mod postgres;
 mod record;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod redis;
 #[cfg(feature = "seal")]
 mod seal;
 mod steps;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod watchers;
 
 use std::time::Duration;
 
@@ -104,6 +112,9 @@ pub use file::{FileStore, FileStoreBuilder};
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use journal::{Journal, JournalBuilder, Replayed};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use postgres::PostgresStore;
 pub use record::{
     AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
     Status,

@@ -104,7 +104,8 @@ impl Answer {
                 Commit::Superseded(record) => record,
                 committed @ Commit::Committed(_) => return Ok(Some(committed)),
             };
-            let above = record.generation.decided();
+            // One up: a decision that the user takes now, over the same record, is two up.
+            let above = record.generation.next();
             let outranks = self.decided_over == Some(record.lineage);
             if record.grant != self.grant && outranks && above > record.generation {
                 (generation, lineage) = (above, above);

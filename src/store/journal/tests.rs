@@ -151,13 +151,13 @@ async fn an_entry_is_dropped_only_if_the_store_has_it_or_something_newer() {
             Some(of_first(7, "old")),
             an_authorization(1),
             (1, 0, 0),
-            ("new", 9),
+            ("new", 8),
         ),
         (
             Some(of_first(3, "old")),
             an_authorization(1),
             (1, 0, 0),
-            ("new", 5),
+            ("new", 4),
         ),
         (
             Some(decided(5)),
