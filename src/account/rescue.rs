@@ -110,7 +110,7 @@ mod without {
     pub(in crate::account) enum Kept {}
 
     #[derive(Clone, Default)]
-    pub(in crate::account) struct Rescue;
+    pub(in crate::account) struct Rescue(());
 
     impl Rescue {
         pub(in crate::account) async fn keep(&self, _: &Shared, _: &Answer) -> Option<Kept> {

@@ -48,8 +48,8 @@ impl FileStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Unsuitable`] if others may write to the directory, or it is used for
-    /// something else; [`StoreErrorKind::Unavailable`] if it cannot be made, locked, written, or
+    /// [`Unsuitable`](crate::store::StoreErrorKind::Unsuitable) if others may write to the directory, or it is used for
+    /// something else; [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if it cannot be made, locked, written, or
     /// synced, which is tried out here, before any token is spent.
     ///
     /// # Panics

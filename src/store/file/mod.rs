@@ -59,7 +59,7 @@ use watch::Changes;
 /// # When a file cannot be read
 ///
 /// A record that is damaged, cut short, empty, another account's, or of a later version of this
-/// crate is a [`StoreErrorKind::Corrupt`] that names the file and what is the matter. It is never
+/// crate is a [`Corrupt`](super::StoreErrorKind::Corrupt) that names the file and what is the matter. It is never
 /// taken for an account that was never seen, for then spent tokens could be taken in in its place;
 /// and nothing writes over it, not even a new authorization. Put a good copy back, **if nothing
 /// was rotated since it was made**; or give the record up with [`FileStore::set_aside`].

@@ -631,7 +631,7 @@ async fn a_directory_that_others_may_write_to_is_refused() {
     FileStore::open(&file).await.unwrap_err();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_change_wakes_watchers_of_this_store_at_once_and_of_others_soon() {
     let (_scratch, store, user) = stored().await;
     let other = FileStore::open(store.0.directory.path()).await.unwrap();

@@ -31,7 +31,7 @@ impl JournalBuilder {
         }
     }
 
-    /// As [`FileStoreBuilder::realm`](super::FileStoreBuilder::realm).
+    /// As [`FileStoreBuilder::realm`](crate::store::FileStoreBuilder::realm).
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
         self.realm = Some(realm.into());
         self
@@ -50,7 +50,7 @@ impl JournalBuilder {
     ///
     /// # Errors
     ///
-    /// As [`FileStoreBuilder::open`](super::FileStoreBuilder::open).
+    /// As [`FileStoreBuilder::open`](crate::store::FileStoreBuilder::open).
     ///
     /// # Panics
     ///
