@@ -19,7 +19,8 @@
 //! - **commit** moves to a higher generation, from any status: an answer that comes late still counts.
 //! - **doubt** is for an answer that may be lost: the token may be spent, so it is not sent again.
 //!
-//! [`MemoryStore`] serves one process, `FileStore` those of one machine (a Unix). A store of your own implements the trait:
+//! [`MemoryStore`] serves one process, `FileStore` those of one machine (a Unix), `PostgresStore`
+//! (feature `postgres`) those of many. A store of your own implements the trait:
 //!
 //! ```
 //! use std::time::Duration;
