@@ -12,8 +12,9 @@ use crate::store::StoreError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
-    /// `appendonly yes` and `appendfsync always`: a step is on disk before it is answered. The
-    /// only one that keeps the promise through a crash of the server's machine.
+    /// `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no`, its default: a
+    /// step is on disk before it is answered. The only one that keeps the promise through a crash
+    /// of the server's machine.
     Always,
     /// `appendfsync everysec` as well: a machine that crashes may lose up to two seconds of steps.
     /// If an intent was among them, **a refresh token that is spent may be presented again**,

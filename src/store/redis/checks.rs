@@ -71,26 +71,44 @@ impl Rules {
                  take the risk with accept_durability(Durability::Unchecked)",
             ));
         }
+        // One pattern for both: before Redis 7 it takes no two.
         let config: HashMap<String, String> =
-            ask("CONFIG", &["GET", "appendfsync"], connection).await?;
+            ask("CONFIG", &["GET", "*appendfsync*"], connection).await?;
         match (
             config.get("appendfsync").map(String::as_str),
             self.durability,
         ) {
-            (Some("always"), _) | (Some("everysec"), Durability::EverySecond) => Ok(()),
-            (Some("everysec"), _) => Err(unsuitable(
-                "it writes to disk every second, so a crash may lose an intent: set appendfsync \
-                 always, or take the risk with accept_durability(Durability::EverySecond)",
-            )),
-            (Some(_), _) => Err(unsuitable(
-                "it leaves to its system when to write to disk: set appendfsync always, or take \
-                 the risk with accept_durability(Durability::Unchecked)",
-            )),
-            (None, _) => Err(unsuitable(
-                "it does not tell its appendfsync: take the risk with \
-                 accept_durability(Durability::Unchecked)",
-            )),
+            (Some("always"), _) | (Some("everysec"), Durability::EverySecond) => {}
+            (Some("everysec"), _) => {
+                return Err(unsuitable(
+                    "it writes to disk every second, so a crash may lose an intent: set \
+                     appendfsync always, or take the risk with \
+                     accept_durability(Durability::EverySecond)",
+                ));
+            }
+            (Some(_), _) => {
+                return Err(unsuitable(
+                    "it leaves to its system when to write to disk: set appendfsync always, or \
+                     take the risk with accept_durability(Durability::Unchecked)",
+                ));
+            }
+            (None, _) => {
+                return Err(unsuitable(
+                    "it does not tell its appendfsync: take the risk with \
+                     accept_durability(Durability::Unchecked)",
+                ));
+            }
         }
+        // It overrules appendfsync for as long as the server writes its file anew.
+        let at_all_times = config.get("no-appendfsync-on-rewrite");
+        if at_all_times.map(String::as_str) != Some("no") {
+            return Err(unsuitable(
+                "it may not write to disk while it rewrites its file: set \
+                 no-appendfsync-on-rewrite no, or take the risk with \
+                 accept_durability(Durability::Unchecked)",
+            ));
+        }
+        Ok(())
     }
 }
 

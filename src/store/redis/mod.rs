@@ -42,7 +42,8 @@
 //!
 //! - may evict keys: `maxmemory-policy` must be `noeviction`;
 //! - does not have each step on disk before it answers: `appendonly yes`, `appendfsync always`,
-//!   unless [`accept_durability`](RedisStoreBuilder::accept_durability) says that less will do;
+//!   `no-appendfsync-on-rewrite no`, unless
+//!   [`accept_durability`](RedisStoreBuilder::accept_durability) says that less will do;
 //! - is a replica, or lets the user not do what follows.
 //!
 //! A user with no more rights than it needs, on Redis 6.2 or later:

@@ -76,6 +76,23 @@ async fn a_server_that_writes_late_is_refused_unless_told_otherwise() {
 }
 
 #[tokio::test]
+async fn a_server_that_leaves_its_disk_alone_while_it_rewrites_its_file_is_refused() {
+    for fsync in ["always", "everysec"] {
+        let at_times = [
+            &["--appendonly", "yes", "--appendfsync", fsync][..],
+            &["--no-appendfsync-on-rewrite", "yes"],
+        ]
+        .concat();
+        let second = |it: RedisStoreBuilder| it.accept_durability(Durability::EverySecond);
+        let Some(why) = refused(&at_times, second).await else {
+            return;
+        };
+        assert!(why.contains("no-appendfsync-on-rewrite no"), "{why}");
+        accepted(&at_times, Durability::Unchecked).await;
+    }
+}
+
+#[tokio::test]
 async fn a_replica_is_refused() {
     let Some(primary) = Server::safe().await else {
         return;
