@@ -74,8 +74,8 @@ enum Outranks {
     /// Of a decision that the user took a while ago: what its processes made since of the
     /// authorization that the user had then, and not a newer decision.
     Lineage(Generation),
-    /// Of a decision that the user takes now: anything. With the lineage that it will outrank
-    /// once it is an old one.
+    /// Of a decision that the user takes now: anything that cannot descend from it. With the
+    /// lineage that it will outrank once it is an old one.
     Everything(Generation),
 }
 
@@ -169,10 +169,19 @@ impl Pending {
                 });
                 return Some(generation);
             }
+            let next = record.generation.next();
             let (outranks, above) = match self.outranks {
-                Outranks::Nothing => (false, record.generation),
+                Outranks::Nothing => (false, next),
                 // One up: a decision that the user takes now, over the same record, is two up.
-                Outranks::Lineage(lineage) => (record.lineage == lineage, record.generation.next()),
+                Outranks::Lineage(lineage) => (record.lineage == lineage, next),
+                // A peer may have found ours in the journal, put it into the store, and spent its
+                // refresh token since: it must not come back. So whatever else stands higher may
+                // descend from it; at our own generation it would be ours. And one up, for there
+                // the peer put it, so that it is there once.
+                Outranks::Everything(over) if self.account.realm.rescue.is_shared() => {
+                    let others = record.generation == self.generation;
+                    (others || record.lineage == over, next)
+                }
                 Outranks::Everything(_) => (true, record.generation.decided()),
             };
             if outranks && above > record.generation {

@@ -27,6 +27,11 @@ mod with_journal {
     }
 
     impl Rescue {
+        /// Whether peers may find here what this process is about to commit.
+        pub(in crate::account) fn is_shared(&self) -> bool {
+            self.0.is_some()
+        }
+
         /// Writes an answer down, before the store is asked. No answer is lost for a journal's sake:
         /// if that fails, or takes long, it goes into the store without.
         pub(in crate::account) async fn keep(
@@ -113,6 +118,10 @@ mod without {
     pub(in crate::account) struct Rescue(());
 
     impl Rescue {
+        pub(in crate::account) fn is_shared(&self) -> bool {
+            false
+        }
+
         pub(in crate::account) async fn keep(&self, _: &Shared, _: &Answer) -> Option<Kept> {
             None
         }

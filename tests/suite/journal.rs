@@ -262,6 +262,55 @@ async fn what_a_store_lost_is_on_the_disk_before_it_is_written_back() {
     assert_eq!(machine.provider.presentations().len(), 2);
 }
 
+/// The user authorizes, and a peer takes the answer from the journal and spends its refresh token
+/// while the commit is still under way.
+async fn a_peer_is_quicker(rotations_meanwhile: usize) {
+    let machine = Machine::new();
+    let tokens = machine.provider.issue(60 * MINUTE);
+    let builder = async || {
+        machine
+            .builder()
+            .await
+            .min_rotation_interval(Duration::ZERO)
+    };
+    let account = builder().await.tokens(tokens).open("user").await.unwrap();
+    let peer = builder().await.open("user").await.unwrap();
+    machine.store.take_steps();
+    machine.store.fail(Step::Commit, How::Held);
+    let authorizing = tokio::spawn({
+        let (account, code) = (account.clone(), machine.provider.authorization_code());
+        async move { account.authorize(code).await }
+    });
+    while !machine.store.take_steps().contains(&Step::Commit) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for _ in 0..rotations_meanwhile {
+        let current = peer.generation();
+        peer.refresh_if_current(current).await.unwrap();
+    }
+    let quicker = builder().await.open("user").await.unwrap();
+    assert_eq!(machine.entries(), 0, "it has the answer");
+    let current = quicker.generation();
+    let rotated = quicker.refresh_if_current(current).await.unwrap();
+
+    machine.store.let_go();
+    authorizing.await.unwrap().unwrap();
+    let current = account.generation();
+    let rotated_again = account.refresh_if_current(current).await;
+    assert!(machine.provider.presented_twice().is_empty());
+    assert_eq!((current, rotated_again.unwrap()), (rotated, rotated.next()));
+}
+
+#[tokio::test]
+async fn an_authorization_that_a_peer_took_from_the_journal_and_rotated_is_not_put_back() {
+    a_peer_is_quicker(0).await;
+}
+
+#[tokio::test]
+async fn nor_is_one_that_the_peer_had_to_put_above_rotations_of_the_old_grant() {
+    a_peer_is_quicker(3).await;
+}
+
 #[tokio::test]
 async fn a_journal_that_cannot_be_written_costs_no_answer() {
     let scratch = TempDir::new().unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use http::StatusCode;
+use tokio::sync::Notify;
 use tower_mac_auth::account::{Account, AccountErrorKind, Event, InDoubtPolicy, RefreshErrorKind};
 use tower_mac_auth::store::{
     AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
@@ -37,6 +38,8 @@ pub enum How {
     Hang,
     /// The step is done after this time.
     Late(Duration),
+    /// The step is done once it is [let go](Faulty::let_go).
+    Held,
     /// The step is not done, and panics.
     Panic,
 }
@@ -53,6 +56,7 @@ pub struct Faulty {
     stale: Arc<Mutex<Option<Record>>>,
     restless: Arc<AtomicBool>,
     hot: Arc<AtomicUsize>,
+    held: Arc<Notify>,
 }
 
 impl Faulty {
@@ -65,6 +69,7 @@ impl Faulty {
             stale: Arc::default(),
             restless: Arc::default(),
             hot: Arc::new(HOT.into()),
+            held: Arc::default(),
         }
     }
 
@@ -91,6 +96,11 @@ impl Faulty {
     /// The next `step` fails.
     pub fn fail(&self, step: Step, how: How) {
         self.faults.lock().unwrap().push((step, how));
+    }
+
+    /// Lets a step go that is held, or the next that is to be.
+    pub fn let_go(&self) {
+        self.held.notify_one();
     }
 
     /// From now on no step fails.
@@ -138,6 +148,10 @@ impl Faulty {
             Some(How::Hang) => std::future::pending().await,
             Some(How::Late(by)) => {
                 tokio::time::sleep(by).await;
+                work.await
+            }
+            Some(How::Held) => {
+                self.held.notified().await;
                 work.await
             }
             Some(How::Panic) => panic!("injected"),
