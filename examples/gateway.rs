@@ -1,68 +1,110 @@
-//! A gateway: takes plain requests, signs them, passes them on to the API. With axum.
+//! A gateway for many users: takes plain requests, signs each as the user who asks, passes them on
+//! to the API. With axum.
 //!
 //! ```text
 //! cargo run --example gateway --features full
 //! ```
 //!
-//! Starts a provider, the gateway in front of it, and asks the gateway twice; the access token ends
-//! in between, which the one who asks does not notice. A real gateway also checks who asks: here
-//! everybody would act as the one user.
+//! Starts a provider, the gateway in front of it, and has two users ask the gateway twice; their
+//! access tokens end in between, which they do not notice. A real gateway also checks who asks: here
+//! a header that anybody can write says it.
 
 #![expect(clippy::print_stdout, reason = "it tells a person what happens")]
 
 use std::error::Error;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::error_handling::HandleErrorLayer;
+use axum::extract::State;
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{Request, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
 use tower::ServiceBuilder;
-use tower_mac_auth::account::Account;
+use tower_mac_auth::account::{AccountErrorKind, Accounts};
 use tower_mac_auth::layer::{AuthErrorKind, Error as CallError, MacAuthLayer};
 use tower_mac_auth::testing::Provider;
+
+/// Who asks.
+const USER: &str = "x-user";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let provider = Provider::new();
     let server = provider.serve().await?;
-    let account = Account::builder(server.endpoint()?)
-        .tokens(provider.issue(Duration::from_secs(3600)))
-        .open("the-user")
-        .await?;
+    // A real gateway gives them a store that outlives it.
+    let accounts = Accounts::builder(server.endpoint()?).build();
+    for user in ["li", "wang"] {
+        // Where a real one takes the code from the request to its redirect URI.
+        accounts
+            .authorize(user, provider.authorization_code())
+            .await?;
+    }
 
     let api: Uri = server.url("/").parse()?;
     let signed = ServiceBuilder::new()
         // axum wants services that do not fail: an error becomes a response.
         .layer(HandleErrorLayer::new(answer))
         .map_request(move |request| toward(&api, request))
-        .layer(MacAuthLayer::xiaomi(account.clone()).allow(&server.authority())?)
+        .layer(MacAuthLayer::xiaomi(accounts.nobody()).allow(&server.authority())?)
         .service(Client::builder(TokioExecutor::new()).build_http());
-    let gateway = Router::new().fallback_service(signed);
+    let gateway = Router::new()
+        .fallback_service(signed)
+        .layer(middleware::from_fn_with_state(accounts.clone(), as_user));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/user/profile", listener.local_addr()?);
     tokio::spawn(async { axum::serve(listener, gateway).await });
 
     for what in [
         "a plain request",
-        "the same, once the access token has ended",
+        "the same, once the access tokens have ended",
     ] {
-        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let response = client.get(url.parse()?).await?;
-        println!("{what}: {}", response.status());
-        if response.status() != StatusCode::OK {
-            let body = response.into_body().collect().await?.to_bytes();
-            return Err(String::from_utf8_lossy(&body).into());
+        for user in ["li", "wang"] {
+            let request = Request::get(&url).header(USER, user);
+            let request = request.body(Full::<Bytes>::default())?;
+            let client = Client::builder(TokioExecutor::new()).build_http();
+            let response = client.request(request).await?;
+            println!("{user}, {what}: {}", response.status());
+            if response.status() != StatusCode::OK {
+                let body = response.into_body().collect().await?.to_bytes();
+                return Err(String::from_utf8_lossy(&body).into());
+            }
         }
         provider.expire_access_tokens();
     }
-    account.shutdown().await;
+    accounts.shutdown().await;
     Ok(())
+}
+
+/// Gives the request the account of the user who asks.
+async fn as_user(
+    State(accounts): State<Accounts>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
+    let user = request.headers_mut().remove(USER);
+    let Some(user) = user.as_ref().and_then(|user| user.to_str().ok()) else {
+        return (StatusCode::UNAUTHORIZED, "who asks?").into_response();
+    };
+    match accounts.get(user).await {
+        Ok(account) => {
+            request.extensions_mut().insert(account);
+            next.run(request).await
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            let status = match error.kind() {
+                AccountErrorKind::Name | AccountErrorKind::NotAuthorized => StatusCode::FORBIDDEN,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, "the gateway may not act for this user").into_response()
+        }
+    }
 }
 
 /// Points a request at the API, and takes off what was meant for the gateway alone.

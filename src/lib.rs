@@ -67,6 +67,8 @@
 //! | feature | |
 //! |---|---|
 //! | `transport` | on by default. The built-in way to the token endpoint: hyper, HTTP/1.1, rustls with the platform's roots. Without it, give the endpoint a [`Transport`](token::Transport) |
+//! | `postgres` | [`PostgresStore`](https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/postgres/): records in `PostgreSQL`, for many machines on one database |
+//! | `redis` | [`store::redis`]: records in Redis, for many processes on many machines |
 //! | `verify` | the module [`verify`] |
 //! | `testing` | the module [`testing`]; for `[dev-dependencies]` |
 //! | `full` | all of them |
@@ -86,6 +88,10 @@
 #![cfg_attr(
     not(feature = "verify"),
     doc = " [`verify`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/verify/"
+)]
+#![cfg_attr(
+    not(feature = "redis"),
+    doc = " [`store::redis`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/redis/"
 )]
 #![cfg_attr(
     not(feature = "testing"),

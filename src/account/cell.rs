@@ -385,6 +385,22 @@ mod tests {
     }
 
     #[test]
+    fn a_refresh_ahead_that_finds_no_room_is_asked_for_again_later_and_not_by_each_signer() {
+        explore(|| {
+            let cell: Cell<Told> = Cell::new(snapshot(FIRST));
+            let aging = NOW.saturating_add(Duration::from_secs(930));
+            assert!(cell.needs_attention(aging));
+            assert!(!cell.look_ahead(aging, || false));
+            assert!(!cell.needs_attention(aging), "the next signer asks again");
+            // At most a quarter of what is left, which is 70 s.
+            let later = aging.saturating_add(Duration::from_secs(18));
+            assert!(cell.needs_attention(later));
+            assert!(cell.look_ahead(later, || true));
+            assert!(!cell.look_ahead(later, || panic!("one is under way")));
+        });
+    }
+
+    #[test]
     fn what_a_flight_says_of_an_old_generation_is_not_held_against_the_new() {
         explore(|| {
             let cell: Cell<Told> = Cell::new(snapshot(FIRST));

@@ -46,7 +46,7 @@ pub(super) async fn give_back(account: Arc<Shared>, lease: Lease, why: String) {
     for fails in 0..GIVE_BACK_TRIES {
         let pause = policy::backoff(fails);
         let wait = sleep_until(&**clock, clock.now().saturating_add(pause));
-        let closing = account.closing.run_until_cancelled(wait).await.is_none();
+        let closing = account.closing().run_until_cancelled(wait).await.is_none();
         let release = store.release(name, &lease, Duration::ZERO, &why);
         if closing || matches!(in_time(&**clock, ATTEMPT, release).await, Some(Ok(_))) {
             return;

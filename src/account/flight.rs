@@ -127,7 +127,7 @@ impl Flight {
                 }
                 continue;
             }
-            if self.account.closing.is_cancelled() {
+            if self.account.closing().is_cancelled() {
                 return Err(Failure::Closed);
             }
             if self.account.clock.now() >= self.deadline {
@@ -162,7 +162,7 @@ impl Flight {
                 Step::Stop(failure) => return Err(failure),
             };
             let wait = self.wait(watch, wait_until);
-            self.account.closing.run_until_cancelled(wait).await;
+            self.account.closing().run_until_cancelled(wait).await;
         }
     }
 
@@ -174,7 +174,7 @@ impl Flight {
         }
         let account = &*self.account;
         let pass = account
-            .closing
+            .closing()
             .run_until_cancelled(account.realm.endpoint.pass());
         match finish_by(&*account.clock, self.deadline, pass).await {
             Some(Some(())) => Ok(()),

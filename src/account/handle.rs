@@ -1,8 +1,8 @@
 //! The handle of an account, and what stands behind all of its clones.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -49,8 +49,15 @@ pub(super) struct Shared {
     /// Added to the clock in nonces.
     pub(super) clock_offset_secs: AtomicI64,
     pub(super) events: Channel<Event>,
-    pub(super) tasks: TaskTracker,
-    pub(super) closing: CancellationToken,
+    /// Made when there is the first task: most of many accounts have none.
+    duties: OnceLock<Duties>,
+}
+
+/// What keeps a shutdown waiting, and how it is told of one.
+#[derive(Default)]
+struct Duties {
+    tasks: TaskTracker,
+    closing: CancellationToken,
 }
 
 impl Account {
@@ -139,7 +146,7 @@ impl Account {
     /// Cancel safe: call it again to go on waiting.
     pub async fn shutdown(&self) {
         self.0.close();
-        self.0.tasks.wait().await;
+        self.0.tasks().wait().await;
     }
 
     /// The time to put into a nonce: the clock, corrected by what the API's `Date` said.
@@ -189,8 +196,7 @@ impl Shared {
             presented: Presented::default(),
             clock_offset_secs: AtomicI64::new(0),
             events: Channel::new(),
-            tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
+            duties: OnceLock::new(),
         }
     }
 
@@ -208,19 +214,29 @@ impl Shared {
         Ok(())
     }
 
+    /// The tasks that the account's shutdown waits for.
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.duties.get_or_init(Duties::default).tasks
+    }
+
+    /// Ends the waits of those tasks.
+    pub(super) fn closing(&self) -> &CancellationToken {
+        &self.duties.get_or_init(Duties::default).closing
+    }
+
     /// Runs a task that the account's shutdown waits for.
     pub(super) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.tasks.spawn_on(task, &self.realm.runtime)
+        self.tasks().spawn_on(task, &self.realm.runtime)
     }
 
     /// No flight starts from here on, and one that has sent nothing is called back.
     pub(super) fn close(&self) {
         self.cell.close();
-        self.closing.cancel();
-        self.tasks.close();
+        self.closing().cancel();
+        self.tasks().close();
     }
 
     pub(super) fn emit(&self, event: Event) {

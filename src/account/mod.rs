@@ -36,6 +36,53 @@
 //! # fn main() {}
 //! ```
 //!
+//! # Many users
+//!
+//! [`Accounts`] has the accounts of all users of a client, by name. They are opened on demand, each
+//! once however many ask at once, and share one endpoint, one store and one limit of requests. One
+//! that nobody holds may be closed to make [room](AccountsBuilder::capacity), and is opened again
+//! when it is next asked for; not so while it is refreshed, while its tokens are on their way into
+//! the store, or while only this process knows that its refresh token is in doubt.
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! use http::Request;
+//! use http_body_util::Empty;
+//! use tower::{Layer, ServiceExt};
+//! use tower_mac_auth::account::Accounts;
+//! use tower_mac_auth::layer::MacAuthLayer;
+//! use tower_mac_auth::testing::Provider;
+//!
+//! # let provider = Provider::new();
+//! # let http_client = provider.api();
+//! let accounts = Accounts::builder(provider.endpoint()).build();
+//! // Once for each user, where the provider redirects them to.
+//! accounts.authorize("user-42", provider.authorization_code()).await?;
+//!
+//! // A request to which nobody has given an account is not sent.
+//! let client = MacAuthLayer::xiaomi(accounts.nobody()).layer(http_client);
+//!
+//! // For each request: whose is it?
+//! let account = accounts.get("user-42").await?;
+//! let mut request = Request::get("https://open.account.xiaomi.com/user/profile")
+//!     .body(Empty::<bytes::Bytes>::new())?;
+//! request.extensions_mut().insert(account);
+//! assert_eq!(client.oneshot(request).await?.status(), 200);
+//!
+//! accounts.shutdown().await;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
+//!
+//! However many accounts end at once, they are refreshed at the endpoint's
+//! [rate](crate::token::TokenEndpointBuilder::requests_per_second): those for which requests wait
+//! in the order they came, before they take a lease; those ahead of time only while nobody waits.
+//! Of the latter none waits: another request tries again within a minute.
+//!
 //! # Words
 //!
 //! | word | meaning |
@@ -102,7 +149,8 @@
 //!
 //! # Events
 //!
-//! [`Account::events`] has them from the moment it is called; each is a `tracing` event as well.
+//! [`Account::events`] has them from the moment it is called, and [`Accounts::events`] those of all
+//! accounts, with their names; each is a `tracing` event as well.
 //! [`Account::status`] says where the account stands at any time.
 //!
 //! | event | what to do |
@@ -114,6 +162,7 @@
 //! | `CommitDelayed` | mend the store, and do not kill this process: only it has the new tokens |
 //! | `RejectedFresh` | the API refuses what was just issued: see whether it accepts the user, the scopes, the host |
 //! | `ClockCorrected` | set this machine's clock |
+//! | `Lagged` | read faster: events were missed |
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -148,7 +197,7 @@
 //!
 //! # Before the process ends
 //!
-//! Await [`Account::shutdown`]: no new flight takes off, one that has sent nothing is called back,
+//! Await [`Account::shutdown`], or [`Accounts::shutdown`] for all of them: no new flight takes off, one that has sent nothing is called back,
 //! and one that has sent is waited for until what it brings is in the store. A process that is
 //! killed between the two leaves the account in doubt.
 

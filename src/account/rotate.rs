@@ -85,7 +85,7 @@ impl Flight {
     async fn connect(&self) -> Result<Connected, RefreshError> {
         let account = &*self.account;
         let connect = account
-            .closing
+            .closing()
             .run_until_cancelled(account.realm.endpoint.dial());
         match finish_by(&*account.clock, self.deadline(), connect).await {
             Some(Some(Ok(connected))) => Ok(connected),

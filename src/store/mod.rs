@@ -19,7 +19,8 @@
 //! - **commit** moves to a higher generation, from any status: an answer that comes late still counts.
 //! - **doubt** is for an answer that may be lost: the token may be spent, so it is not sent again.
 //!
-//! [`MemoryStore`] serves one process, `FileStore` those of one machine (a Unix). A store of your own implements the trait:
+//! [`MemoryStore`] serves one process, `FileStore` those of one machine (a Unix), `PostgresStore`
+//! (feature `postgres`) those of many. A store of your own implements the trait:
 //!
 //! ```
 //! use std::time::Duration;
@@ -86,10 +87,18 @@ mod file;
 #[cfg(unix)]
 pub(crate) mod journal;
 mod memory;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub mod postgres;
 mod record;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod redis;
 #[cfg(feature = "seal")]
 mod seal;
 mod steps;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod watchers;
 
 use std::time::Duration;
 
@@ -104,6 +113,9 @@ pub use file::{FileStore, FileStoreBuilder};
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use journal::{Journal, JournalBuilder, Replayed};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use postgres::PostgresStore;
 pub use record::{
     AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
     Status,

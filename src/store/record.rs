@@ -36,6 +36,11 @@ impl AccountName {
         }
     }
 
+    /// Of an account that is in no store.
+    pub(crate) fn nobody() -> Self {
+        Self("nobody".into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -122,4 +122,20 @@ mod tests {
         let waited = TimerClock.now().duration_since(start);
         assert!(waited <= Duration::from_millis(1002), "{waited:?}");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_wait_does_not_pass_those_who_do() {
+        let limiter = Limiter::new(NonZeroU32::MIN);
+        assert!(limiter.try_ready());
+        assert!(!limiter.try_ready(), "nothing is free");
+        let mut waits = tokio_test::task::spawn(limiter.ready());
+        tokio_test::assert_pending!(waits.poll());
+        tokio::time::advance(Duration::from_millis(1_001)).await;
+        // A cell is free, and whoever waits for it has yet to be polled.
+        assert!(!limiter.try_ready(), "somebody waits");
+        tokio_test::assert_ready!(waits.poll());
+        drop(waits);
+        tokio::time::advance(Duration::from_millis(1_001)).await;
+        assert!(limiter.try_ready());
+    }
 }

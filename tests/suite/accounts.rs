@@ -98,10 +98,7 @@ impl Crowd {
         for name in 0..500 {
             let name = format!("other {name}");
             commit(&self.store.inner(), &name, self.provider.issue(HOUR)).await;
-            // Whoever is asked for once does not push out those that are asked for often.
-            for _ in 0..3 {
-                drop(self.accounts.get(&name).await.unwrap());
-            }
+            drop(self.accounts.get(&name).await.unwrap());
         }
     }
 }
@@ -249,7 +246,7 @@ async fn accounts_that_nobody_holds_make_room_and_come_back() {
             account.refresh_if_current(Generation::FIRST).await.unwrap();
         }
         crowd.store.take_steps();
-        assert!(crowd.accounts.len() <= 101, "{}", crowd.accounts.len());
+        assert!(crowd.accounts.len() <= 100, "{}", crowd.accounts.len());
     }
     for name in 0..1_000 {
         let account = crowd.account(name).await;
@@ -262,6 +259,23 @@ async fn accounts_that_nobody_holds_make_room_and_come_back() {
         assert_eq!(status(&crowd.get(account).await), StatusCode::OK);
     }
     assert_eq!(crowd.provider.presentations().len(), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_account_that_was_not_asked_for_longest_makes_room() {
+    let crowd = Crowd::with(90, |accounts| accounts.capacity(80), None).await;
+    drop(crowd.all(80).await);
+    for name in 0..40 {
+        assert!(crowd.accounts.peek(&name.to_string()).is_some());
+    }
+    // None of them was opened since, so the next to go is any of the others.
+    for name in 80..90 {
+        drop(crowd.account(name).await);
+    }
+    for name in (0..40).chain(80..90) {
+        assert!(crowd.accounts.peek(&name.to_string()).is_some(), "{name}");
+    }
+    assert_eq!(crowd.accounts.len(), 79);
 }
 
 #[tokio::test(start_paused = true)]
@@ -379,9 +393,9 @@ async fn when_more_end_at_once_than_a_refresh_may_wait_for_none_starves() {
 
 #[tokio::test(start_paused = true)]
 async fn refreshes_ahead_give_way_to_requests_that_wait_and_still_come_in_time() {
-    let crowd = Arc::new(Crowd::with(220, |accounts| accounts, Some(10)).await);
-    let mut aging = crowd.all(220).await;
-    let dead = aging.split_off(200);
+    let crowd = Arc::new(Crowd::with(80, |accounts| accounts, Some(10)).await);
+    let mut aging = crowd.all(80).await;
+    let dead = aging.split_off(60);
     crowd.store.expect_steps(1_000_000);
     crowd.clock.advance(HOUR * 92 / 100);
     let started = crowd.clock.now();
@@ -422,7 +436,7 @@ async fn refreshes_ahead_give_way_to_requests_that_wait_and_still_come_in_time()
         assert!(elapsed() < HOUR * 7 / 100, "{:?}", elapsed());
     }
     let presentations = crowd.provider.presentations();
-    assert_eq!(presentations.len(), 220);
+    assert_eq!(presentations.len(), 80);
     assert_rate(&presentations, 10);
 }
 
@@ -461,6 +475,22 @@ async fn shutdown_waits_for_all_that_have_sent_and_opens_no_other() {
         RefreshErrorKind::Closed | RefreshErrorKind::RotatedRecently
     ));
     assert_eq!(crowd.accounts.len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_given_no_account_is_not_sent() {
+    let crowd = Crowd::new(1).await;
+    let layer = MacAuthLayer::xiaomi(crowd.accounts.nobody())
+        .allow(HOST)
+        .unwrap();
+    let client = layer.layer(crowd.provider.api());
+    let refused = client.clone().oneshot(get("/")).await;
+    assert!(refused.is_err());
+    assert_eq!(crowd.provider.api_requests(), 0);
+    assert!(crowd.accounts.get("nobody").await.is_err(), "it is no user");
+    let mut request = get("/");
+    request.extensions_mut().insert(crowd.account(0).await);
+    assert_eq!(status(&client.oneshot(request).await), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

@@ -577,15 +577,15 @@ async fn a_sealed_record_without_its_key_is_an_error_and_the_live_token_signs_on
 #[tokio::test(start_paused = true)]
 async fn a_rotation_costs_four_trips_to_the_store_and_who_watches_one_look_when_it_is_over() {
     let (world, store) = open().await;
-    let watched = Faulty::new(world.clock.clone());
-    watched.fail_over(store.inner());
+    let its_store = Faulty::new(world.clock.clone());
+    its_store.fail_over(store.inner());
     let watcher = Account::builder(world.provider.endpoint())
         .clock(world.clock.clone())
-        .store(watched.clone())
+        .store(its_store.clone())
         .open("user")
         .await
         .unwrap();
-    watched.take_steps();
+    its_store.take_steps();
 
     let first = world.account.generation();
     world
@@ -603,18 +603,18 @@ async fn a_rotation_costs_four_trips_to_the_store_and_who_watches_one_look_when_
         [Step::Read, Step::Acquire, Step::Intend, Step::Commit]
     );
     // One to learn that somebody rotates, and one for what came of it.
-    assert_eq!(watched.take_steps(), [Step::Read, Step::Read]);
+    assert_eq!(its_store.take_steps(), [Step::Read, Step::Read]);
 
     // Who comes after the rotation pays for one.
     let late = Account::builder(world.provider.endpoint())
         .clock(world.clock.clone())
-        .store(watched.clone())
+        .store(its_store.clone())
         .open("user")
         .await
         .unwrap();
-    watched.take_steps();
+    its_store.take_steps();
     world.clock.advance(Duration::from_secs(61));
     let refreshed = world.account.refresh_if_current(rotated).await.unwrap();
     assert_eq!(late.refresh_if_current(rotated).await.unwrap(), refreshed);
-    assert_eq!(watched.take_steps(), [Step::Read]);
+    assert_eq!(its_store.take_steps(), [Step::Read]);
 }

@@ -1,0 +1,217 @@
+//! The cells of many accounts: each opened once, closed when there is need of room.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use dashmap::DashMap;
+use tokio::sync::oneshot;
+
+use crate::account::authorize::standing;
+use crate::account::cell::Join;
+use crate::account::landing::Landing;
+use crate::account::realm::Realm;
+use crate::account::{AccountError, AccountErrorKind, Shared};
+use crate::store::{AccountName, Generation};
+
+pub(super) struct Cells {
+    realm: Arc<Realm>,
+    /// By name, each the one cell of its account in this process. One that was not read from the
+    /// store yet is of generation 0.
+    open: DashMap<AccountName, Place>,
+    capacity: usize,
+    /// With more than so many open, those that nobody holds are swept out.
+    sweep_at: Mutex<usize>,
+    /// How many were opened so far: by it is told which was asked for before which.
+    opened: AtomicU64,
+    closed: AtomicBool,
+}
+
+/// Where a cell is kept, with what finding it needs besides: a look at the cell itself would be
+/// one more at memory that is not at hand.
+struct Place {
+    account: Arc<Shared>,
+    /// When it was last asked for; 0 until it was read from the store.
+    asked_at: AtomicU64,
+}
+
+impl Shared {
+    fn is_unopened(&self) -> bool {
+        self.cell.load().generation == Generation::default()
+    }
+
+    /// Whether it must stay open: somebody holds it, or it knows what the store may not, or
+    /// somebody listens to it. To be asked where no handle can be given out meanwhile.
+    fn is_needed(self: &Arc<Self>) -> bool {
+        // Handles, whoever waits, a flight, tokens on their way into the store: all hold it.
+        if Arc::strong_count(self) > 1 || self.events.is_read() {
+            return true;
+        }
+        // Should the store fail over to a copy that has not seen the intent, only this process
+        // knows that the refresh token may be spent.
+        let generation = self.cell.load().generation;
+        self.presented.of(generation).is_some()
+    }
+}
+
+impl Cells {
+    pub(super) fn new(realm: Arc<Realm>, capacity: usize) -> Self {
+        Self {
+            realm,
+            open: DashMap::new(),
+            capacity,
+            sweep_at: Mutex::new(capacity),
+            opened: AtomicU64::new(1),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn realm(&self) -> &Arc<Realm> {
+        &self.realm
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The cell of this name, if it is open.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Shared>> {
+        let place = self.open.get(name)?;
+        let asked_at = place.asked_at.load(Ordering::Relaxed);
+        if asked_at == 0 && place.account.is_unopened() {
+            return None;
+        }
+        let now = self.opened.load(Ordering::Relaxed);
+        // One that is asked for all the time is read by each, and not written.
+        if asked_at != now {
+            place.asked_at.store(now, Ordering::Relaxed);
+        }
+        Some(Arc::clone(&place.account))
+    }
+
+    /// Opens none any more, and closes those that are open.
+    pub(super) fn close(&self) -> Vec<Arc<Shared>> {
+        // First this, then a look at those that are there: whoever enters one looks after.
+        self.closed.store(true, Ordering::SeqCst);
+        let places = self.open.iter();
+        let open: Vec<_> = places.map(|place| Arc::clone(&place.account)).collect();
+        for account in &open {
+            account.close();
+        }
+        open
+    }
+
+    /// The cell of this name, made if there is none.
+    pub(super) fn entry(&self, name: &str) -> Result<Arc<Shared>, AccountError> {
+        let name = AccountName::new(name)?;
+        let entry = self.open.entry(name);
+        let name = entry.key().clone();
+        let make = || Place {
+            account: Arc::new(Shared::unopened(&self.realm, name)),
+            asked_at: AtomicU64::new(0),
+        };
+        let account = Arc::clone(&entry.or_insert_with(make).account);
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.make_room();
+        if self.closed.load(Ordering::SeqCst) {
+            account.close();
+            if account.is_unopened() {
+                self.give_up(account);
+                return Err(AccountError::new(AccountErrorKind::Closed));
+            }
+        }
+        Ok(account)
+    }
+
+    /// Waits until the account is read from the store. It is elected as a flight is who reads, and
+    /// told as of a flight who waits.
+    pub(super) async fn opened(
+        self: &Arc<Self>,
+        account: &Arc<Shared>,
+    ) -> Result<(), AccountError> {
+        let (tell, told) = oneshot::channel();
+        match account
+            .cell
+            .join(Generation::default(), account.clock.now(), tell)
+        {
+            Join::Newer(_) => return Ok(()),
+            Join::Joined => {}
+            Join::Lead => self.launch(account),
+            Join::Grounded(_) | Join::Closed => {
+                return Err(AccountError::new(AccountErrorKind::Closed));
+            }
+        }
+        match told.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(AccountError::from_refresh_error(error)),
+            Err(_) => Err(AccountError::new(AccountErrorKind::Interrupted)),
+        }
+    }
+
+    /// Reads the account from the store, in a task of its own: the first who asked may be dropped,
+    /// and the others still wait.
+    fn launch(self: &Arc<Self>, account: &Arc<Shared>) {
+        let landing = Landing::new(account, Generation::default());
+        let (accounts, account) = (Arc::clone(self), Arc::clone(account));
+        self.realm.runtime.spawn(async move {
+            let read = accounts.read(&account).await;
+            let current = account.cell.load().generation;
+            let told = match read {
+                // A user authorized it meanwhile.
+                Err(_) if current > Generation::default() => Ok(current),
+                Err(error) => Err(error.into_refresh_error()),
+                Ok(()) => Ok(current),
+            };
+            landing.tell(&told);
+            accounts.give_up(account);
+        });
+    }
+
+    async fn read(&self, account: &Shared) -> Result<(), AccountError> {
+        match standing(&self.realm, &account.name).await? {
+            Some(record) => Ok(account.open(record)?),
+            None => Err(AccountError::new(AccountErrorKind::NotAuthorized)),
+        }
+    }
+
+    /// Lets go of an account; the last to do so forgets it, if it could not be opened.
+    pub(super) fn give_up(&self, account: Arc<Shared>) {
+        let name = account.name.clone();
+        drop(account);
+        self.open
+            .remove_if(name.as_str(), |_, Place { account, .. }| {
+                account.is_unopened() && Arc::strong_count(account) == 1
+            });
+    }
+
+    /// Past the capacity, closes an eighth of the accounts, of those that nobody needs the ones not
+    /// asked for longest. It looks at all of them, and so leaves room for many before it looks
+    /// again, also where most are needed.
+    fn make_room(&self) {
+        // Whoever has it looks after it.
+        let Ok(mut sweep_at) = self.sweep_at.try_lock() else {
+            return;
+        };
+        let open = self.open.len();
+        if open <= *sweep_at {
+            return;
+        }
+        let asked_at = |place: &Place| place.asked_at.load(Ordering::Relaxed);
+        let idle = self.open.iter().filter(|place| !place.account.is_needed());
+        let mut idle: Vec<_> = idle.map(|place| asked_at(&place)).collect();
+        let eighth = |count: usize| count.div_ceil(8);
+        let surplus = open.saturating_sub(self.capacity) + eighth(self.capacity);
+        let mut surplus = surplus.min(idle.len());
+        if let Some(last) = surplus.checked_sub(1) {
+            let (_, last, _) = idle.select_nth_unstable(last);
+            // Under the lock of each shard: no handle is given out between look and removal.
+            self.open.retain(|_, place| {
+                let old = surplus > 0 && asked_at(place) <= *last;
+                let goes = old && !place.account.is_needed();
+                surplus -= usize::from(goes);
+                !goes
+            });
+        }
+        let open = self.open.len();
+        *sweep_at = self.capacity.max(open + eighth(open));
+    }
+}

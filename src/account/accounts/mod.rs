@@ -1,0 +1,154 @@
+//! Many accounts in one process, opened on demand.
+
+mod cells;
+
+use std::fmt;
+use std::sync::Arc;
+
+use self::cells::Cells;
+use super::realm::Realm;
+use super::{Account, AccountBuilder, AccountError, AccountEvent, AccountsBuilder, Events, Shared};
+use crate::AuthorizationCode;
+use crate::store::AccountName;
+use crate::token::TokenEndpoint;
+
+/// How many events of all accounts a slow reader may fall behind.
+const EVENTS: usize = 1024;
+
+/// The accounts of many users at one token endpoint, opened on demand by their names.
+///
+/// Whoever asks for one account, however many at once, gets handles of the same: it is read from
+/// the store once. It stays open while somebody holds a handle, while it is refreshed, and after
+/// that until [room is needed](AccountsBuilder::capacity). A cheap clone: all clones are the same
+/// accounts. See the [module docs](super#many-users).
+#[derive(Clone)]
+pub struct Accounts(Arc<Cells>);
+
+/// An [`AccountBuilder`] for many accounts.
+pub struct Many {
+    pub(super) capacity: usize,
+}
+
+impl Accounts {
+    /// Starts the accounts at `endpoint`. The knobs are those of an [`Account`].
+    pub fn builder(endpoint: TokenEndpoint) -> AccountsBuilder {
+        let capacity = 100_000;
+        AccountBuilder::new(endpoint, Many { capacity })
+    }
+
+    pub(super) fn new(realm: Arc<Realm>, capacity: usize) -> Self {
+        Self(Arc::new(Cells::new(realm, capacity)))
+    }
+
+    /// The account of this name; opens it from the store if it is not open.
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot name an account, the store fails or does not know the account
+    /// ([`NotAuthorized`](super::AccountErrorKind::NotAuthorized): [authorize](Self::authorize) it), or
+    /// the accounts were shut down. No failure is remembered: the next call asks the store again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the account is opened for the others who wait.
+    pub async fn get(&self, name: &str) -> Result<Account, AccountError> {
+        if let Some(account) = self.peek(name) {
+            return Ok(account);
+        }
+        let account = self.0.entry(name)?;
+        match self.0.opened(&account).await {
+            Ok(()) => {
+                self.0.find(name);
+                Ok(Account(account))
+            }
+            Err(error) => {
+                self.0.give_up(account);
+                Err(error)
+            }
+        }
+    }
+
+    /// The account of this name, if it is open. It allocates nothing and asks nobody.
+    pub fn peek(&self, name: &str) -> Option<Account> {
+        self.0.find(name).map(Account)
+    }
+
+    /// An account that never signs, for a layer in front of which each request is given an account
+    /// of its own: one that was forgotten is refused with
+    /// [`RefreshErrorKind::Closed`](super::RefreshErrorKind::Closed), and not sent in another
+    /// user's name.
+    pub fn nobody(&self) -> Account {
+        let nobody = Shared::unopened(self.0.realm(), AccountName::nobody());
+        nobody.close();
+        Account(Arc::new(nobody))
+    }
+
+    /// Exchanges an authorization code for the account's first tokens, or for new ones, and opens
+    /// it. See [`Account::authorize`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Account::authorize`], and if the name cannot name an account or the accounts were shut
+    /// down.
+    ///
+    /// # Cancel safety
+    ///
+    /// The exchange goes on if the future is dropped; what it brings is in the store.
+    pub async fn authorize(
+        &self,
+        name: &str,
+        code: impl Into<AuthorizationCode>,
+    ) -> Result<Account, AccountError> {
+        let account = Account(self.0.entry(name)?);
+        match account.authorize(code).await {
+            Ok(_) => {
+                self.0.find(name);
+                Ok(account)
+            }
+            Err(error) => {
+                self.0.give_up(account.0);
+                Err(error)
+            }
+        }
+    }
+
+    /// How many accounts are open, those included that are being opened.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The events of all accounts from now on, with their names.
+    pub fn events(&self) -> Events<AccountEvent> {
+        self.0.realm().events.subscribe(EVENTS)
+    }
+
+    /// Opens no account any more, starts no refresh, and waits for all that have sent their refresh
+    /// tokens, until what they bring is durable. Accounts that are open go on signing until their
+    /// access tokens end.
+    ///
+    /// Call it before the process ends. See [`Account::shutdown`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: call it again to go on waiting.
+    pub async fn shutdown(&self) {
+        let open = self.0.close();
+        for account in &open {
+            account.tasks().wait().await;
+        }
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts")
+            .field("endpoint", &self.0.realm().endpoint)
+            .field("open", &self.len())
+            .finish_non_exhaustive()
+    }
+}

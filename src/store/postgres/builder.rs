@@ -1,0 +1,218 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use rustls::ClientConfig;
+use tokio::sync::OnceCell;
+use tokio_postgres::Config;
+
+use super::PostgresStore;
+use super::error::unsuitable;
+use super::link::Link;
+use super::listen::Listener;
+use super::schema::Tables;
+use super::sql::Statements;
+use super::tls::{self, Trust};
+use crate::store::StoreError;
+use crate::store::watchers::Watchers;
+
+/// Builds a [`PostgresStore`]: from [`PostgresStore::builder`] or
+/// [`PostgresStore::builder_with_pool`].
+#[must_use]
+pub struct PostgresStoreBuilder {
+    from: From,
+    trust: Trust,
+    pool_size: usize,
+    timeout: Duration,
+    schema: String,
+    prefix: String,
+    listen: bool,
+    listen_url: Option<String>,
+    without_fsync: bool,
+}
+
+enum From {
+    Url(String),
+    Pool(Pool),
+}
+
+impl PostgresStoreBuilder {
+    fn new(from: From) -> Self {
+        Self {
+            from,
+            trust: Trust::Platform,
+            pool_size: 4,
+            timeout: Duration::from_secs(5),
+            schema: "public".to_owned(),
+            prefix: "tower_mac_auth_".to_owned(),
+            listen: true,
+            listen_url: None,
+            without_fsync: false,
+        }
+    }
+
+    pub(super) fn with_url(url: &str) -> Self {
+        Self::new(From::Url(url.to_owned()))
+    }
+
+    pub(super) fn with_pool(pool: Pool) -> Self {
+        Self::new(From::Pool(pool))
+    }
+
+    /// How many connections the store opens at most, beside the one that listens. 4 by default: a
+    /// step holds one for a few milliseconds. Of no effect on a pool of your own.
+    pub fn pool_size(mut self, connections: usize) -> Self {
+        self.pool_size = connections.max(1);
+        self
+    }
+
+    /// How long a step may take, connecting included, before it is
+    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable). 5 s by default. The timer is
+    /// tokio's, and stands still while the machine sleeps.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The schema of the tables. `public` by default.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// What the names of the tables begin with. `tower_mac_auth_` by default.
+    pub fn table_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Trusts the authorities in this PEM file, and no others, like `sslrootcert` in the URL.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trust = Trust::CaFile(path.into());
+        self
+    }
+
+    /// A TLS configuration of your own, for a client certificate. It is used as `sslmode` says.
+    pub fn tls_config(mut self, config: ClientConfig) -> Self {
+        self.trust = Trust::Custom(Box::new(config));
+        self
+    }
+
+    /// Listens for changes at this URL: where the store's own goes to a pooler, the database
+    /// itself. A pool of your own is listened beside only with this.
+    pub fn listen_url(mut self, url: impl Into<String>) -> Self {
+        self.listen_url = Some(url.into());
+        self
+    }
+
+    /// Opens no connection to listen on. Changes by others are then found by polling, up to a
+    /// second late.
+    pub fn without_listening(mut self) -> Self {
+        self.listen = false;
+        self
+    }
+
+    /// Takes a database that runs with `fsync = off`. For tests: after a crash it may have
+    /// forgotten that a refresh token was presented, and the token is presented again.
+    pub fn without_fsync(mut self) -> Self {
+        self.without_fsync = true;
+        self
+    }
+
+    /// Connects once, to see that it can. The store belongs to the runtime that it is made on.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsuitable`](crate::store::StoreErrorKind::Unsuitable) if the URL, a name or the TLS cannot be
+    /// used, or the login is refused;
+    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if the database does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves nothing open.
+    pub async fn connect(self) -> Result<PostgresStore, StoreError> {
+        let tables = Tables::new(&self.schema, &self.prefix)?;
+        let mut trust = self.trust;
+        let (pool, own) = match self.from {
+            From::Pool(pool) => (pool, None),
+            From::Url(url) => {
+                let mut config = tls::parse(&url, &mut trust)?;
+                tune(&mut config, self.timeout);
+                let tls = tls::connector(&config, &trust)?;
+                // Looks whether the connection was closed, without a round trip.
+                let fast = ManagerConfig {
+                    recycling_method: RecyclingMethod::Fast,
+                };
+                let manager = Manager::from_config(config.clone(), tls.clone(), fast);
+                let pool = Pool::builder(manager).max_size(self.pool_size).build();
+                let pool =
+                    pool.map_err(|_| unsuitable("the pool cannot be built", "its options"))?;
+                (pool, Some((config, tls)))
+            }
+        };
+        let listen = match self.listen_url {
+            Some(url) => {
+                let mut config = tls::parse(&url, &mut trust)?;
+                tune(&mut config, self.timeout);
+                let tls = tls::connector(&config, &trust)?;
+                Some((config, tls))
+            }
+            None => own,
+        };
+        let link = Link {
+            pool,
+            timeout: self.timeout,
+        };
+        link.in_time(link.query("SELECT 1", &[])).await?;
+        let watchers = Watchers::default();
+        let listening = listen.filter(|_| self.listen).map(|(config, tls)| {
+            let listener = Listener {
+                config,
+                tls,
+                timeout: self.timeout,
+                watchers: watchers.clone(),
+            };
+            Arc::new(listener.start())
+        });
+        Ok(PostgresStore {
+            link: Arc::new(link),
+            statements: Arc::new(Statements::new(&tables.records(), self.timeout)),
+            tables,
+            without_fsync: self.without_fsync,
+            checked: Arc::new(OnceCell::new()),
+            watchers,
+            _listening: listening,
+        })
+    }
+}
+
+/// What notices a server that died without a word, unless the URL says otherwise.
+fn tune(config: &mut Config, timeout: Duration) {
+    if config.get_application_name().is_none() {
+        config.application_name("tower-mac-auth");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(timeout);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(timeout);
+    }
+    // The driver's own default is the system's two hours.
+    if config.get_keepalives_idle() == Duration::from_secs(2 * 60 * 60) {
+        config.keepalives_idle(Duration::from_secs(30));
+    }
+}
+
+impl fmt::Debug for PostgresStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the URL: it has the password in it.
+        f.debug_struct("PostgresStoreBuilder")
+            .field("schema", &self.schema)
+            .field("table_prefix", &self.prefix)
+            .field("pool_size", &self.pool_size)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! Errors of the database, without what they may quote: a failed row has the secrets in it, and a
+//! connection string the password.
+
+use std::error::Error as _;
+use std::fmt;
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+pub(super) const NOT_MIGRATED: &str = "its table is not there: call PostgresStore::migrate first";
+
+/// What may be told of an error of the database.
+#[derive(Debug)]
+pub(super) struct Told(pub(super) String);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// The database, or what we were told of it, does not do; trying again does not help.
+pub(super) fn unsuitable(what: &'static str, why: impl Into<String>) -> StoreError {
+    StoreError::new(StoreErrorKind::Unsuitable, what).with_source(Told(why.into()))
+}
+
+pub(super) fn unavailable(what: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, what)
+}
+
+pub(super) fn corrupt(what: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, what)
+}
+
+/// An error of a statement, or of connecting for it.
+pub(super) fn store_error(error: &Error) -> StoreError {
+    let (kind, what) = match error.code() {
+        Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(code) => {
+            (StoreErrorKind::Unsuitable, NOT_MIGRATED)
+        }
+        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => (
+            StoreErrorKind::Unsuitable,
+            "the role of this connection lacks a right",
+        ),
+        // Class 28: the login.
+        Some(code) if code.code().starts_with("28") => {
+            (StoreErrorKind::Unsuitable, "the database refuses the login")
+        }
+        Some(_) => (StoreErrorKind::Unavailable, "the database refused"),
+        None => (StoreErrorKind::Unavailable, "no connection to the database"),
+    };
+    StoreError::new(kind, what).with_source(Told(told(error)))
+}
+
+pub(super) fn pool_error(error: &PoolError) -> StoreError {
+    match error {
+        PoolError::Backend(error) => store_error(error),
+        PoolError::Timeout(_) => unavailable("no connection of the pool came free in time"),
+        PoolError::Closed => unavailable("the connection pool was closed"),
+        _ => unavailable("the connection pool gave no connection"),
+    }
+}
+
+/// Nothing happened, and the same may go well at once: a conflict with another transaction.
+pub(super) fn is_conflict(error: &Error) -> bool {
+    let code = error.code();
+    code == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
+        || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+}
+
+pub(super) fn told(error: &Error) -> String {
+    if let Some(error) = error.as_db_error() {
+        return told_by_server(error);
+    }
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
+fn told_by_server(error: &DbError) -> String {
+    let code = error.code().code();
+    // Connections, state of the transaction, logins, names, rights, resources, operators, system:
+    // their messages speak of names. Those on data, and what a trigger says, may quote values;
+    // details and hints of any may.
+    let names_only = ["08", "25", "28", "3D", "3F", "42", "53", "55", "57", "58"];
+    if names_only.iter().any(|class| code.starts_with(class)) {
+        format!("{} ({code})", error.message())
+    } else {
+        format!("SQLSTATE {code}")
+    }
+}

@@ -1,0 +1,232 @@
+//! The table: its making, and whether it will do.
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{IsolationLevel, Row};
+
+use super::error::{NOT_MIGRATED, store_error, unsuitable};
+use super::link::{Borrowed, Link};
+use crate::store::StoreError;
+
+/// What this version of the crate reads and writes.
+const VERSION: i32 = 1;
+
+/// The names of a store's tables, quoted.
+#[derive(Clone)]
+pub(super) struct Tables {
+    schema: String,
+    prefix: String,
+}
+
+impl Tables {
+    pub(super) fn new(schema: &str, prefix: &str) -> Result<Self, StoreError> {
+        for name in [schema, prefix] {
+            let plain = name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            // The server cuts names at 63 bytes, and ours get a word behind them.
+            if !plain || name.is_empty() || name.len() > 48 {
+                let why = "up to 48 of a to z, 0 to 9 and _ will do";
+                return Err(unsuitable(
+                    "the schema's name or the prefix cannot be used",
+                    why,
+                ));
+            }
+        }
+        Ok(Self {
+            schema: schema.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    pub(super) fn records(&self) -> String {
+        self.quoted("records")
+    }
+
+    fn version(&self) -> String {
+        self.quoted("version")
+    }
+
+    fn quoted(&self, word: &str) -> String {
+        format!(r#""{}"."{}{word}""#, self.schema, self.prefix)
+    }
+
+    /// See the [module docs](super) for why each column is as it is.
+    fn create(&self) -> String {
+        let (records, version) = (self.records(), self.version());
+        format!(
+            r#"CREATE TABLE {records} (
+    account text COLLATE "C" PRIMARY KEY,
+    generation numeric(20) NOT NULL,
+    lineage numeric(20) NOT NULL,
+    status text NOT NULL,
+    secret bytea NOT NULL,
+    issued_at bigint NOT NULL,
+    expires_at bigint,
+    fence bigint NOT NULL,
+    owner text,
+    deadline bigint NOT NULL,
+    intended_at bigint,
+    replayed boolean NOT NULL,
+    not_before bigint NOT NULL,
+    fails bigint NOT NULL,
+    last_error text
+) WITH (fillfactor = 50);
+CREATE TABLE {version} (version integer NOT NULL);
+INSERT INTO {version} VALUES ({VERSION});"#
+        )
+    }
+}
+
+/// What there is of the tables: `None`, or their version.
+async fn version(client: &Borrowed, tables: &Tables) -> Result<Option<i32>, StoreError> {
+    let there = "SELECT to_regclass($1) IS NOT NULL";
+    let name = tables.version();
+    if !value::<bool>(&client.query(there, &[(&name, Type::TEXT)]).await?)? {
+        return Ok(None);
+    }
+    let read = format!("SELECT max(version) FROM {name}");
+    value(&client.query(&read, &[]).await?)
+}
+
+/// Makes the tables, if they are not there.
+pub(super) async fn migrate(link: &Link, tables: &Tables) -> Result<(), StoreError> {
+    let mut client = Borrowed::of(&link.pool).await?;
+    match version(&client, tables).await? {
+        Some(version) => known(version)?,
+        None => create(&mut client, tables).await?,
+    }
+    client.give_back();
+    Ok(())
+}
+
+async fn create(client: &mut Borrowed, tables: &Tables) -> Result<(), StoreError> {
+    // Two programs that start together both want to create. The lock is the transaction's, so it
+    // is safe behind a pooler; "read committed", so that who waited for it sees what was made.
+    let lock = "SELECT pg_advisory_xact_lock(hashtext('tower-mac-auth migrate'))::text";
+    let schema = format!("CREATE SCHEMA {:?}", tables.schema);
+    let transaction = client
+        .client()?
+        .build_transaction()
+        .isolation_level(IsolationLevel::ReadCommitted)
+        .start()
+        .await
+        .map_err(|error| store_error(&error))?;
+    let done = async {
+        transaction.query_typed(lock, &[]).await?;
+        let asked: [(&(dyn ToSql + Sync), Type); 2] = [
+            (&tables.records(), Type::TEXT),
+            (&tables.schema, Type::TEXT),
+        ];
+        let there = "SELECT to_regclass($1) IS NOT NULL, to_regnamespace($2) IS NOT NULL";
+        let row = transaction.query_typed_one(there, &asked).await?;
+        if !row.try_get::<_, bool>(1)? {
+            transaction.batch_execute(&schema).await?;
+        }
+        if !row.try_get::<_, bool>(0)? {
+            transaction.batch_execute(&tables.create()).await?;
+        }
+        transaction.commit().await
+    };
+    done.await.map_err(|error| store_error(&error))
+}
+
+/// Whether the database will do: before the first step, so before a refresh token is spent.
+pub(super) async fn check(
+    link: &Link,
+    tables: &Tables,
+    without_fsync: bool,
+) -> Result<(), StoreError> {
+    let client = Borrowed::of(&link.pool).await?;
+    let what = "the database will not do";
+    let about = "SELECT current_setting('server_version_num')::integer >= 120000, \
+        current_setting('fsync') <> 'on', pg_is_in_recovery(), \
+        current_setting('server_encoding')::text, current_user::text";
+    let rows = client.query(about, &[]).await?;
+    let about = first(&rows)?;
+    if !column::<bool>(about, 0)? {
+        return Err(unsuitable(what, "PostgreSQL 12 is the oldest that will"));
+    }
+    if column(about, 1)? && !without_fsync {
+        let why = "it runs with fsync off: a crash forgets that a refresh token was presented";
+        return Err(unsuitable(what, why));
+    }
+    if column(about, 2)? {
+        return Err(unsuitable(
+            what,
+            "it is a standby, which cannot be written to",
+        ));
+    }
+    let encoding: &str = column(about, 3)?;
+    if encoding != "UTF8" {
+        let why = format!("its encoding is {encoding}, not UTF8");
+        return Err(unsuitable(what, why));
+    }
+    let role: &str = column(about, 4)?;
+
+    let Some(version) = version(&client, tables).await? else {
+        let why = format!("{} does not exist", tables.version());
+        return Err(unsuitable(NOT_MIGRATED, why));
+    };
+    known(version)?;
+    let rights = "SELECT t.oid IS NOT NULL, c.relpersistence IS DISTINCT FROM 'p', \
+        row_security_active(t.oid), \
+        coalesce(has_table_privilege(t.oid, 'SELECT'), false), \
+        coalesce(has_table_privilege(t.oid, 'INSERT'), false), \
+        coalesce(has_table_privilege(t.oid, 'UPDATE'), false) \
+        FROM (SELECT to_regclass($1)::oid AS oid) t LEFT JOIN pg_class c ON c.oid = t.oid";
+    let records = tables.records();
+    let rows = client.query(rights, &[(&records, Type::TEXT)]).await?;
+    let row = first(&rows)?;
+    if !column::<bool>(row, 0)? {
+        return Err(unsuitable(what, format!("{records} does not exist")));
+    }
+    if column(row, 1)? {
+        let why = format!("{records} is not logged: a crash empties it");
+        return Err(unsuitable(what, why));
+    }
+    if column(row, 2)? {
+        let why = format!("row level security hides rows of {records} from {role}");
+        return Err(unsuitable(what, why));
+    }
+    let mut missing = Vec::new();
+    for (at, right) in [(3, "SELECT"), (4, "INSERT"), (5, "UPDATE")] {
+        if !column::<bool>(row, at)? {
+            missing.push(right);
+        }
+    }
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        let why = format!("role {role} lacks {missing} on {records}");
+        return Err(unsuitable("the role of this connection lacks a right", why));
+    }
+    client.give_back();
+    Ok(())
+}
+
+fn known(version: i32) -> Result<(), StoreError> {
+    if version <= VERSION {
+        return Ok(());
+    }
+    let why = format!("the table is of version {version}, and this program knows {VERSION}");
+    Err(unsuitable(
+        "a later version of this crate made the table",
+        why,
+    ))
+}
+
+fn value<'a, T: tokio_postgres::types::FromSql<'a>>(rows: &'a [Row]) -> Result<T, StoreError> {
+    column(first(rows)?, 0)
+}
+
+fn first(rows: &[Row]) -> Result<&Row, StoreError> {
+    let what = "the database will not do";
+    rows.first()
+        .ok_or_else(|| unsuitable(what, "it answered nothing"))
+}
+
+fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    at: usize,
+) -> Result<T, StoreError> {
+    row.try_get(at).map_err(|error| store_error(&error))
+}

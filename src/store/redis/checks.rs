@@ -1,0 +1,132 @@
+//! Whether a server is fit to keep records: asked of each new connection, for a server may come
+//! back as another.
+
+use std::collections::HashMap;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue, RedisError, Value};
+
+use super::Durability;
+use super::error::{REPLICA, denied, odd_answer, told, unsuitable};
+use super::script::PROBE;
+use crate::store::StoreError;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) durability: Durability,
+    /// How many confirm what must not be lost.
+    pub(super) replicas: u32,
+}
+
+impl Rules {
+    /// `probe` is a key of ours that is no record's.
+    pub(super) async fn check(
+        self,
+        connection: &mut MultiplexedConnection,
+        probe: &str,
+    ) -> Result<(), StoreError> {
+        let info: String = ask("INFO", &[], connection).await?;
+        let info = Info(&info);
+        if info.get("role") != Some("master") {
+            return Err(unsuitable(REPLICA));
+        }
+        match info.get("maxmemory_policy") {
+            Some("noeviction") => {}
+            Some(_) => {
+                return Err(unsuitable(
+                    "it may evict records, intents among them: set maxmemory-policy noeviction",
+                ));
+            }
+            None => return Err(unsuitable("its INFO has no maxmemory_policy")),
+        }
+        if self.durability != Durability::Unchecked {
+            self.check_durability(info, connection).await?;
+        }
+        let refused = PROBE.run(connection, probe, &[]).await;
+        let refused = refused.map_err(|error| refusal("EVAL", &error))?;
+        let mut refused = refused.iter().map(|value| match value {
+            Value::BulkString(text) => Ok(String::from_utf8_lossy(text)),
+            _ => Err(odd_answer()),
+        });
+        if let (Some(command), Some(error)) = (refused.next(), refused.next()) {
+            let (command, error) = (command?, error?);
+            let code = error.split(' ').next().unwrap_or_default().to_owned();
+            return Err(denied(&command, &error)
+                .unwrap_or_else(|| told(&redis::make_extension_error(code, None))));
+        }
+        if self.replicas > 0 {
+            ask::<u32>("WAIT", &["0", "1"], connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_durability(
+        self,
+        info: Info<'_>,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), StoreError> {
+        if info.get("aof_enabled") != Some("1") {
+            return Err(unsuitable(
+                "it keeps no append-only file, so a restart loses records: set appendonly yes, or \
+                 take the risk with accept_durability(Durability::Unchecked)",
+            ));
+        }
+        let config: HashMap<String, String> =
+            ask("CONFIG", &["GET", "appendfsync"], connection).await?;
+        match (
+            config.get("appendfsync").map(String::as_str),
+            self.durability,
+        ) {
+            (Some("always"), _) | (Some("everysec"), Durability::EverySecond) => Ok(()),
+            (Some("everysec"), _) => Err(unsuitable(
+                "it writes to disk every second, so a crash may lose an intent: set appendfsync \
+                 always, or take the risk with accept_durability(Durability::EverySecond)",
+            )),
+            (Some(_), _) => Err(unsuitable(
+                "it leaves to its system when to write to disk: set appendfsync always, or take \
+                 the risk with accept_durability(Durability::Unchecked)",
+            )),
+            (None, _) => Err(unsuitable(
+                "it does not tell its appendfsync: take the risk with \
+                 accept_durability(Durability::Unchecked)",
+            )),
+        }
+    }
+}
+
+async fn ask<T: FromRedisValue>(
+    command: &str,
+    args: &[&str],
+    connection: &mut MultiplexedConnection,
+) -> Result<T, StoreError> {
+    let mut call = Cmd::new();
+    call.arg(command).arg(args);
+    let reply = call.query_async(connection).await;
+    reply.map_err(|error| refusal(command, &error))
+}
+
+pub(super) fn refusal(command: &str, error: &RedisError) -> StoreError {
+    // A managed server may not know a command at all, or under another name.
+    let gone = error
+        .detail()
+        .is_some_and(|it| it.starts_with("unknown command"));
+    let code = if gone {
+        "NOPERM"
+    } else {
+        error.code().unwrap_or_default()
+    };
+    denied(command, code)
+        .or_else(|| denied(command, error.detail().unwrap_or_default()))
+        .unwrap_or_else(|| told(error))
+}
+
+/// What `INFO` answers: lines of `name:value`.
+#[derive(Clone, Copy)]
+struct Info<'a>(&'a str);
+
+impl<'a> Info<'a> {
+    fn get(self, name: &str) -> Option<&'a str> {
+        let mut lines = self.0.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|line| line.0 == name).map(|line| line.1.trim())
+    }
+}

@@ -1,0 +1,149 @@
+//! The connection that steps share, opened anew when it is lost.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind};
+use tokio::sync::Mutex;
+
+use super::checks::{Rules, refusal};
+use super::error::{told, unavailable};
+use super::record::Answer;
+use super::script::Script;
+use crate::store::StoreError;
+
+pub(super) struct Link {
+    pub(super) client: Client,
+    pub(super) timeout: Duration,
+    rules: Rules,
+    /// A key of ours that is no record's.
+    probe: String,
+    open: Mutex<Open>,
+    /// The latest connection that was found to be lost. Not under the lock, which is held for as
+    /// long as connecting takes.
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct Open {
+    connection: Option<MultiplexedConnection>,
+    /// How often one was opened: tells a connection from its successor.
+    count: u64,
+}
+
+/// What a step needs beyond being run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    None,
+    /// It changes nothing, so it is run again if the connection turns out to be lost: a process
+    /// that was idle finds out with the read that each flight begins with.
+    MayRepeat,
+    /// It must not be lost in a failover, as far as replicas can see to that.
+    Replicate,
+}
+
+impl Link {
+    pub(super) fn new(client: Client, timeout: Duration, rules: Rules, probe: String) -> Self {
+        Self {
+            client,
+            timeout,
+            rules,
+            probe,
+            open: Mutex::default(),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    /// Sees that there is a connection to a server that is fit.
+    pub(super) async fn connect(&self) -> Result<(), StoreError> {
+        let connected = tokio::time::timeout(self.timeout, self.connection()).await;
+        connected.map_err(|_| late())?.map(|_| ())
+    }
+
+    pub(super) async fn run(
+        &self,
+        script: &Script,
+        key: &str,
+        args: &[&[u8]],
+        care: Care,
+    ) -> Result<Answer, StoreError> {
+        let mut used = None;
+        let step = async {
+            loop {
+                let (mut connection, count, fresh) = self.connection().await?;
+                used = Some(count);
+                let error = match script.run(&mut connection, key, args).await {
+                    Ok(reply) => {
+                        if care == Care::Replicate {
+                            self.replicate(&mut connection).await?;
+                        }
+                        return Answer::of(reply);
+                    }
+                    Err(error) => error,
+                };
+                if is_lost(&error) {
+                    self.lost.fetch_max(count, Ordering::Relaxed);
+                    if care == Care::MayRepeat && !fresh {
+                        continue;
+                    }
+                }
+                return Err(refusal("a step", &error));
+            }
+        };
+        if let Ok(done) = tokio::time::timeout(self.timeout, step).await {
+            return done;
+        }
+        // Whatever is silent so long may be so for ever.
+        if let Some(count) = used {
+            self.lost.fetch_max(count, Ordering::Relaxed);
+        }
+        Err(late())
+    }
+
+    async fn replicate(&self, connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
+        if self.rules.replicas == 0 {
+            return Ok(());
+        }
+        let millis = u64::try_from(self.timeout.as_millis() / 2).unwrap_or(u64::MAX);
+        let mut wait = Cmd::new();
+        // Zero would be for ever.
+        wait.arg("WAIT").arg(self.rules.replicas).arg(millis.max(1));
+        let confirmed: u32 = wait.query_async(connection).await.map_err(|it| told(&it))?;
+        if confirmed < self.rules.replicas {
+            return Err(unavailable("too few replicas of Redis confirmed it"));
+        }
+        Ok(())
+    }
+
+    /// The connection, its number, and whether it was opened just now.
+    async fn connection(&self) -> Result<(MultiplexedConnection, u64, bool), StoreError> {
+        let mut open = self.open.lock().await;
+        let stands = self.lost.load(Ordering::Relaxed) < open.count;
+        if let Some(connection) = open.connection.as_ref().filter(|_| stands) {
+            return Ok((connection.clone(), open.count, false));
+        }
+        open.connection = None;
+        // Steps have a time limit of their own, which covers this as well.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connection.await.map_err(|it| told(&it))?;
+        self.rules.check(&mut connection, &self.probe).await?;
+        open.connection = Some(connection.clone());
+        open.count += 1;
+        Ok((connection, open.count, true))
+    }
+}
+
+/// Whether another connection could do better: the server did not answer, or was demoted.
+fn is_lost(error: &RedisError) -> bool {
+    error.code().is_none() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}
+
+fn late() -> StoreError {
+    unavailable("Redis did not answer in time")
+}

@@ -1,0 +1,230 @@
+//! A database that will not do says so, before a refresh token is spent on it.
+
+use std::error::Error;
+
+use tokio::task::JoinSet;
+use tower_mac_auth::store::postgres::PostgresStoreBuilder;
+use tower_mac_auth::store::{PostgresStore, RotationStore, StoreError, StoreErrorKind};
+
+use super::server::{
+    PASSWORD, Server, Sql, fresh, issued, login, name, shared, store, store_with, with_table,
+};
+
+fn chain(error: &StoreError) -> String {
+    format!(
+        "{error}: {}",
+        error.source().map(ToString::to_string).unwrap_or_default()
+    )
+}
+
+/// The first step of a store on `url` and `schema` fails, and says this.
+async fn will_not_do(url: &str, schema: &str, says: &str) {
+    let builder = PostgresStore::builder(url).schema(schema);
+    let store = builder.connect().await.unwrap();
+    for error in [
+        store.read(&name("user")).await.unwrap_err(),
+        store.commit(&name("user"), issued(1)).await.unwrap_err(),
+    ] {
+        assert_eq!(
+            error.kind(),
+            StoreErrorKind::Unsuitable,
+            "{}",
+            chain(&error)
+        );
+        assert!(chain(&error).contains(says), "{}", chain(&error));
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_was_not_migrated_says_what_to_call() {
+    will_not_do(&shared!(), "public", "call PostgresStore::migrate").await;
+    will_not_do(&shared!(), &fresh(), "call PostgresStore::migrate").await;
+}
+
+#[tokio::test]
+async fn a_table_that_goes_away_says_so_too() {
+    let url = shared!();
+    let (store, table) = with_table(&url).await;
+    assert!(store.read(&name("user")).await.unwrap().is_none());
+    Sql::connect(&url)
+        .await
+        .run(&format!("DROP TABLE {table}"))
+        .await;
+    let error = store.read(&name("user")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+    assert!(chain(&error).contains("migrate"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn a_table_of_a_later_version_is_left_alone() {
+    let url = shared!();
+    let schema = fresh();
+    let store = store_with(&url, |builder| builder.schema(&schema)).await;
+    let sql = Sql::connect(&url).await;
+    sql.run(&format!(
+        "UPDATE {schema}.tower_mac_auth_version SET version = 2"
+    ))
+    .await;
+    will_not_do(&url, &schema, "version 2, and this program knows 1").await;
+    let error = store.migrate().await.unwrap_err();
+    assert!(chain(&error).contains("later version"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn a_role_without_a_right_is_told_which() {
+    let url = shared!();
+    let schema = fresh();
+    store_with(&url, |builder| builder.schema(&schema)).await;
+    let sql = Sql::connect(&url).await;
+    let role = format!("role_{schema}");
+    sql.run(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"))
+        .await;
+    let url = login(&url, &role);
+    for (says, grant) in [
+        (
+            "permission denied for schema",
+            format!("USAGE ON SCHEMA {schema}"),
+        ),
+        (
+            "permission denied for table tower_mac_auth_version",
+            format!("SELECT ON {schema}.tower_mac_auth_version"),
+        ),
+        (
+            "lacks SELECT, INSERT, UPDATE on",
+            format!("SELECT, UPDATE ON {schema}.tower_mac_auth_records"),
+        ),
+        (
+            "lacks INSERT on",
+            format!("INSERT ON {schema}.tower_mac_auth_records"),
+        ),
+    ] {
+        will_not_do(&url, &schema, says).await;
+        sql.run(&format!("GRANT {grant} TO {role}")).await;
+    }
+    let store = PostgresStore::builder(&url)
+        .schema(&schema)
+        .connect()
+        .await
+        .unwrap();
+    store.migrate().await.unwrap();
+    store.check().await.unwrap();
+    let _ = store.commit(&name("user"), issued(1)).await.unwrap();
+    // What is there may be used; to make more, another has to.
+    let other = PostgresStore::builder(&url)
+        .schema(fresh())
+        .connect()
+        .await
+        .unwrap();
+    let error = other.migrate().await.unwrap_err();
+    assert!(
+        chain(&error).contains("permission denied"),
+        "{}",
+        chain(&error)
+    );
+    sql.run(&format!(
+        "ALTER TABLE {schema}.tower_mac_auth_records ENABLE ROW LEVEL SECURITY"
+    ))
+    .await;
+    will_not_do(&url, &schema, "row level security").await;
+}
+
+#[tokio::test]
+async fn a_table_that_a_crash_empties_will_not_do() {
+    let url = shared!();
+    let schema = fresh();
+    store_with(&url, |builder| builder.schema(&schema)).await;
+    let sql = Sql::connect(&url).await;
+    sql.run(&format!(
+        "ALTER TABLE {schema}.tower_mac_auth_records SET UNLOGGED"
+    ))
+    .await;
+    will_not_do(&url, &schema, "not logged").await;
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_write_to_disk_or_in_another_encoding_will_not_do() {
+    let url = shared!();
+    let latin = fresh();
+    let create = format!("CREATE DATABASE {latin} ENCODING 'LATIN1' TEMPLATE template0");
+    Sql::connect(&url).await.run(&create).await;
+    let latin = format!("{}{latin}", url.strip_suffix("postgres").unwrap());
+    will_not_do(&latin, "public", "encoding is LATIN1").await;
+    let server = Server::start(&["fsync=off"]);
+    will_not_do(&server.url, "public", "fsync off").await;
+    let store = store_with(&server.url, PostgresStoreBuilder::without_fsync).await;
+    assert!(store.read(&name("user")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_no_reason_to_try_again() {
+    let url = shared!().replace(PASSWORD, "wrong");
+    let error = PostgresStore::connect(&url).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+    assert!(
+        chain(&error).contains("password authentication failed"),
+        "{}",
+        chain(&error)
+    );
+}
+
+#[tokio::test]
+async fn names_that_would_need_quotes_are_refused() {
+    let url = shared!();
+    for name in ["", "a b", "a\"b", "A", &"a".repeat(49)] {
+        let error = PostgresStore::builder(&url)
+            .schema(name)
+            .connect()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unsuitable, "{name}");
+        assert!(
+            PostgresStore::builder(&url)
+                .table_prefix(name)
+                .connect()
+                .await
+                .is_err()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_number_of_programs_may_migrate_at_once() {
+    let url = shared!();
+    let schema = fresh();
+    let mut programs = JoinSet::new();
+    for _ in 0..16 {
+        let builder = PostgresStore::builder(&url).schema(&schema).pool_size(1);
+        programs.spawn(async move {
+            let store = builder.without_listening().connect().await.unwrap();
+            store.migrate().await.unwrap();
+            store.check().await.unwrap();
+        });
+    }
+    programs.join_all().await;
+}
+
+#[tokio::test]
+async fn a_pool_of_ones_own_will_do() {
+    let url = shared!();
+    let manager = deadpool_postgres::Manager::new(url.parse().unwrap(), tokio_postgres::NoTls);
+    let pool = deadpool_postgres::Pool::builder(manager).build().unwrap();
+    let builder = PostgresStore::builder_with_pool(pool.clone()).schema(fresh());
+    let store = builder.listen_url(&url).connect().await.unwrap();
+    store.migrate().await.unwrap();
+    let _ = store.commit(&name("user"), issued(1)).await.unwrap();
+    assert_eq!(pool.status().size, 1);
+    pool.close();
+    let error = store.read(&name("user")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn two_prefixes_are_two_stores() {
+    let url = shared!();
+    let schema = fresh();
+    let one = store_with(&url, |builder| builder.schema(&schema).table_prefix("one_")).await;
+    let two = store_with(&url, |builder| builder.schema(&schema).table_prefix("two_")).await;
+    let _ = one.commit(&name("user"), issued(1)).await.unwrap();
+    assert!(two.read(&name("user")).await.unwrap().is_none());
+    drop(store(&url).await);
+}

@@ -1,0 +1,222 @@
+//! A server that could lose an intent is refused before any token is spent, and the error says what
+//! to do.
+
+use std::time::Duration;
+
+use tower_mac_auth::store::redis::{Durability, RedisStore, RedisStoreBuilder};
+use tower_mac_auth::store::{Guarded, RotationStore, StoreErrorKind};
+
+use super::server::{SAFE, Server, before_long};
+use super::{MINUTE, issued, lease, user, whole};
+
+/// What a server of this configuration is refused for.
+async fn refused(
+    args: &[&str],
+    change: fn(RedisStoreBuilder) -> RedisStoreBuilder,
+) -> Option<String> {
+    let server = Server::start(args).await?;
+    let error = change(RedisStore::builder(&server.url()))
+        .connect()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+    Some(whole(&error))
+}
+
+async fn accepted(args: &[&str], durability: Durability) {
+    let Some(server) = Server::start(args).await else {
+        return;
+    };
+    let builder = RedisStore::builder(&server.url()).accept_durability(durability);
+    let store = builder.connect().await.unwrap();
+    let _ = store.commit(&user(), issued(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_may_evict_is_refused_whatever_it_keeps_on_disk() {
+    for policy in ["allkeys-lru", "volatile-ttl", "allkeys-random"] {
+        let args = [&SAFE[..], &["--maxmemory-policy", policy]].concat();
+        let unchecked = |it: RedisStoreBuilder| it.accept_durability(Durability::Unchecked);
+        let Some(why) = refused(&args, unchecked).await else {
+            return;
+        };
+        assert!(why.contains("maxmemory-policy noeviction"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_nothing_on_disk_is_refused_unless_told_otherwise() {
+    let Some(why) = refused(&[], |it| it).await else {
+        return;
+    };
+    assert!(
+        why.contains("appendonly yes") && why.contains("Durability::Unchecked"),
+        "{why}"
+    );
+    let second = |it: RedisStoreBuilder| it.accept_durability(Durability::EverySecond);
+    refused(&[], second).await;
+    accepted(&[], Durability::Unchecked).await;
+}
+
+#[tokio::test]
+async fn a_server_that_writes_late_is_refused_unless_told_otherwise() {
+    let every_second = ["--appendonly", "yes", "--appendfsync", "everysec"];
+    let Some(why) = refused(&every_second, |it| it).await else {
+        return;
+    };
+    assert!(why.contains("Durability::EverySecond"), "{why}");
+    accepted(&every_second, Durability::EverySecond).await;
+
+    let whenever = ["--appendonly", "yes", "--appendfsync", "no"];
+    let second = |it: RedisStoreBuilder| it.accept_durability(Durability::EverySecond);
+    let why = refused(&whenever, second).await.unwrap();
+    assert!(why.contains("Durability::Unchecked"), "{why}");
+    accepted(&whenever, Durability::Unchecked).await;
+    accepted(&SAFE, Durability::EverySecond).await;
+}
+
+#[tokio::test]
+async fn a_replica_is_refused() {
+    let Some(primary) = Server::safe().await else {
+        return;
+    };
+    let of = format!("127.0.0.1 {}", primary.port);
+    let args = [&SAFE[..], &["--replicaof", &of]].concat();
+    let why = refused(&args, |it| it).await.unwrap();
+    assert!(why.contains("replica"), "{why}");
+}
+
+#[tokio::test]
+async fn a_primary_that_is_demoted_spends_no_token() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let Some(primary) = Server::safe().await else {
+        return;
+    };
+    let (store, name) = (server.store().await, user());
+    let _ = store.commit(&name, issued(1)).await.unwrap();
+    let lease = lease(&store, &name).await;
+    server
+        .tell::<()>(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()])
+        .await;
+    let error = store.intend(&name, &lease, MINUTE).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+    assert!(whole(&error).contains("replica"), "{error}");
+}
+
+#[tokio::test]
+async fn a_user_without_a_right_is_told_which() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let all = "on >CANARY-password ~tower-mac-auth:* &tower-mac-auth:* -@all +info +config|get +eval \
+               +evalsha +time +hgetall +hset +publish +psubscribe +ping +wait";
+    let set = async |user: &str, rights: &str| {
+        let words = ["ACL", "SETUSER", user, "reset"].into_iter();
+        let words = words.chain(rights.split_whitespace()).collect::<Vec<_>>();
+        server.tell::<()>(&words).await;
+    };
+    let connect = async |user: &str| {
+        let url = format!("redis://{user}:CANARY-password@127.0.0.1:{}", server.port);
+        RedisStore::builder(&url).replicas(0).connect().await
+    };
+    set("whole", all).await;
+    let store = connect("whole").await.unwrap();
+    let _ = store.commit(&user(), issued(1)).await.unwrap();
+    let mut watch = store.watch(&user());
+    let _ = store.commit(&user(), issued(2)).await.unwrap();
+    let woken = tokio::time::timeout(MINUTE, watch.changed()).await;
+    assert!(woken.is_ok(), "these rights are enough");
+
+    for (right, named) in [
+        ("+info", "INFO"),
+        ("+config|get", "Durability::Unchecked"),
+        ("+evalsha", "EVALSHA"),
+        ("+time", "TIME"),
+        ("+hgetall", "HGETALL"),
+        ("+hset", "HSET"),
+        ("+publish", "PUBLISH"),
+        ("+psubscribe", "PSUBSCRIBE"),
+        ("~tower-mac-auth:*", "prefix"),
+        ("&tower-mac-auth:*", "channels of this prefix"),
+    ] {
+        set("less", &all.replacen(right, "", 1)).await;
+        let error = connect("less").await.expect_err(right);
+        assert_eq!(error.kind(), StoreErrorKind::Unsuitable, "{right}");
+        assert!(whole(&error).contains(named), "{right}: {}", whole(&error));
+    }
+    // As a managed server has it.
+    set("managed", &all.replacen("+config|get", "", 1)).await;
+    let url = format!("redis://managed:CANARY-password@127.0.0.1:{}", server.port);
+    let managed = RedisStore::builder(&url).accept_durability(Durability::Unchecked);
+    managed.connect().await.unwrap();
+
+    let error = connect("nobody").await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+    assert!(whole(&error).contains("user or password"), "{error}");
+}
+
+#[tokio::test]
+async fn an_intent_counts_once_so_many_replicas_have_it() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let store = RedisStore::builder(&server.url())
+        .replicas(1)
+        .timeout(Duration::from_secs(1))
+        .connect()
+        .await
+        .unwrap();
+    let name = user();
+    let error = store.commit(&name, issued(1)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(whole(&error).contains("replicas"), "{error}");
+    let first = lease(&store, &name).await;
+    assert!(store.intend(&name, &first, MINUTE).await.is_err());
+
+    let of = format!("127.0.0.1 {}", server.port);
+    let replica = Server::start(&["--replicaof", &of]).await.unwrap();
+    before_long("the replica follows", async || {
+        let info: String = replica.tell(&["INFO", "replication"]).await;
+        info.contains("master_link_status:up")
+    })
+    .await;
+    let _ = store.commit(&name, issued(2)).await.unwrap();
+    let second = lease(&store, &name).await;
+    assert_eq!(
+        store.intend(&name, &second, MINUTE).await.unwrap(),
+        Guarded::Done
+    );
+    let status: String = replica.tell(&["HGET", super::KEY, "status"]).await;
+    assert_eq!(status, "sending");
+}
+
+#[tokio::test]
+async fn what_is_no_address_is_refused_and_not_quoted() {
+    let builders = [
+        RedisStore::builder("CANARY"),
+        RedisStore::builder("https://:CANARY@host"),
+        RedisStore::builder("redis://:CANARY@host:port"),
+        RedisStore::builder("redis://:CANARY@127.0.0.1:1/zero"),
+        RedisStore::builder("redis://:CANARY@127.0.0.1:1").prefix("{CANARY}"),
+        RedisStore::builder("redis://:CANARY@127.0.0.1:1").root_certificates("CANARY"),
+        RedisStore::builder("rediss://:CANARY@127.0.0.1:1").client_certificate("CANARY", "CANARY"),
+    ];
+    for builder in builders {
+        let shown = format!("{builder:?}").replace("prefix: \"{CANARY}\"", "");
+        assert!(!shown.contains("CANARY"), "{shown}");
+        let error = builder.connect().await.unwrap_err();
+        assert_eq!(
+            error.kind(),
+            StoreErrorKind::Unsuitable,
+            "{}",
+            whole(&error)
+        );
+    }
+    let nobody = RedisStore::connect("redis://:CANARY@127.0.0.1:1")
+        .await
+        .unwrap_err();
+    assert_eq!(nobody.kind(), StoreErrorKind::Unavailable);
+    whole(&nobody);
+}

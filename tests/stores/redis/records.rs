@@ -1,0 +1,257 @@
+//! What every store promises, and what of that is Redis's own.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use tower_mac_auth::Timestamp;
+use tower_mac_auth::store::redis::RedisStore;
+use tower_mac_auth::store::{
+    AccountName, Acquire, Fence, Generation, Guarded, LeaseFrom, Record, RotationStore, Status,
+    StoreErrorKind,
+};
+use tower_mac_auth::testing::Conformance;
+
+use super::server::{Server, shared};
+use super::{KEY, MINUTE, issued, lease, user, whole};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_are_promised_what_every_store_promises() {
+    let Some(url) = shared() else { return };
+    let one = Arc::new(RedisStore::connect(&url).await.unwrap());
+    let other = Arc::new(RedisStore::connect(&url).await.unwrap());
+    Conformance::new(one, other).run().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_24_that_race_one_is_granted_the_lease() {
+    let Some(url) = shared() else { return };
+    let stores = [
+        RedisStore::connect(&url).await.unwrap(),
+        RedisStore::connect(&url).await.unwrap(),
+    ];
+    let rounds =
+        std::env::var("TOWER_MAC_AUTH_TEST_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
+    for _ in 0..rounds {
+        let name = AccountName::new(&format!("race-{:x}", random())).unwrap();
+        let _ = stores[0].commit(&name, issued(1)).await.unwrap();
+        let mut racing = tokio::task::JoinSet::new();
+        for number in 0..24 {
+            let (store, name) = (stores[number % 2].clone(), name.clone());
+            racing.spawn(async move {
+                let owner = number.to_string();
+                let from = LeaseFrom::Active;
+                let acquire = store.acquire(&name, Generation::FIRST, &owner, MINUTE, from);
+                acquire.await.unwrap()
+            });
+        }
+        let acquired = racing.join_all().await;
+        let granted = acquired.iter().filter_map(|it| match it {
+            Acquire::Granted(lease) => Some(lease),
+            Acquire::Lost(_) => None,
+        });
+        let [lease] = granted.collect::<Vec<_>>()[..] else {
+            panic!("one is granted: {acquired:?}");
+        };
+        let record = stores[1].read(&name).await.unwrap().unwrap();
+        assert_eq!(
+            (record.owner, record.fence),
+            (lease.record.owner.clone(), lease.fence)
+        );
+    }
+}
+
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[tokio::test]
+async fn fences_lose_nothing_above_2_to_the_53() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let (store, name) = (server.store().await, user());
+    let _ = store.commit(&name, issued(1)).await.unwrap();
+    for (stands, next) in [
+        (0, 1),
+        (9, 10),
+        (1099, 1100),
+        ((1 << 53) - 1, 1 << 53),
+        (1 << 53, (1 << 53) + 1),
+        (999_999_999_999_999_999, 1_000_000_000_000_000_000),
+        (u64::MAX - 1, u64::MAX),
+        (u64::MAX, u64::MAX),
+    ] {
+        let set = [
+            "HSET",
+            KEY,
+            "status",
+            "active",
+            "fence",
+            &stands.to_string(),
+        ];
+        server.tell::<()>(&set).await;
+        let mut lease = lease(&store, &name).await;
+        assert_eq!(lease.fence.number(), next);
+        // The neighbours, which are the same number to a double.
+        for other in [next.wrapping_sub(1), next.saturating_add(1)] {
+            if other != next {
+                lease.fence = Fence::from_number(other);
+                let intend = store.intend(&name, &lease, MINUTE);
+                assert_eq!(intend.await.unwrap(), Guarded::Refused);
+            }
+        }
+        lease.fence = Fence::from_number(next);
+        assert_eq!(
+            store.intend(&name, &lease, MINUTE).await.unwrap(),
+            Guarded::Done
+        );
+    }
+    let last = u64::MAX.to_string();
+    server.tell::<()>(&["HSET", KEY, "generation", &last]).await;
+    let revoked = store.revoke(&name).await.unwrap();
+    assert_eq!(
+        (revoked.generation.number(), revoked.fence.number()),
+        (u64::MAX, u64::MAX)
+    );
+}
+
+#[tokio::test]
+async fn what_was_written_before_the_clock_was_set_back_no_longer_counts() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let (store, name) = (server.store().await, user());
+    let _ = store.commit(&name, issued(1)).await.unwrap();
+    let now = store.read(&name).await.unwrap().unwrap().now;
+    let longest = now.saturating_add(Record::LONGEST_WAIT);
+    let just_within = longest.saturating_sub(MINUTE);
+    let beyond = longest.saturating_add(MINUTE);
+    for (status, field) in [("active", "not_before"), ("leased", "deadline")] {
+        for (moment, free) in [(just_within, false), (beyond, true), (Timestamp::MAX, true)] {
+            let moment = moment.as_millis().to_string();
+            let none = ["HSET", KEY, "not_before", "0", "deadline", "0"];
+            server.tell::<()>(&none).await;
+            server
+                .tell::<()>(&["HSET", KEY, "status", status, field, &moment])
+                .await;
+            let acquire = store.acquire(&name, Generation::FIRST, "me", MINUTE, LeaseFrom::Active);
+            let granted = matches!(acquire.await.unwrap(), Acquire::Granted(_));
+            assert_eq!(granted, free, "{status} {moment}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_an_error_and_left_as_it_is() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let (store, name) = (server.store().await, user());
+    let record: &[&[&str]] = &[
+        &["HSET", KEY, "schema", "2"],
+        &["HSET", KEY, "account", "somebody else"],
+        &["HSET", KEY, "generation", "01"],
+        &["HSET", KEY, "generation", "-1"],
+        &["HSET", KEY, "generation", "1e3"],
+        &["HSET", KEY, "fence", "18446744073709551616"],
+        &["HSET", KEY, "fails", "4294967296"],
+        &["HSET", KEY, "deadline", ""],
+        &["HSET", KEY, "expires_at", "soon"],
+        &["HSET", KEY, "status", "waiting"],
+        &["HSET", KEY, "replayed", "yes"],
+        &["HSET", KEY, "grant", ""],
+        &["HSET", KEY, "grant", "\u{3}of a later form"],
+        &["HDEL", KEY, "grant"],
+        &["HDEL", KEY, "account"],
+        &["HDEL", KEY, "schema"],
+        &["HDEL", KEY, "owner"],
+        &["HDEL", KEY, "status"],
+        &["HDEL", KEY, "intended_at"],
+        &["HDEL", KEY, "lineage"],
+        &["SET", KEY, "CANARY, and no hash"],
+    ];
+    for spoil in record {
+        server.tell::<()>(&["DEL", KEY]).await;
+        let _ = store.commit(&name, issued(1)).await.unwrap();
+        let lease = lease(&store, &name).await;
+        server.tell::<()>(spoil).await;
+        let before: Vec<u8> = server.tell(&["DUMP", KEY]).await;
+
+        let from = LeaseFrom::Active;
+        let (generation, fence) = (lease.generation, lease.fence);
+        let errors = [
+            store.read(&name).await.unwrap_err(),
+            store
+                .acquire(&name, generation, "me", MINUTE, from)
+                .await
+                .unwrap_err(),
+            store.intend(&name, &lease, MINUTE).await.unwrap_err(),
+            store.commit(&name, issued(9)).await.unwrap_err(),
+            store
+                .release(&name, &lease, MINUTE, "CANARY")
+                .await
+                .unwrap_err(),
+            store
+                .doubt(&name, generation, fence, "CANARY")
+                .await
+                .unwrap_err(),
+            store.reject(&name, &lease, "CANARY").await.unwrap_err(),
+            store.revoke(&name).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(
+                error.kind(),
+                StoreErrorKind::Corrupt,
+                "{spoil:?}: {}",
+                whole(&error)
+            );
+        }
+        let after: Vec<u8> = server.tell(&["DUMP", KEY]).await;
+        assert!(before == after, "{spoil:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_has_one_key_in_one_slot_whatever_its_name() {
+    let args = [
+        "--cluster-enabled",
+        "yes",
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+    ];
+    let Some(server) = Server::start(&args).await else {
+        return;
+    };
+    server
+        .tell::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])
+        .await;
+    super::server::before_long("the cluster is up", async || {
+        let info: String = server.tell(&["CLUSTER", "INFO"]).await;
+        info.contains("cluster_state:ok")
+    })
+    .await;
+    let store = server.store().await;
+    for (name, encoded) in [
+        ("user", "user"),
+        ("a}b", "a%7Db"),
+        ("}", "%7D"),
+        ("{}", "%7B%7D"),
+        ("a%7Db", "a%257Db"),
+        ("小", "%E5%B0%8F"),
+        ("a b/c", "a b/c"),
+    ] {
+        let name = AccountName::new(name).unwrap();
+        let _ = store.commit(&name, issued(1)).await.unwrap();
+        let key = format!("tower-mac-auth:{{{encoded}}}");
+        assert_eq!(server.tell::<u8>(&["EXISTS", &key]).await, 1, "{key}");
+        let slot: u16 = server.tell(&["CLUSTER", "KEYSLOT", &key]).await;
+        let of_the_name: u16 = server.tell(&["CLUSTER", "KEYSLOT", encoded]).await;
+        assert_eq!(slot, of_the_name, "{key}");
+        assert_eq!(
+            store.read(&name).await.unwrap().unwrap().status,
+            Status::Active
+        );
+    }
+}
