@@ -2,11 +2,13 @@
 //! are one after the other, and on 64 at once.
 //!
 //! A store on a server is measured if its address is in the environment:
-//! `scripts/servers/postgres start DIR` prints one for `TOWER_MAC_AUTH_TEST_POSTGRES`. Then
+//! `scripts/servers/postgres start DIR` prints one for `TOWER_MAC_AUTH_TEST_POSTGRES`, and
+//! `scripts/servers/redis start DIR` for `TOWER_MAC_AUTH_TEST_REDIS`. Then
 //! `cargo bench --manifest-path benches/Cargo.toml --bench stores`.
 
 #![expect(clippy::unwrap_used, reason = "a bench may stop")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,8 +17,9 @@ use criterion::{
 };
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tower_mac_auth::store::redis::RedisStore;
 use tower_mac_auth::store::{
-    AccountName, Acquire, Commit, Generation, Guarded, Issued, LeaseFrom, MemoryStore,
+    AccountName, Acquire, Commit, FileStore, Generation, Guarded, Issued, LeaseFrom, MemoryStore,
     PostgresStore, RotationStore,
 };
 use tower_mac_auth::token::TokenSet;
@@ -24,11 +27,15 @@ use tower_mac_auth::token::TokenSet;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The stores there are to measure, each opened as its users do: a line for each.
-async fn stores() -> Vec<(&'static str, Arc<dyn RotationStore>)> {
+async fn stores(scratch: &Path) -> Vec<(&'static str, Arc<dyn RotationStore>)> {
     let mut stores: Vec<(&str, Arc<dyn RotationStore>)> = Vec::new();
     stores.push(("memory", Arc::new(MemoryStore::new())));
+    stores.push(("file", Arc::new(FileStore::open(scratch).await.unwrap())));
     if let Ok(url) = std::env::var("TOWER_MAC_AUTH_TEST_POSTGRES") {
         stores.push(("postgres", Arc::new(postgres(&url).await)));
+    }
+    if let Ok(url) = std::env::var("TOWER_MAC_AUTH_TEST_REDIS") {
+        stores.push(("redis", Arc::new(RedisStore::connect(&url).await.unwrap())));
     }
     stores
 }
@@ -88,9 +95,11 @@ async fn rotations(store: &Arc<dyn RotationStore>, accounts: usize, rounds: u64)
 
 fn all(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
+    // On the disk that the build is on: a directory in memory would sync for nothing.
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut group = criterion.benchmark_group("rotations");
     group.sampling_mode(SamplingMode::Flat);
-    for (name, store) in runtime.block_on(stores()) {
+    for (name, store) in runtime.block_on(stores(scratch.path())) {
         for accounts in [1, 64] {
             group.throughput(Throughput::Elements(accounts as u64));
             group.bench_function(BenchmarkId::new(name, accounts), |bencher| {

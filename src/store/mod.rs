@@ -20,7 +20,8 @@
 //! - **doubt** is for an answer that may be lost: the token may be spent, so it is not sent again.
 //!
 //! [`MemoryStore`] serves one process, `FileStore` those of one machine (a Unix), `PostgresStore`
-//! (feature `postgres`) those of many. A store of your own implements the trait:
+//! (feature `postgres`) and `RedisStore` (feature `redis`) those of many. `SealedStore` (feature
+//! `seal`) goes around any of them. A store of your own implements the trait:
 //!
 //! ```
 //! use std::time::Duration;
@@ -120,6 +121,9 @@ pub use record::{
     AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
     Status,
 };
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use redis::RedisStore;
 #[cfg(feature = "seal")]
 pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};
 

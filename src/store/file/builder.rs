@@ -48,9 +48,12 @@ impl FileStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`Unsuitable`](crate::store::StoreErrorKind::Unsuitable) if others may write to the directory, or it is used for
-    /// something else; [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if it cannot be made, locked, written, or
-    /// synced, which is tried out here, before any token is spent.
+    /// [`Unsuitable`] if others may write to the directory, or it is used for something else;
+    /// [`Unavailable`] if it cannot be made, locked, written, or synced, which is tried out here,
+    /// before any token is spent.
+    ///
+    /// [`Unsuitable`]: crate::store::StoreErrorKind::Unsuitable
+    /// [`Unavailable`]: crate::store::StoreErrorKind::Unavailable
     ///
     /// # Panics
     ///
