@@ -164,8 +164,29 @@ impl Child {
         self.process.kill().await.unwrap();
     }
 
-    pub fn pause(&self) {
+    /// SIGSTOP, and waits until every thread has stopped: one takes the signal, and until it has
+    /// its turn the others run on.
+    pub async fn pause(&self) {
         self.signal(Signal::STOP);
+        let stopped = async {
+            while !self.is_stopped() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let stopped = tokio::time::timeout(PATIENCE, stopped).await;
+        stopped.expect("the worker does not stop");
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = format!("/proc/{}/task", self.process.id().expect("it runs"));
+        std::fs::read_dir(threads).unwrap().all(|thread| {
+            let stat = thread.unwrap().path().join("stat");
+            // One that has ended meanwhile does not run.
+            let stat = std::fs::read_to_string(stat).unwrap_or_default();
+            // After the name, which may hold anything.
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+            state.is_none_or(|state| state.starts_with('T'))
+        })
     }
 
     pub fn resume(&self) {

@@ -245,7 +245,7 @@ async fn intent_lost(at: At) {
 /// agrees anew. When it goes on it sends nothing.
 async fn paused_before_sending(at: At) {
     let mut child = at.stopped(Stop::AfterIntend).await;
-    child.pause();
+    child.pause().await;
     child.tell(&crate::child::Order::Go).await;
     let mut other = at.scene.worker().await;
     at.in_doubt(&mut other).await;
@@ -264,7 +264,7 @@ async fn paused_before_the_answer(at: At) {
     at.scene.provider.fault_next(answer);
     child.ask(at.name).await;
     at.scene.presented(1).await;
-    child.pause();
+    child.pause().await;
     let mut other = at.scene.worker().await;
     // The answer may have been quicker than the pause.
     if other.get(at.name).await != Outcome::Served {

@@ -110,7 +110,7 @@ impl Storm {
             }
             560..590 => self.replace(index).await,
             590..605 if self.paused.len() < 2 && !self.is_paused(index) => {
-                self.fleet[index].pause();
+                self.fleet[index].pause().await;
                 self.paused.push((index, now()));
                 self.tally.pauses += 1;
             }
