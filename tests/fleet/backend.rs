@@ -127,13 +127,18 @@ impl Backend {
         }
     }
 
-    async fn control(&self, what: &str) {
+    /// Has a server crash and come back, while other things go on.
+    pub fn crash(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.control("restart")
+    }
+
+    fn control(&self, what: &'static str) -> impl Future<Output = ()> + Send + use<> {
         let dir = self.server_dir.as_ref().expect("it can be taken away");
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/servers");
         let status = tokio::process::Command::new(scripts.join(format!("{:?}", self.kind)))
             .args([what, dir, "immediate"])
             .status();
-        assert!(status.await.unwrap().success(), "{what}");
+        async move { assert!(status.await.unwrap().success(), "{what}") }
     }
 }
 

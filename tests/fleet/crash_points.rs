@@ -48,6 +48,7 @@ pub async fn run(backend: Backend) {
         point(here, "commit lost", commit_lost),
         point(here, "commit lost, and its process", commit_lost_and_killed),
         point(here, "intent lost", intent_lost),
+        point(here, "intent lost, and its process", intent_lost_and_killed),
         point(here, "paused before sending", paused_before_sending),
         point(here, "paused before the answer", paused_before_the_answer),
         point(here, "spent outside", spent_outside),
@@ -232,13 +233,27 @@ async fn commit_lost_and_killed(at: At) {
     at.finds(Doubt, 1).await;
 }
 
-/// With the intent gone nothing tells a second process not to present it, so this is as far as it
-/// goes: whoever lost it settles it.
+/// Whoever lost it settles it.
 async fn intent_lost(at: At) {
     let mut child = at.worker(Some(Stop::LoseIntend)).await;
     assert_eq!(child.get(at.name).await, Outcome::Served);
     assert_eq!(at.scene.record(at.name).await.generation.number(), 2);
     at.finds(Live, 1).await;
+}
+
+/// What the intent is for: without it nothing tells the next process not to present the token, and
+/// the provider's count, which all of these tests go by, says so.
+async fn intent_lost_and_killed(at: At) {
+    let mut child = at.worker(Some(Stop::LoseIntend)).await;
+    at.scene.provider.fault_next(Fault::Hang.consumed());
+    child.ask(at.name).await;
+    at.scene.presented(1).await;
+    child.kill().await;
+    let mut fresh = at.scene.worker().await;
+    let expected = Outcome::Refresh("ReauthorizationRequired".to_owned());
+    assert_eq!(fresh.get(at.name).await, expected);
+    assert_eq!(at.scene.provider.presented_twice().len(), 1);
+    at.a_user_ends_it().await;
 }
 
 /// Stopped for longer than its intent holds; meanwhile another calls it in doubt and the user
