@@ -29,6 +29,11 @@ pub async fn run(backend: Backend, time: Duration) {
     let before = load(&mut fleet, &account, time).await;
     backend.stop().await;
     let gone = load(&mut fleet, &account, time).await;
+    // Without the store nobody can know who else presents the token: nobody does.
+    scene.provider.expire_access_tokens();
+    let refused = fleet[0].get(&account).await;
+    assert_eq!(refused, Outcome::Refresh("Store".to_owned()));
+    assert!(scene.provider.presentations().is_empty());
     backend.start().await;
     for (what, latency) in [("before", &before), ("gone", &gone)] {
         println!(
@@ -38,7 +43,6 @@ pub async fn run(backend: Backend, time: Duration) {
     }
     // Requests would wait for seconds if they asked a store that is gone.
     assert!(gone.p99 < before.p99 * 5 + Duration::from_millis(100));
-    scene.provider.expire_access_tokens();
     for child in &mut fleet {
         scene.comes_alive(child, &account).await;
     }
