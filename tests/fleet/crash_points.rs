@@ -46,7 +46,8 @@ pub async fn run(backend: Backend) {
         point(here, "reply lost, not killed", |at| lost(at, Fault::ConsumedThenReset)),
         point(here, "commit acknowledged late", acknowledged_late),
         point(here, "commit lost", commit_lost),
-        point(here, "commit lost, and its process", commit_lost_and_killed),
+        point(here, "commit failed", |at| served_and_killed(at, Stop::FailCommits, Doubt)),
+        point(here, "commit lost, and its process", |at| served_and_killed(at, Stop::LoseCommit, Doubt)),
         point(here, "intent lost", intent_lost),
         point(here, "intent lost, and its process", intent_lost_and_killed),
         point(here, "paused before sending", paused_before_sending),
@@ -59,6 +60,7 @@ pub async fn run(backend: Backend) {
         journaled(here, "journal, reply lost", |at| killed_waiting(at, Fault::Hang.consumed())),
         journaled(here, "journal, after it", |at| killed(at, Stop::BeforeCommit, Live, 1)),
         journaled(here, "journal, committed", |at| killed(at, Stop::AfterCommit, Live, 1)),
+        journaled(here, "journal, commit failed", |at| served_and_killed(at, Stop::FailCommits, Live)),
         journaled(here, "journal, acknowledged late", acknowledged_late),
         journaled(here, "journal, found by another", found_by_another),
         journaled(here, "journal, overtaken", overtaken),
@@ -218,19 +220,20 @@ async fn acknowledged_late(at: At) {
 
 /// Whoever has the higher generation brings the store up to it.
 async fn commit_lost(at: At) {
-    let mut child = at.stopped(Stop::LoseCommit).await;
-    assert_eq!(child.answers().await[0].outcome, Outcome::Served);
+    let mut child = at.worker(Some(Stop::LoseCommit)).await;
+    assert_eq!(child.get(at.name).await, Outcome::Served);
     at.scene.provider.expire_access_tokens();
     at.scene.comes_alive(&mut child, at.name).await;
     assert_eq!(at.scene.record(at.name).await.generation.number(), 3);
     at.finds(Live, 2).await;
 }
 
-async fn commit_lost_and_killed(at: At) {
-    let mut child = at.stopped(Stop::LoseCommit).await;
-    assert_eq!(child.answers().await[0].outcome, Outcome::Served);
+/// The tokens sign, and are not in the store when their process ends.
+async fn served_and_killed(at: At, stop: Stop, left: Left) {
+    let mut child = at.worker(Some(stop)).await;
+    assert_eq!(child.get(at.name).await, Outcome::Served);
     child.kill().await;
-    at.finds(Doubt, 1).await;
+    at.finds(left, 1).await;
 }
 
 /// Whoever lost it settles it.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tower_mac_auth::store::{
     AccountName, Acquire, Commit, Fence, Generation, Guarded, Issued, Lease, LeaseFrom, Record,
-    RotationStore, StoreError, Watch,
+    RotationStore, StoreError, StoreErrorKind, Watch,
 };
 use tower_mac_auth::{Clock, SystemClock};
 
@@ -31,6 +31,8 @@ pub enum Stop {
     LoseIntend,
     /// The same of the commit.
     LoseCommit,
+    /// The store fails each commit.
+    FailCommits,
 }
 
 pub struct Stopping {
@@ -103,9 +105,12 @@ impl RotationStore for Stopping {
     fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
         Box::pin(async move {
             self.at(Stop::BeforeCommit).await;
+            if self.stop == Some(Stop::FailCommits) {
+                let kind = StoreErrorKind::Unavailable;
+                return Err(StoreError::new(kind, "as the test wants it"));
+            }
             if self.is_at(Stop::LoseCommit) {
                 let record = Record::active(issued, Fence::default(), SystemClock.now());
-                say(&Message::Reached(Stop::LoseCommit));
                 return Ok(Commit::Committed(record));
             }
             let committed = self.inner.commit(account, issued).await;
