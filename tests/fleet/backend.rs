@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use tower_mac_auth::store::redis::RedisStore;
 use tower_mac_auth::store::{FileStore, PostgresStore, RotationStore, StoreError};
 
+use crate::report::tell;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "as the tests of each are named")]
 pub enum Kind {
@@ -103,10 +105,10 @@ impl Backend {
     pub fn can_be_taken_away(&self) -> bool {
         let can = self.kind == Kind::file || self.server_dir.is_some();
         if !can {
-            println!(
+            tell(format_args!(
                 "{:?} stays: the variable with its URL, and _DIR, is not set",
                 self.kind
-            );
+            ));
         }
         can
     }
@@ -151,7 +153,7 @@ fn server(variable: &str) -> Option<String> {
     let required = std::env::var("TOWER_MAC_AUTH_REQUIRE_SERVERS").is_ok_and(|it| it == "1");
     assert!(url.is_some() || !required, "{variable} is not set");
     if url.is_none() {
-        println!("skipped: {variable} is not set");
+        tell(format_args!("skipped: {variable} is not set"));
     }
     url
 }

@@ -13,6 +13,7 @@ use tower_mac_auth::token::Outcome as TokenOutcome;
 
 use crate::backend::{Backend, StoreSpec};
 use crate::child::{Child, Outcome};
+use crate::report::tell;
 use crate::scene::Scene;
 use crate::stops::Stop;
 
@@ -89,7 +90,7 @@ pub async fn run(backend: Backend) {
     });
     let failed = failed.await;
     assert!(failed.is_empty(), "{:?}: {failed:?}", backend.kind);
-    println!("{:?}: {count} crash points", backend.kind);
+    tell(format_args!("{:?}: {count} crash points", backend.kind));
 }
 
 fn point<F: Future<Output = ()> + 'static>(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::child::{Child, Order, Outcome};
+use crate::report::tell;
 use crate::scene::Scene;
 
 const PROCESSES: usize = 4;
@@ -36,10 +37,10 @@ pub async fn run(backend: Backend, time: Duration) {
     assert!(scene.provider.presentations().is_empty());
     backend.start().await;
     for (what, latency) in [("before", &before), ("gone", &gone)] {
-        println!(
+        tell(format_args!(
             "{:?}, the store {what}: {} requests, p50 {:.2?}, p99 {:.2?}",
             backend.kind, latency.count, latency.median, latency.p99,
-        );
+        ));
     }
     // Requests would wait for seconds if they asked a store that is gone.
     assert!(gone.p99 < before.p99 * 5 + Duration::from_millis(100));

@@ -6,6 +6,7 @@ use tower_mac_auth::testing::Fault;
 
 use crate::backend::Backend;
 use crate::child::{Order, Outcome};
+use crate::report::tell;
 use crate::scene::Scene;
 
 const PROCESSES: usize = 8;
@@ -48,11 +49,11 @@ pub async fn run(backend: Backend, rounds: usize) {
     assert!(scene.provider.presented_twice().is_empty());
     took.sort_unstable();
     let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
-    println!(
+    tell(format_args!(
         "{:?}: {rounds} rotations, {} waiters, the endpoint takes {LATENCY:?}: median {median:.0?}, worst {worst:.0?}",
         backend.kind,
         took.len(),
-    );
+    ));
     let strict = LATENCY * 3 / 2 + Duration::from_millis(50);
     let quiet = std::env::var("FLEET_STRICT").is_ok();
     let bound = if quiet { strict } else { strict * 4 };

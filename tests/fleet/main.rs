@@ -8,7 +8,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::print_stdout,
     missing_docs,
     unreachable_pub
 )]

@@ -5,6 +5,13 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, Kind};
 use crate::{crash_points, gone, hot, storm};
 
+/// Says something whether or not the test fails: the harness holds back what is printed.
+pub fn tell(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// What happened, and what came of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
@@ -96,5 +103,5 @@ pub async fn soak() {
         }
         rows.push(tally.row(kind));
     }
-    println!("\n{}\n{}", Tally::HEAD, rows.join("\n"));
+    tell(format_args!("\n{}\n{}", Tally::HEAD, rows.join("\n")));
 }

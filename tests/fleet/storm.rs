@@ -11,7 +11,7 @@ use tower_mac_auth::testing::{Fault, Presented};
 
 use crate::backend::{Backend, Kind};
 use crate::child::{Child, Order, Outcome};
-use crate::report::Tally;
+use crate::report::{Tally, tell};
 use crate::scene::{ANSWER_TIMEOUT, Scene};
 use crate::stops::LEASE;
 
@@ -27,12 +27,12 @@ pub async fn short(backend: Backend) {
         |seed| seed.parse().expect("FLEET_SEED is a number"),
     );
     let tally = round(&backend, seed, Duration::from_secs(8)).await;
-    println!("{}\n{}", Tally::HEAD, tally.row(backend.kind));
+    tell(format_args!("{}\n{}", Tally::HEAD, tally.row(backend.kind)));
 }
 
 /// One round: faults for so long, then the account of what they did.
 pub async fn round(backend: &Backend, seed: u64, time: Duration) -> Tally {
-    println!("{:?}: FLEET_SEED={seed}", backend.kind);
+    tell(format_args!("{:?}: FLEET_SEED={seed}", backend.kind));
     let mut random = fastrand::Rng::with_seed(seed);
     let accounts = (0..ACCOUNTS).map(|number| format!("{seed}-{number}"));
     let mut scene = Scene::new(&backend.spec, accounts.collect()).await;
