@@ -15,6 +15,8 @@ use crate::stops::Stop;
 /// How long the token endpoint may take in these tests.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const HOUR: Duration = Duration::from_secs(3600);
+/// A store that is there has answered by then.
+const MOMENT: Duration = Duration::from_millis(250);
 /// What has to happen happens in this time, or never.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -87,11 +89,9 @@ impl Scene {
     /// `None` while the store is away.
     pub async fn try_record(&self, account: &str) -> Option<Record> {
         let name = AccountName::new(account).unwrap();
-        self.store
-            .read(&name)
-            .await
-            .ok()
-            .map(|record| record.expect("the store has lost it"))
+        let read = tokio::time::timeout(MOMENT, self.store.read(&name));
+        let record = read.await.ok()?.ok()?;
+        Some(record.expect("the store has lost it"))
     }
 
     /// The user agrees once more.

@@ -94,7 +94,7 @@ impl Storm {
         child
     }
 
-    /// One thing, or nothing.
+    /// One thing.
     async fn happens(&mut self) {
         let (index, account) = (
             self.random.usize(..PROCESSES),
@@ -115,10 +115,9 @@ impl Storm {
                 self.paused.push((index, now()));
                 self.tally.pauses += 1;
             }
-            _ => {}
+            _ => self.heal(account).await,
         }
         self.resume();
-        self.heal(account).await;
     }
 
     fn fault(&mut self) -> Fault {
