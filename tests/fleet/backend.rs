@@ -1,0 +1,159 @@
+//! The stores: how a process opens one, and how the parent takes one away.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tower_mac_auth::store::redis::RedisStore;
+use tower_mac_auth::store::{FileStore, PostgresStore, RotationStore, StoreError};
+
+use crate::report::tell;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "as the tests of each are named")]
+pub enum Kind {
+    file,
+    postgres,
+    redis,
+}
+
+/// How to open a store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum StoreSpec {
+    File { dir: PathBuf },
+    Postgres { url: String, prefix: String },
+    Redis { url: String, prefix: String },
+}
+
+impl StoreSpec {
+    /// Opens it, however long it takes: it may be restarting.
+    pub async fn open(&self) -> Arc<dyn RotationStore> {
+        let mut tries = 0;
+        loop {
+            match self.try_open().await {
+                Ok(store) => return store,
+                Err(error) => assert!(tries < 300, "{error}"),
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn try_open(&self) -> Result<Arc<dyn RotationStore>, StoreError> {
+        Ok(match self {
+            Self::File { dir } => Arc::new(FileStore::open(dir).await?),
+            Self::Postgres { url, prefix } => {
+                let store = PostgresStore::builder(url)
+                    .table_prefix(prefix)
+                    .pool_size(4);
+                Arc::new(store.connect().await?)
+            }
+            Self::Redis { url, prefix } => {
+                Arc::new(RedisStore::builder(url).prefix(prefix).connect().await?)
+            }
+        })
+    }
+}
+
+/// A store of the test's own, in a directory or a server that may have others.
+pub struct Backend {
+    pub kind: Kind,
+    pub spec: StoreSpec,
+    /// A directory for a journal beside it.
+    pub journal: PathBuf,
+    server_dir: Option<String>,
+    _scratch: tempfile::TempDir,
+}
+
+impl Backend {
+    /// `None` if its server is not there, and need not be.
+    pub async fn new(kind: Kind) -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("fleet_{}_{number}_", std::process::id());
+        let scratch = tempfile::tempdir().unwrap();
+        let (variable, spec) = match kind {
+            Kind::file => {
+                let dir = scratch.path().join("tokens");
+                (None, StoreSpec::File { dir })
+            }
+            Kind::postgres => {
+                let variable = "TOWER_MAC_AUTH_TEST_POSTGRES";
+                let url = server(variable)?;
+                let store = PostgresStore::builder(&url).table_prefix(&prefix);
+                store.connect().await.unwrap().migrate().await.unwrap();
+                (Some(variable), StoreSpec::Postgres { url, prefix })
+            }
+            Kind::redis => {
+                let variable = "TOWER_MAC_AUTH_TEST_REDIS";
+                let url = server(variable)?;
+                (Some(variable), StoreSpec::Redis { url, prefix })
+            }
+        };
+        Some(Self {
+            kind,
+            spec,
+            journal: scratch.path().join("journal"),
+            server_dir: variable.and_then(|name| std::env::var(format!("{name}_DIR")).ok()),
+            _scratch: scratch,
+        })
+    }
+
+    /// Whether it is known how: a directory can be moved, a server must say where it runs.
+    pub fn can_be_taken_away(&self) -> bool {
+        let can = self.kind == Kind::file || self.server_dir.is_some();
+        if !can {
+            tell(format_args!(
+                "{:?} stays: the variable with its URL, and _DIR, is not set",
+                self.kind
+            ));
+        }
+        can
+    }
+
+    /// Takes the store away: a server crashes, a directory is moved.
+    pub async fn stop(&self) {
+        match &self.spec {
+            StoreSpec::File { dir } => std::fs::rename(dir, away(dir)).unwrap(),
+            _ => self.control("stop").await,
+        }
+    }
+
+    /// Brings it back after [`stop`](Self::stop).
+    pub async fn start(&self) {
+        match &self.spec {
+            StoreSpec::File { dir } => std::fs::rename(away(dir), dir).unwrap(),
+            _ => self.control("restart").await,
+        }
+    }
+
+    /// Has a server crash and come back, while other things go on.
+    pub fn crash(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.control("restart")
+    }
+
+    fn control(&self, what: &'static str) -> impl Future<Output = ()> + Send + use<> {
+        let dir = self.server_dir.as_ref().expect("it can be taken away");
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/servers");
+        let status = tokio::process::Command::new(scripts.join(format!("{:?}", self.kind)))
+            .args([what, dir, "immediate"])
+            .status();
+        async move { assert!(status.await.unwrap().success(), "{what}") }
+    }
+}
+
+fn away(dir: &Path) -> PathBuf {
+    dir.with_extension("away")
+}
+
+fn server(variable: &str) -> Option<String> {
+    let url = std::env::var(variable).ok();
+    let required = std::env::var("TOWER_MAC_AUTH_REQUIRE_SERVERS").is_ok_and(|it| it == "1");
+    assert!(url.is_some() || !required, "{variable} is not set");
+    if url.is_none() {
+        tell(format_args!("skipped: {variable} is not set"));
+    }
+    url
+}

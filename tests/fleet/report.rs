@@ -1,0 +1,107 @@
+//! What the rounds of a storm came to, and the long form of all tests.
+
+use std::time::{Duration, Instant};
+
+use crate::backend::{Backend, Kind};
+use crate::{crash_points, gone, hot, storm};
+
+/// Says something whether or not the test fails: the harness holds back what is printed.
+pub fn tell(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// What happened, and what came of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub kills: usize,
+    pub pauses: usize,
+    pub faults: usize,
+    pub store_restarts: usize,
+    pub authorizations: usize,
+    pub presentations: usize,
+    pub rotations: usize,
+    pub twice: usize,
+    pub live: usize,
+    pub in_doubt: usize,
+}
+
+impl Tally {
+    pub const HEAD: &str = "store    | rotations | kills | pauses | replies lost or late | store restarts | authorized anew | presentations | presented twice | accounts live | in doubt";
+
+    pub fn row(&self, kind: Kind) -> String {
+        format!(
+            "{:8} | {:9} | {:5} | {:6} | {:20} | {:14} | {:15} | {:13} | {:15} | {:13} | {:8}",
+            format!("{kind:?}"),
+            self.rotations,
+            self.kills,
+            self.pauses,
+            self.faults,
+            self.store_restarts,
+            self.authorizations,
+            self.presentations,
+            self.twice,
+            self.live,
+            self.in_doubt,
+        )
+    }
+
+    fn add(&mut self, other: Self) {
+        let Self {
+            kills,
+            pauses,
+            faults,
+            store_restarts,
+            authorizations,
+            presentations,
+            rotations,
+            twice,
+            live,
+            in_doubt,
+        } = other;
+        self.kills += kills;
+        self.pauses += pauses;
+        self.faults += faults;
+        self.store_restarts += store_restarts;
+        self.authorizations += authorizations;
+        self.presentations += presentations;
+        self.rotations += rotations;
+        self.twice += twice;
+        self.live += live;
+        self.in_doubt += in_doubt;
+    }
+}
+
+/// A round is as long as the provider's memory of it may grow.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// So many minutes of storm for each store, and the other tests before it.
+#[expect(clippy::disallowed_methods, reason = "how long it lasts")]
+pub async fn soak() {
+    let minutes = std::env::var("FLEET_MINUTES").expect("scripts/soak sets it");
+    let time = Duration::from_secs(60 * minutes.parse::<u64>().expect("minutes"));
+    let mut rows = Vec::new();
+    for kind in [Kind::file, Kind::postgres, Kind::redis] {
+        for part in 0..3 {
+            let Some(backend) = Backend::new(kind).await else {
+                continue;
+            };
+            match part {
+                0 => crash_points::run(backend).await,
+                1 => hot::run(backend, 25).await,
+                _ => gone::run(backend, (time / 4).min(Duration::from_secs(60))).await,
+            }
+        }
+        let Some(backend) = Backend::new(kind).await else {
+            continue;
+        };
+        let (began, mut tally) = (Instant::now(), Tally::default());
+        while began.elapsed() < time {
+            let round = ROUND.min(time);
+            tally.add(storm::round(&backend, fastrand::u64(..), round).await);
+        }
+        rows.push(tally.row(kind));
+    }
+    tell(format_args!("\n{}\n{}", Tally::HEAD, rows.join("\n")));
+}

@@ -1,0 +1,135 @@
+//! A provider on a socket, accounts in a store, and what the parent does to both.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_mac_auth::account::{Account, AccountError, InDoubtPolicy};
+use tower_mac_auth::store::{AccountName, Generation, Issued, Record, RotationStore};
+use tower_mac_auth::testing::{Provider, ProviderBuilder, Server};
+
+use crate::backend::StoreSpec;
+use crate::child::{Child, Orders, Outcome};
+use crate::stops::Stop;
+
+/// How long the token endpoint may take in these tests.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+const HOUR: Duration = Duration::from_secs(3600);
+/// A store that is there has answered by then.
+const MOMENT: Duration = Duration::from_millis(250);
+/// What has to happen happens in this time, or never.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Scene {
+    spec: StoreSpec,
+    pub store: Arc<dyn RotationStore>,
+    pub provider: Provider,
+    pub server: Server,
+    pub accounts: Vec<String>,
+    pub answer_timeout: Duration,
+    /// The workers' journal, if they have one.
+    pub journal: Option<PathBuf>,
+}
+
+impl Scene {
+    pub async fn new(spec: &StoreSpec, accounts: Vec<String>) -> Self {
+        Self::with(spec, accounts, |provider| provider.reuse_kills_grant(true)).await
+    }
+
+    pub async fn with(
+        spec: &StoreSpec,
+        accounts: Vec<String>,
+        provider: impl FnOnce(ProviderBuilder) -> ProviderBuilder,
+    ) -> Self {
+        let provider = provider(Provider::builder()).build();
+        let store = spec.open().await;
+        for name in &accounts {
+            let tokens = provider.issue(HOUR);
+            let issued = Issued::authorized(Generation::FIRST, tokens, Some(HOUR));
+            let name = AccountName::new(name).unwrap();
+            store.commit(&name, issued).await.unwrap();
+        }
+        Self {
+            spec: spec.clone(),
+            store,
+            server: provider.serve().await.unwrap(),
+            provider,
+            accounts,
+            answer_timeout: ANSWER_TIMEOUT,
+            journal: None,
+        }
+    }
+
+    pub fn orders(&self, stop: Option<Stop>) -> Orders {
+        Orders {
+            parent: std::process::id(),
+            store: self.spec.clone(),
+            journal: self.journal.clone(),
+            authority: self.server.authority(),
+            token_url: self.server.token_url(),
+            client_id: self.provider.client_id().to_owned(),
+            client_secret: self.provider.client_secret().expose_secret().to_owned(),
+            redirect_uri: self.provider.redirect_uri().to_owned(),
+            accounts: self.accounts.clone(),
+            answer_timeout: self.answer_timeout,
+            stop,
+        }
+    }
+
+    /// A worker that stops nowhere.
+    pub async fn worker(&self) -> Child {
+        Child::ready(&self.orders(None)).await
+    }
+
+    pub async fn record(&self, account: &str) -> Record {
+        let name = AccountName::new(account).unwrap();
+        self.store.read(&name).await.unwrap().unwrap()
+    }
+
+    /// `None` while the store is away.
+    pub async fn try_record(&self, account: &str) -> Option<Record> {
+        let name = AccountName::new(account).unwrap();
+        let read = tokio::time::timeout(MOMENT, self.store.read(&name));
+        let record = read.await.ok()?.ok()?;
+        Some(record.expect("the store has lost it"))
+    }
+
+    /// The user agrees once more.
+    pub async fn authorize(&self, account: &str) -> Result<(), AccountError> {
+        Account::builder(self.server.endpoint().unwrap())
+            .shared_store(Arc::clone(&self.store))
+            .in_doubt(InDoubtPolicy::Never)
+            .open(account)
+            .await?
+            .authorize(self.provider.authorization_code())
+            .await
+            .map(drop)
+    }
+
+    /// Has a worker make requests until one is served.
+    pub async fn comes_alive(&self, child: &mut Child, account: &str) {
+        let mut last = Outcome::Served;
+        let served = async {
+            loop {
+                last = child.get(account).await;
+                if last == Outcome::Served {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let served = tokio::time::timeout(PATIENCE, served).await;
+        assert!(served.is_ok(), "{account} is lost: {last:?}");
+    }
+
+    /// Waits until so many refresh tokens have arrived.
+    pub async fn presented(&self, count: usize) {
+        let arrived = async {
+            while self.provider.presentations().len() < count {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let arrived = tokio::time::timeout(PATIENCE, arrived).await;
+        assert!(arrived.is_ok(), "nothing was presented");
+    }
+}

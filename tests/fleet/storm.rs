@@ -1,0 +1,229 @@
+//! A fleet of processes on one store, and everything that can happen to it, by the choice of a seed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use tokio::task::JoinSet;
+use tower_mac_auth::store::Status;
+use tower_mac_auth::testing::{Fault, Presented};
+
+use crate::backend::{Backend, Kind};
+use crate::child::{Child, Order, Outcome};
+use crate::report::{Tally, tell};
+use crate::scene::{ANSWER_TIMEOUT, Scene};
+use crate::stops::LEASE;
+
+const PROCESSES: usize = 8;
+/// The first of them is hot: see the worker.
+const ACCOUNTS: usize = 8;
+/// Longer than every lease and every intent.
+const PAUSE: Duration = LEASE.saturating_add(ANSWER_TIMEOUT).saturating_add(LEASE);
+
+pub async fn short(backend: Backend) {
+    let seed = std::env::var("FLEET_SEED").map_or_else(
+        |_| fastrand::u64(..),
+        |seed| seed.parse().expect("FLEET_SEED is a number"),
+    );
+    let tally = round(&backend, seed, Duration::from_secs(8)).await;
+    tell(format_args!("{}\n{}", Tally::HEAD, tally.row(backend.kind)));
+}
+
+/// One round: faults for so long, then the account of what they did.
+pub async fn round(backend: &Backend, seed: u64, time: Duration) -> Tally {
+    tell(format_args!("{:?}: FLEET_SEED={seed}", backend.kind));
+    let mut random = fastrand::Rng::with_seed(seed);
+    let accounts = (0..ACCOUNTS).map(|number| format!("{seed}-{number}"));
+    let mut scene = Scene::new(&backend.spec, accounts.collect()).await;
+    scene.journal = random.bool().then(|| backend.journal.clone());
+    let scene = Arc::new(scene);
+    let mut storm = Storm {
+        random,
+        fleet: Vec::new(),
+        paused: Vec::new(),
+        healing: HashSet::new(),
+        healers: JoinSet::new(),
+        tally: Tally::default(),
+        scene: Arc::clone(&scene),
+    };
+    for _ in 0..PROCESSES {
+        let child = storm.start().await;
+        storm.fleet.push(child);
+    }
+    let mut crashes = JoinSet::new();
+    let (began, mut restart_at) = (now(), time / 3);
+    while began.elapsed() < time {
+        if began.elapsed() >= restart_at {
+            restart_at += Duration::from_secs(20);
+            if backend.kind != Kind::file && backend.can_be_taken_away() {
+                storm.tally.store_restarts += 1;
+                crashes.spawn(backend.crash());
+            }
+        }
+        storm.happens().await;
+        let pause = storm.random.u64(5..40);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    scene.provider.clear_faults();
+    crashes.join_all().await;
+    storm.end().await
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long the storm lasts")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+struct Storm {
+    scene: Arc<Scene>,
+    random: fastrand::Rng,
+    fleet: Vec<Child>,
+    /// Which are stopped, and since when.
+    paused: Vec<(usize, Instant)>,
+    /// Whose users are about to agree anew.
+    healing: HashSet<String>,
+    healers: JoinSet<String>,
+    tally: Tally,
+}
+
+impl Storm {
+    async fn start(&self) -> Child {
+        let mut child = Child::start(&self.scene.orders(None));
+        child.tell(&Order::Storm).await;
+        child
+    }
+
+    /// One thing.
+    async fn happens(&mut self) {
+        let (index, account) = (
+            self.random.usize(..PROCESSES),
+            self.random.usize(..ACCOUNTS),
+        );
+        let fault = self.fault();
+        let provider = &self.scene.provider;
+        match self.random.u32(..1000) {
+            0..150 => provider.expire_access_tokens(),
+            150..500 => self.refuse(account).await,
+            500..560 => {
+                self.tally.faults += 1;
+                provider.fault_next(fault);
+            }
+            560..590 => self.replace(index).await,
+            590..605 if self.paused.len() < 2 && !self.is_paused(index) => {
+                self.fleet[index].pause().await;
+                self.paused.push((index, now()));
+                self.tally.pauses += 1;
+            }
+            _ => self.heal(account).await,
+        }
+        self.resume();
+    }
+
+    fn fault(&mut self) -> Fault {
+        let delay = Duration::from_millis(self.random.u64(10..1500));
+        match self.random.u32(..8) {
+            0 => Fault::Reset,
+            1 | 2 => Fault::ConsumedThenReset,
+            3 => Fault::Hang,
+            4 => Fault::Hang.consumed(),
+            5 => Fault::ServerError(StatusCode::BAD_GATEWAY).consumed(),
+            6 => Fault::Delay(delay),
+            _ => Fault::Delay(delay).consumed(),
+        }
+    }
+
+    /// Ends the access token of one account.
+    async fn refuse(&self, account: usize) {
+        let name = &self.scene.accounts[account];
+        if let Some(record) = self.scene.try_record(name).await {
+            if let Some(access) = &record.grant.access {
+                self.scene
+                    .provider
+                    .expire_access_token(&access.access_token);
+            }
+        }
+    }
+
+    async fn replace(&mut self, index: usize) {
+        self.paused.retain(|(paused, _)| *paused != index);
+        let fresh = self.start().await;
+        std::mem::replace(&mut self.fleet[index], fresh)
+            .kill()
+            .await;
+        self.tally.kills += 1;
+    }
+
+    fn is_paused(&self, index: usize) -> bool {
+        self.paused.iter().any(|(paused, _)| *paused == index)
+    }
+
+    fn resume(&mut self) {
+        let fleet = &self.fleet;
+        self.paused.retain(|(index, since)| {
+            let wait = since.elapsed() < PAUSE;
+            if !wait {
+                fleet[*index].resume();
+            }
+            wait
+        });
+    }
+
+    /// If the account is in doubt, its user agrees anew.
+    async fn heal(&mut self, account: usize) {
+        while let Some(healed) = self.healers.try_join_next() {
+            self.healing.remove(&healed.unwrap());
+        }
+        let name = self.scene.accounts[account].clone();
+        if self.healing.contains(&name) {
+            return;
+        }
+        let Some(record) = self.scene.try_record(&name).await else {
+            return;
+        };
+        if record.status == Status::InDoubt {
+            self.tally.authorizations += 1;
+            self.healing.insert(name.clone());
+            let scene = Arc::clone(&self.scene);
+            self.healers.spawn(async move {
+                // If it fails, the account is found in doubt again.
+                let _ = scene.authorize(&name).await;
+                name
+            });
+        }
+        // Nothing ends a grant here but a token that is presented twice.
+        let twice = || self.scene.provider.presented_twice();
+        assert_ne!(record.status, Status::Revoked, "{:#?}", twice());
+    }
+
+    /// Kills them all. What is left is for a process that was not there.
+    async fn end(mut self) -> Tally {
+        for child in self.fleet {
+            child.kill().await;
+        }
+        while self.healers.join_next().await.is_some() {}
+        let scene = self.scene;
+        scene.provider.expire_access_tokens();
+        let mut fresh = scene.worker().await;
+        for account in &scene.accounts {
+            if fresh.get(account).await == Outcome::Refresh("InDoubt".to_owned()) {
+                let record = scene.record(account).await;
+                assert_eq!(record.status, Status::InDoubt, "{account}");
+                self.tally.in_doubt += 1;
+            } else {
+                scene.comes_alive(&mut fresh, account).await;
+                self.tally.live += 1;
+            }
+        }
+        let presentations = scene.provider.presentations();
+        let twice = scene.provider.presented_twice();
+        self.tally.presentations = presentations.len();
+        self.tally.rotations = presentations
+            .iter()
+            .filter(|presentation| presentation.outcome == Presented::Rotated)
+            .count();
+        self.tally.twice = twice.len();
+        assert!(twice.is_empty(), "{twice:#?}");
+        self.tally
+    }
+}
