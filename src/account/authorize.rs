@@ -53,7 +53,11 @@ pub(super) async fn standing(
 /// brought up to it first.
 async fn catch_up(account: &Shared) -> Result<(Generation, Generation), AccountError> {
     let (clock, policy) = (&account.clock, &account.realm.policy);
-    let standing = standing(&account.realm, &account.name).await?;
+    let mut standing = standing(&account.realm, &account.name).await?;
+    if let Some(record) = standing {
+        // What this process cannot use is not its to replace.
+        standing = Some(record.usable_by(&account.realm.client_id)?);
+    }
     let generations = |record: &Record| (record.generation, record.lineage);
     let standing = standing.as_ref().map_or_else(Default::default, generations);
     if standing.0 >= account.cell.load().generation {

@@ -121,6 +121,7 @@ impl<For> AccountBuilder<For> {
             .owner
             .unwrap_or_else(|| format!("process {}", std::process::id()));
         let realm = Realm {
+            client_id: self.endpoint.client_id().into(),
             endpoint: self.endpoint,
             store,
             rescue: self.rescue,
@@ -177,7 +178,8 @@ impl AccountBuilder {
         let (store, clock, policy) = (&realm.store, &*realm.clock, &realm.policy);
         let record = match (standing(&realm, &name).await?, seed) {
             (Some(record), _) => record,
-            (None, Some((grant, expires_in))) => {
+            (None, Some((mut grant, expires_in))) => {
+                grant.client_id = Some(Arc::clone(&realm.client_id));
                 let first = Issued::authorized(Generation::FIRST, grant, expires_in);
                 let commit = bounded(clock, policy, store.commit(&name, first));
                 let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;

@@ -88,11 +88,12 @@ impl Pending {
         issued_at: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Self {
+        let client_id = Some(Arc::clone(&account.realm.client_id));
         Self {
             account: Arc::clone(account),
             generation,
             lineage,
-            grant,
+            grant: Grant { client_id, ..grant },
             issued_at,
             expires_at,
             outranks: Outranks::Nothing,

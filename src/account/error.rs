@@ -126,7 +126,9 @@ impl fmt::Display for RefreshError {
             RefreshErrorKind::Store => f.write_str("the token store could not be used"),
             RefreshErrorKind::TimedOut => f.write_str("the refresh did not end in time"),
             RefreshErrorKind::Interrupted => f.write_str("the refresh was interrupted"),
-            RefreshErrorKind::Closed => f.write_str("the account was shut down"),
+            RefreshErrorKind::Closed => {
+                f.write_str("the account was shut down, or the request was given none")
+            }
         }
     }
 }

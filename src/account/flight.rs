@@ -116,10 +116,12 @@ impl Flight {
                 // which may lag behind it.
                 _ => self.step(self.account.write_back()).await?,
             };
-            let record = record.opened().map_err(|error| {
-                let after = policy::long_backoff(0);
-                Failure::retry(RefreshError::from(error), after)
-            })?;
+            let record = record
+                .usable_by(&self.account.realm.client_id)
+                .map_err(|error| {
+                    let after = policy::long_backoff(0);
+                    Failure::retry(RefreshError::from(error), after)
+                })?;
             if record.generation > self.generation {
                 match self.account.adopt(record) {
                     (generation, Access::Dead) => self.generation = generation,
@@ -283,7 +285,7 @@ impl Shared {
 
     /// Signs with a record's credential from now on, unless there is a newer one.
     pub(super) fn publish(&self, record: Record) -> bool {
-        let record = match record.opened() {
+        let record = match record.usable_by(&self.realm.client_id) {
             Ok(record) => record,
             Err(error) => {
                 tracing::error!(%error, "a record cannot be used");

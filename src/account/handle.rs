@@ -204,9 +204,9 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// If the record is sealed.
+    /// If the record is sealed, or another client's.
     pub(super) fn open(&self, record: Record) -> Result<(), StoreError> {
-        let record = record.opened()?;
+        let record = record.usable_by(&self.realm.client_id)?;
         let now = self.clock.now();
         let rotation = rotation_of(&record, self.realm.policy.in_doubt, now);
         let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), now);

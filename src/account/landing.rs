@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::flight::Failure;
 use super::state::{Pause, Rotation};
-use super::{Event, RefreshError, RefreshErrorKind, Shared};
+use super::{Event, RefreshError, RefreshErrorKind, Shared, policy};
 use crate::Timestamp;
 use crate::store::Generation;
 
@@ -47,6 +47,13 @@ impl Landing {
         let recheck = Pause::new(now, RECHECK);
         let (rotation, error) = match failure {
             Failure::Retry { error, after } => {
+                let last = account.cell.rotation().0.store_failed_for();
+                let after = match last {
+                    Some(last) if error.kind() == RefreshErrorKind::Store => {
+                        after.max(policy::store_backoff(last))
+                    }
+                    _ => after,
+                };
                 let pause = Pause::new(now, after);
                 account.emit(Event::RefreshFailed {
                     generation,

@@ -47,6 +47,13 @@ pub(super) fn backoff(fails: u32) -> Duration {
     jittered(Duration::from_secs(1), fails, Duration::from_secs(300))
 }
 
+/// After a failure of the store, when the pause after the last was `last`: about twice that, up to
+/// half a minute. A store that is down cannot count for its accounts, and must not be met by all of
+/// them each second when it comes back.
+pub(super) fn store_backoff(last: Duration) -> Duration {
+    jittered(last.saturating_mul(3), 0, Duration::from_secs(30))
+}
+
 /// After a failure that a person must mend: 5 minutes, 10… up to an hour.
 pub(super) fn long_backoff(fails: u32) -> Duration {
     jittered(Duration::from_secs(300), fails, Duration::from_secs(3600))

@@ -12,6 +12,8 @@ use crate::token::TokenEndpoint;
 
 pub(super) struct Realm {
     pub(super) endpoint: TokenEndpoint,
+    /// The endpoint's, for every grant to say whose it is.
+    pub(super) client_id: Arc<str>,
     pub(super) store: Arc<dyn RotationStore>,
     pub(super) rescue: Rescue,
     pub(super) clock: Arc<dyn Clock>,

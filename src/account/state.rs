@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::RefreshError;
+use super::{RefreshError, RefreshErrorKind};
 use crate::Timestamp;
 
 /// May we sign?
@@ -30,6 +30,10 @@ impl Pause {
             from,
             until: from.saturating_add(length),
         }
+    }
+
+    pub(super) fn length(self) -> Duration {
+        self.until.saturating_since(self.from)
     }
 
     /// A clock that was set back must not stretch the pause, so a time before it counts as after.
@@ -59,6 +63,16 @@ pub(super) enum Rotation {
 }
 
 impl Rotation {
+    /// How long the pause was, if the last attempt failed for the store.
+    pub(super) fn store_failed_for(&self) -> Option<Duration> {
+        match self {
+            Self::Backoff { pause, cause } if cause.kind() == RefreshErrorKind::Store => {
+                Some(pause.length())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a flight may start, for an account whose access token is as `access` says.
     ///
     /// In doubt and revoked are looked at again from time to time: another process may hold the

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -20,12 +21,12 @@ pub(super) const LAST_FORM: u8 = SEALED;
 
 /// A [`Grant`] that a key is needed to read: opaque bytes of a sealing store.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SealedGrant(Vec<u8>);
+pub struct SealedGrant(Box<[u8]>);
 
 impl SealedGrant {
     /// Takes sealed bytes over.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(bytes.into())
+        Self(bytes.into().into_boxed_slice())
     }
 
     /// The sealed bytes.
@@ -51,6 +52,8 @@ struct Plain<'a> {
     scope: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     open_id: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    client_id: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +89,7 @@ impl Grant {
                 .map(|it| it.expose_secret().into()),
             scope: self.scope.as_deref().map(Into::into),
             open_id: self.open_id.as_deref().map(Into::into),
+            client_id: self.client_id.as_deref().map(Into::into),
         };
         // Twice: a buffer that grows leaves its secrets behind in the memory it gave back.
         let mut length = Count(1);
@@ -116,11 +120,20 @@ impl Grant {
 }
 
 impl Record {
-    /// The record, if its grant can be used.
-    pub(crate) fn opened(self) -> Result<Self, StoreError> {
+    /// The record, if this client can use its grant.
+    pub(crate) fn usable_by(mut self, client_id: &Arc<str>) -> Result<Self, StoreError> {
         if self.grant.sealed.is_some() {
             let what = "it is sealed, and the store that was given has no key";
             return Err(corrupt(what));
+        }
+        if let Some(owner) = &mut self.grant.client_id {
+            if owner != client_id {
+                let what = "the account is another client's; each client needs a store of its own";
+                let whose = format!("client {owner:?}, not {client_id:?}");
+                return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(whose));
+            }
+            // One text for all accounts.
+            *owner = Arc::clone(client_id);
         }
         Ok(self)
     }
@@ -146,6 +159,7 @@ fn plain(json: &[u8]) -> Result<Grant, StoreError> {
         refresh_token: plain.refresh_token.map(|it| it.into_owned().into()),
         scope: plain.scope.map(Cow::into_owned),
         open_id: plain.open_id.map(Cow::into_owned),
+        client_id: plain.client_id.map(Into::into),
         sealed: None,
     })
 }
@@ -196,6 +210,7 @@ mod tests {
         fn a_grant_comes_back_as_it_went(
             refresh in proptest::option::of(".*"), access in proptest::option::of((".*", ".*")),
             scope in proptest::option::of(".*"), open_id in proptest::option::of(".*"),
+            client_id in proptest::option::of(".*"),
         ) {
             let grant = Grant {
                 access: access.map(|(token, key)| AccessGrant {
@@ -206,6 +221,7 @@ mod tests {
                 refresh_token: refresh.map(Into::into),
                 scope,
                 open_id,
+                client_id: client_id.map(Into::into),
                 sealed: None,
             };
             prop_assert_eq!(Grant::from_bytes(&grant.to_bytes()).unwrap(), grant);

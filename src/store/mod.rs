@@ -97,6 +97,7 @@ mod record;
 pub mod redis;
 #[cfg(feature = "seal")]
 mod seal;
+mod shared;
 mod steps;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod watchers;

@@ -181,6 +181,9 @@ pub struct Grant {
     pub scope: Option<String>,
     /// The provider's pseudonymous id of the user.
     pub open_id: Option<String>,
+    /// The id of the client that it was issued to, which alone can use it: an account of another
+    /// refuses it. `None`, of a grant that no account has written, is anybody's.
+    pub client_id: Option<Arc<str>>,
     /// All of the above, if a sealing store wrote it and nobody has opened it: then they are empty.
     pub sealed: Option<SealedGrant>,
 }
@@ -196,6 +199,7 @@ impl From<TokenSet> for Grant {
             refresh_token: tokens.refresh_token,
             scope: tokens.scope,
             open_id: tokens.open_id,
+            client_id: None,
             sealed: None,
         }
     }

@@ -223,3 +223,10 @@ async fn a_store_that_breaks_one_promise_does_not_pass() {
         assert!(held.is_err_and(|error| error.is_panic()), "{broken:?}");
     }
 }
+
+#[tokio::test]
+async fn a_store_behind_a_pointer_keeps_every_promise() {
+    let chosen_at_run_time: Arc<dyn RotationStore> = Arc::new(MemoryStore::new());
+    let [one, other] = [chosen_at_run_time.clone(), chosen_at_run_time].map(Arc::new);
+    Conformance::new(one, other).run().await;
+}

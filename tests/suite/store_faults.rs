@@ -12,7 +12,7 @@ use tower_mac_auth::store::{
     AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
     MemoryStore, Record, RotationStore, SealedGrant, Status, StoreError, StoreErrorKind, Watch,
 };
-use tower_mac_auth::testing::{Fault, TestClock};
+use tower_mac_auth::testing::{Fault, Provider, TestClock};
 
 use crate::world::{HOUR, World, status};
 
@@ -631,4 +631,48 @@ async fn a_rotation_costs_four_trips_to_the_store_and_who_watches_one_look_when_
     let refreshed = world.account.refresh_if_current(rotated).await.unwrap();
     assert_eq!(late.refresh_if_current(rotated).await.unwrap(), refreshed);
     assert_eq!(its_store.take_steps(), [Step::Read]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_down_is_asked_less_and_less_often() {
+    let (world, store) = open().await;
+    world.provider.expire_access_tokens();
+    for _ in 0..200 {
+        store.fail(Step::Read, How::Before);
+    }
+    for _ in 0..600 {
+        let _ = world.get("/").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let asked = store.take_steps().len();
+    assert!((20..60).contains(&asked), "{asked} times in ten minutes");
+    // Once it is back it is found before long.
+    store.clear_faults();
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert_eq!(world.presented(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_account_of_another_client_is_refused_and_stays_as_it_is() {
+    let (world, store) = open().await;
+    world
+        .account
+        .refresh_if_current(world.account.generation())
+        .await
+        .unwrap();
+    let provider = Provider::builder().client("another", "secret").build();
+    let builder = || Account::builder(provider.endpoint()).store(store.clone());
+    let error = builder().open("user").await.unwrap_err();
+    assert_eq!(error.kind(), AccountErrorKind::Store);
+    let why = format!("{error:?}");
+    assert!(why.contains("another client's"), "{why}");
+    // No tokens that it brings, and no code, count for more.
+    let tokens = provider.issue(HOUR);
+    let error = builder().tokens(tokens).open("user").await.unwrap_err();
+    assert_eq!(error.kind(), AccountErrorKind::Store);
+    let code = provider.authorization_code();
+    assert!(builder().authorize("user", code).await.is_err());
+    assert_eq!(provider.token_requests(), 0);
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
 }

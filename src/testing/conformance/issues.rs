@@ -58,6 +58,7 @@ pub(super) async fn a_grant_is_kept_to_the_byte(subject: Subject) {
         refresh_token: Some("\u{fc}\u{0}".into()),
         scope: Some("1 3".to_owned()),
         open_id: Some(String::new()),
+        client_id: Some("1".into()),
         sealed: None,
     };
     let bare = Grant {
