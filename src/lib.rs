@@ -56,7 +56,7 @@
 //! |---|---|
 //! | [`layer`] | the middleware: what is signed, what a refusal does, the body that can be sent again |
 //! | [`account`] | one grant of one user: its credential, the one refresh at a time, events |
-//! | [`store`] | the durable record of an account and its guarded steps; stores in memory and in files |
+//! | [`store`] | the durable record of an account and its guarded steps; stores in memory, files, databases |
 //! | [`token`] | the token endpoint: what it is asked, what it may answer, how it is reached |
 //! | [`sign`] | pure signing: nonce, canonical string, key, header |
 //! | [`verify`] | beside them, the server's half: check a MAC, refuse a replay |
@@ -69,6 +69,7 @@
 //! | `transport` | on by default. The built-in way to the token endpoint: hyper, HTTP/1.1, rustls with the platform's roots. Without it, give the endpoint a [`Transport`](token::Transport) |
 //! | `postgres` | [`PostgresStore`](https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/postgres/): records in `PostgreSQL`, for many machines on one database |
 //! | `redis` | [`store::redis`]: records in Redis, for many processes on many machines |
+//! | `seal` | `SealedStore`: the secrets in any store sealed |
 //! | `verify` | the module [`verify`] |
 //! | `testing` | the module [`testing`]; for `[dev-dependencies]` |
 //! | `full` | all of them |

@@ -21,7 +21,9 @@
 //!
 //! [`MemoryStore`] serves one process, `FileStore` those of one machine (a Unix), `PostgresStore`
 //! (feature `postgres`) and `RedisStore` (feature `redis`) those of many. `SealedStore` (feature
-//! `seal`) goes around any of them. A store of your own implements the trait:
+//! `seal`) goes around any of them. A store of your own implements the trait. If it can
+//! read, change and write a whole record under a lock, [`Record::commit`], [`Record::acquire`] and
+//! the like decide for it; `testing::Conformance` holds it to its promises. What it must do:
 //!
 //! ```
 //! use std::time::Duration;
@@ -104,7 +106,9 @@ mod watchers;
 
 use std::time::Duration;
 
-use futures_core::future::BoxFuture;
+/// What each step returns: `futures_core`'s, for those who implement the trait.
+#[doc(no_inline)]
+pub use futures_core::future::BoxFuture;
 
 pub use blob::SealedGrant;
 pub use error::{StoreError, StoreErrorKind};

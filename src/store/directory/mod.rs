@@ -250,17 +250,25 @@ fn make_dirs(disk: &Disk, path: &Path) -> io::Result<()> {
 fn refuse_if_shared(path: &Path) -> Result<(), StoreError> {
     let metadata = fs::metadata(path).map_err(failed("the directory cannot be read", path))?;
     let mode = metadata.permissions().mode();
-    let why = if !metadata.is_dir() {
-        "it is no directory".to_owned()
+    let (what, why) = if !metadata.is_dir() {
+        ("there is no directory", "it is something else".to_owned())
     } else if mode & 0o022 != 0 {
+        // One that is everybody's, as /tmp, is to stay so.
+        let or_mend = if mode & 0o1000 == 0 {
+            ", or `chmod go-w` it"
+        } else {
+            ""
+        };
         let mode = mode & 0o7777;
-        format!(
-            "its mode is {mode:04o}: `chmod go-w` it, or name a directory inside it that will be made"
+        (
+            "the directory is not for its owner alone to write",
+            format!(
+                "its mode is {mode:04o}: name a directory inside it that will be made{or_mend}"
+            ),
         )
     } else {
         return Ok(());
     };
-    let what = "the directory is not for its owner alone to write";
     Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(FileTrouble::new(path, why)))
 }
 

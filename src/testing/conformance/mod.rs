@@ -113,7 +113,7 @@ impl Conformance {
     ///
     /// # Panics
     ///
-    /// If one is broken; the message before it names which.
+    /// If one is broken; a line on the standard error names which.
     pub async fn run(&self) {
         for (name, promise) in PROMISES {
             tracing::info!(promise = name, "a store is held to");
