@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench may stop")]
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
@@ -35,7 +36,11 @@ impl Names {
     fn new(count: usize) -> Self {
         let mut numbers: Vec<_> = (0..count).collect();
         fastrand::shuffle(&mut numbers);
-        Self(numbers.iter().map(|n| format!("user-{n:07}")).collect())
+        let mut names = String::new();
+        for number in numbers {
+            write!(names, "user-{number:07}").unwrap();
+        }
+        Self(names)
     }
 
     fn len(&self) -> usize {
