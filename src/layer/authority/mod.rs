@@ -36,6 +36,8 @@ struct Entry {
     /// The part of it that is the host.
     host_len: usize,
     port: Option<u16>,
+    /// It is this machine itself.
+    loopback: bool,
 }
 
 impl AllowedAuthorities {
@@ -88,11 +90,12 @@ impl AllowedAuthorities {
     ) -> Result<&str, AuthorityError> {
         let mut host_headers = host_headers.into_iter();
         let host_header = host_headers.next();
-        // What nearly every request is: an entry to the letter, over https.
+        // What nearly every request is: an entry to the letter, so that nothing is to be parsed.
         if let (None, Some(authority)) = (host_header, uri.authority()) {
             let exact = |entry: &&Entry| *entry.authority == *authority.as_str();
-            if uri.scheme() == Some(&Scheme::HTTPS) {
-                if let Some(entry) = self.entries.iter().find(exact) {
+            if let Some(entry) = self.entries.iter().find(exact) {
+                let plain = || uri.scheme() == Some(&Scheme::HTTP) && self.is_plain_allowed(entry);
+                if uri.scheme() == Some(&Scheme::HTTPS) || plain() {
                     return Ok(entry.host());
                 }
             }
@@ -135,7 +138,7 @@ impl AllowedAuthorities {
             .iter()
             .find(|entry| entry.is(host) && entry.port.unwrap_or(default_port) == port)
             .ok_or_else(|| AuthorityError::new(Kind::NotAllowed, authority))?;
-        if plain && !self.plain_http && !is_loopback(host) {
+        if plain && !self.is_plain_allowed(entry) {
             return Err(AuthorityError::new(Kind::PlainHttp, host));
         }
         match host_header {
@@ -150,6 +153,11 @@ impl AllowedAuthorities {
                 Ok(named)
             }
         }
+    }
+
+    /// Whether a request may go there over `http`.
+    const fn is_plain_allowed(&self, entry: &Entry) -> bool {
+        self.plain_http || entry.loopback
     }
 
     fn check_header(&self, value: &HeaderValue, default_port: u16) -> Result<&str, AuthorityError> {
@@ -183,6 +191,7 @@ impl Entry {
             authority: text.to_ascii_lowercase().into(),
             host_len: host.len(),
             port,
+            loopback: is_loopback(host),
         })
     }
 

@@ -197,8 +197,7 @@ where
                             self.project().state.set(State::Done);
                             return Poll::Ready(Ok(response));
                         }
-                        let limit = config.inspection_limit;
-                        match settle(&config.refusals, limit, reading, response, cx) {
+                        match settle(reading, response, cx) {
                             Inspection::Done(inspected) => self.as_mut().conclude(inspected),
                             Inspection::Waiting(inspect) => {
                                 Next::State(State::Inspecting { inspect })
@@ -208,7 +207,8 @@ where
                     Err(error) => return self.fail(Error::Service(error)),
                 },
                 StateProjection::Inspecting { inspect } => {
-                    let inspected = ready!(inspect.poll(&config.refusals, cx));
+                    let inspected =
+                        ready!(inspect.poll(&config.refusals, config.inspection_limit, cx));
                     self.as_mut().conclude(inspected)
                 }
                 StateProjection::Refreshing { refresh, refused } => {
