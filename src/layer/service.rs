@@ -118,6 +118,11 @@ where
         };
         let cap = call.config.replay_cap;
         let keep = RequestBody::is_keepable(request.body(), cap);
+        // Here, and by way of no function of ours, and before anything is written to it: a request
+        // is large to move.
+        let (head, body) = request.into_parts();
+        let (body, handle) = RequestBody::replayable(body, cap);
+        let mut request = Request::from_parts(head, body);
         let mut replay = match prepare(&call, &self.inner, &mut request, None, keep, &ready) {
             Ok(replay) => replay,
             Err(error) => {
@@ -127,10 +132,7 @@ where
                 return MacAuthFuture::failed(call, error);
             }
         };
-        // Here, and by way of no function of ours: a request is large to move.
-        let (head, body) = request.into_parts();
-        let (body, handle) = RequestBody::replayable(body, cap);
-        let future = self.inner.call(Request::from_parts(head, body));
+        let future = self.inner.call(request);
         if let Some(replay) = &mut replay {
             replay.handle = handle;
         }
