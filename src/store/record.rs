@@ -3,6 +3,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use compact_str::CompactString;
+
 use super::SealedGrant;
 use crate::sign::Algorithm;
 use crate::token::TokenSet;
@@ -13,7 +15,7 @@ use crate::{AccessToken, MacKeyText, RefreshToken, Timestamp};
 /// 1 to 512 bytes of text without control characters. Slashes, dots and
 /// non-ASCII text are fine: a store that makes file names or keys of it encodes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountName(Arc<str>);
+pub struct AccountName(CompactString);
 
 impl AccountName {
     /// The longest name, in bytes.
@@ -32,13 +34,13 @@ impl AccountName {
         } else if name.chars().any(char::is_control) {
             Err(AccountNameError("has a control character"))
         } else {
-            Ok(Self(name.into()))
+            Ok(Self(CompactString::new(name)))
         }
     }
 
     /// Of an account that is in no store.
     pub(crate) fn nobody() -> Self {
-        Self("nobody".into())
+        Self(CompactString::const_new("nobody"))
     }
 
     /// The name as text.

@@ -1,5 +1,7 @@
 //! The cells of many accounts: each opened once, closed when there is need of room.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -15,9 +17,9 @@ use crate::store::{AccountName, Generation};
 
 pub(super) struct Cells {
     realm: Arc<Realm>,
-    /// By name, each the one cell of its account in this process. One that was not read from the
-    /// store yet is of generation 0.
-    open: DashMap<AccountName, Place>,
+    /// Each the one cell of its account in this process. One that was not read from the store yet
+    /// is of generation 0.
+    open: DashMap<ByName, ()>,
     capacity: usize,
     /// With more than so many open, those that nobody holds are swept out.
     sweep_at: Mutex<usize>,
@@ -26,13 +28,29 @@ pub(super) struct Cells {
     closed: AtomicBool,
 }
 
-/// Where a cell is kept, with what finding it needs besides: a look at the cell itself would be
-/// one more at memory that is not at hand.
-struct Place {
-    account: Arc<Shared>,
-    /// When it was last asked for; 0 until it was read from the store.
-    asked_at: AtomicU64,
+/// A cell that is found by its account's name, which it holds itself: a key of its own would be one
+/// more look at memory that is not at hand.
+struct ByName(Arc<Shared>);
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        self.0.name.as_str()
+    }
 }
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for ByName {}
 
 impl Shared {
     fn is_unopened(&self) -> bool {
@@ -75,25 +93,26 @@ impl Cells {
 
     /// The cell of this name, if it is open.
     pub(super) fn find(&self, name: &str) -> Option<Arc<Shared>> {
-        let place = self.open.get(name)?;
-        let asked_at = place.asked_at.load(Ordering::Relaxed);
-        if asked_at == 0 && place.account.is_unopened() {
+        let found = self.open.get(name)?;
+        let account = &found.key().0;
+        let asked_at = account.asked_at.load(Ordering::Relaxed);
+        if asked_at == 0 && account.is_unopened() {
             return None;
         }
         let now = self.opened.load(Ordering::Relaxed);
         // One that is asked for all the time is read by each, and not written.
         if asked_at != now {
-            place.asked_at.store(now, Ordering::Relaxed);
+            account.asked_at.store(now, Ordering::Relaxed);
         }
-        Some(Arc::clone(&place.account))
+        Some(Arc::clone(account))
     }
 
     /// Opens none any more, and closes those that are open.
     pub(super) fn close(&self) -> Vec<Arc<Shared>> {
         // First this, then a look at those that are there: whoever enters one looks after.
         self.closed.store(true, Ordering::SeqCst);
-        let places = self.open.iter();
-        let open: Vec<_> = places.map(|place| Arc::clone(&place.account)).collect();
+        let open = self.open.iter();
+        let open: Vec<_> = open.map(|open| Arc::clone(&open.key().0)).collect();
         for account in &open {
             account.close();
         }
@@ -103,13 +122,13 @@ impl Cells {
     /// The cell of this name, made if there is none.
     pub(super) fn entry(&self, name: &str) -> Result<Arc<Shared>, AccountError> {
         let name = AccountName::new(name)?;
-        let entry = self.open.entry(name);
-        let name = entry.key().clone();
-        let make = || Place {
-            account: Arc::new(Shared::unopened(&self.realm, name)),
-            asked_at: AtomicU64::new(0),
-        };
-        let account = Arc::clone(&entry.or_insert_with(make).account);
+        let open = self.open.get(name.as_str());
+        let open = open.map(|open| Arc::clone(&open.key().0));
+        let account = open.unwrap_or_else(|| {
+            let made = ByName(Arc::new(Shared::unopened(&self.realm, name)));
+            // Another's, if that came first.
+            Arc::clone(&self.open.entry(made).or_insert(()).key().0)
+        });
         self.opened.fetch_add(1, Ordering::Relaxed);
         self.make_room();
         if self.closed.load(Ordering::SeqCst) {
@@ -177,10 +196,9 @@ impl Cells {
     pub(super) fn give_up(&self, account: Arc<Shared>) {
         let name = account.name.clone();
         drop(account);
-        self.open
-            .remove_if(name.as_str(), |_, Place { account, .. }| {
-                account.is_unopened() && Arc::strong_count(account) == 1
-            });
+        self.open.remove_if(name.as_str(), |ByName(account), ()| {
+            account.is_unopened() && Arc::strong_count(account) == 1
+        });
     }
 
     /// Past the capacity, closes an eighth of the accounts, of those that nobody needs the ones not
@@ -195,18 +213,18 @@ impl Cells {
         if open <= *sweep_at {
             return;
         }
-        let asked_at = |place: &Place| place.asked_at.load(Ordering::Relaxed);
-        let idle = self.open.iter().filter(|place| !place.account.is_needed());
-        let mut idle: Vec<_> = idle.map(|place| asked_at(&place)).collect();
+        let asked_at = |ByName(account): &ByName| account.asked_at.load(Ordering::Relaxed);
+        let idle = self.open.iter().filter(|open| !open.key().0.is_needed());
+        let mut idle: Vec<_> = idle.map(|open| asked_at(open.key())).collect();
         let eighth = |count: usize| count.div_ceil(8);
         let surplus = open.saturating_sub(self.capacity) + eighth(self.capacity);
         let mut surplus = surplus.min(idle.len());
         if let Some(last) = surplus.checked_sub(1) {
             let (_, last, _) = idle.select_nth_unstable(last);
             // Under the lock of each shard: no handle is given out between look and removal.
-            self.open.retain(|_, place| {
-                let old = surplus > 0 && asked_at(place) <= *last;
-                let goes = old && !place.account.is_needed();
+            self.open.retain(|open, ()| {
+                let old = surplus > 0 && asked_at(open) <= *last;
+                let goes = old && !open.0.is_needed();
                 surplus -= usize::from(goes);
                 !goes
             });
