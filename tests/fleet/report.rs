@@ -76,6 +76,9 @@ impl Tally {
 /// A round is as long as the provider's memory of it may grow.
 const ROUND: Duration = Duration::from_secs(30);
 
+/// How long the store is away.
+const GONE: Duration = Duration::from_secs(60);
+
 /// So many minutes of storm for each store, and the other tests before it.
 #[expect(clippy::disallowed_methods, reason = "how long it lasts")]
 pub async fn soak() {
@@ -90,7 +93,7 @@ pub async fn soak() {
             match part {
                 0 => crash_points::run(backend).await,
                 1 => hot::run(backend, 25).await,
-                _ => gone::run(backend, (time / 4).min(Duration::from_secs(60))).await,
+                _ => gone::run(backend, GONE).await,
             }
         }
         let Some(backend) = Backend::new(kind).await else {

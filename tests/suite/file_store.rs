@@ -239,7 +239,7 @@ async fn a_file_system_gone_read_only_is_read_and_refused_at_the_start() {
     let error = commit(&store, 2).await.unwrap_err();
     assert!(error.contains("ReadOnlyFilesystem"), "{error}");
     let error = FileStore::open(&dir).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
     mounted.remount("rw");
     commit(&store, 2).await.unwrap();
 }

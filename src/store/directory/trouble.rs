@@ -17,8 +17,14 @@ pub(in crate::store) fn failed(
     path: &Path,
 ) -> impl FnOnce(io::Error) -> StoreError {
     move |error| {
-        let trouble = FileTrouble::new(path, error);
-        StoreError::new(StoreErrorKind::Unavailable, what).with_source(trouble)
+        let kind = match error.kind() {
+            // Trying again does not help.
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                StoreErrorKind::Unsuitable
+            }
+            _ => StoreErrorKind::Unavailable,
+        };
+        StoreError::new(kind, what).with_source(FileTrouble::new(path, error))
     }
 }
 

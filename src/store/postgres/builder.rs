@@ -126,7 +126,7 @@ impl PostgresStoreBuilder {
     /// # Errors
     ///
     /// [`Unsuitable`](crate::store::StoreErrorKind::Unsuitable) if the URL, a name or the TLS cannot be
-    /// used, or the login is refused;
+    /// used, the login is refused, or there is no such database;
     /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if the database does not answer.
     ///
     /// # Cancel safety

@@ -47,6 +47,9 @@ pub(super) fn store_error(error: &Error) -> StoreError {
             StoreErrorKind::Unsuitable,
             "the role of this connection lacks a right",
         ),
+        Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
+            (StoreErrorKind::Unsuitable, "there is no such database")
+        }
         // Class 28: the login.
         Some(code) if code.code().starts_with("28") => {
             (StoreErrorKind::Unsuitable, "the database refuses the login")

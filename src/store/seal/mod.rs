@@ -22,7 +22,8 @@ use super::{
 /// clear, for the store has to act on it.
 ///
 /// A grant that does not open is an error of kind [`StoreErrorKind::Corrupt`], and the record stays
-/// as it is.
+/// as it is. Only of a commit that such a record supersedes is the outcome told, with the record
+/// sealed as it is.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -136,7 +137,15 @@ impl<S: RotationStore> RotationStore for SealedStore<S> {
             let sealed = self.seal(account, issued)?;
             Ok(match self.inner.commit(account, sealed).await? {
                 Commit::Committed(record) => Commit::Committed(self.open(account, record)?),
-                Commit::Superseded(record) => Commit::Superseded(self.open(account, record)?),
+                Commit::Superseded(record) => {
+                    let sealed = record.grant.sealed.is_some();
+                    match self.open(account, record.clone()) {
+                        Ok(record) => Commit::Superseded(record),
+                        // The commit is decided all the same: to try again would never end.
+                        Err(_) if sealed => Commit::Superseded(record),
+                        Err(error) => return Err(error),
+                    }
+                }
             })
         })
     }
@@ -280,6 +289,24 @@ mod tests {
         let right = SealedStore::new(inner, keys("old", 1));
         let record = right.read(&user).await.unwrap().unwrap();
         assert_eq!(record.grant, issued(1).grant);
+    }
+
+    #[tokio::test]
+    async fn a_commit_ends_though_what_supersedes_it_does_not_open() {
+        let (inner, user) = sealed().await;
+        let standing = blob(&inner, &user).await;
+        let store = SealedStore::new(inner.clone(), keys("new", 2));
+        let Commit::Superseded(record) = store.commit(&user, issued(1)).await.unwrap() else {
+            panic!("generation 1 is taken");
+        };
+        assert_eq!(record.grant.sealed, Some(standing));
+        assert!(record.grant.access.is_none() && record.grant.refresh_token.is_none());
+        // One that is not sealed at all is not handed out: who can write to the store may have
+        // put it there.
+        let bare = name("bare");
+        let _ = inner.commit(&bare, issued(1)).await.unwrap();
+        let error = store.commit(&bare, issued(1)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     }
 
     #[tokio::test]

@@ -156,15 +156,20 @@ async fn a_database_that_does_not_write_to_disk_or_in_another_encoding_will_not_
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_no_reason_to_try_again() {
-    let url = shared!().replace(PASSWORD, "wrong");
-    let error = PostgresStore::connect(&url).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
-    assert!(
-        chain(&error).contains("password authentication failed"),
-        "{}",
-        chain(&error)
-    );
+async fn a_wrong_password_or_database_is_no_reason_to_try_again() {
+    let url = shared!();
+    let elsewhere = format!("{}nowhere", url.strip_suffix("postgres").unwrap());
+    for (url, says) in [
+        (
+            url.replace(PASSWORD, "wrong"),
+            "password authentication failed",
+        ),
+        (elsewhere, "database \"nowhere\" does not exist"),
+    ] {
+        let error = PostgresStore::connect(&url).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+        assert!(chain(&error).contains(says), "{}", chain(&error));
+    }
 }
 
 #[tokio::test]
