@@ -86,12 +86,6 @@ async fn compare(server: SocketAddr, in_flight: usize, turns: usize, requests: u
         1 => turn(&signed, &as_signed, in_flight, requests).await,
         _ => turn(&signing, &unsigned, in_flight, requests).await,
     };
-    if let Ok(only) = std::env::var("ONLY") {
-        if in_flight.to_string() != std::env::var("K").unwrap() { return; }
-        let n: usize = std::env::var("N").unwrap().parse().unwrap();
-        run(only.parse().unwrap(), n).await;
-        return;
-    }
     // Connections, and whatever else is there only once.
     for client in 0..3 {
         run(client, 4 * in_flight).await;

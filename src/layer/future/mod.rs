@@ -197,7 +197,8 @@ where
                             self.project().state.set(State::Done);
                             return Poll::Ready(Ok(response));
                         }
-                        match settle(reading, response, cx) {
+                        let limit = config.inspection_limit;
+                        match settle(&config.refusals, limit, reading, response, cx) {
                             Inspection::Done(inspected) => self.as_mut().conclude(inspected),
                             Inspection::Waiting(inspect) => {
                                 Next::State(State::Inspecting { inspect })
@@ -207,8 +208,7 @@ where
                     Err(error) => return self.fail(Error::Service(error)),
                 },
                 StateProjection::Inspecting { inspect } => {
-                    let inspected =
-                        ready!(inspect.poll(&config.refusals, config.inspection_limit, cx));
+                    let inspected = ready!(inspect.poll(&config.refusals, cx));
                     self.as_mut().conclude(inspected)
                 }
                 StateProjection::Refreshing { refresh, refused } => {

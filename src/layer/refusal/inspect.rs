@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Response;
@@ -39,62 +39,68 @@ pin_project! {
     {
         // `None` once it is done.
         state: Option<(Reading, Response<ResponseBody<B>>)>,
-        // `None` until it is plain that the body is not there yet.
         #[pin]
-        limit: Option<Sleep>,
+        limit: Sleep,
     }
 }
 
 /// Ends a reading that was not [clear](Reading::is_clear). A body that is not there yet is waited
-/// for by the [`Inspect`], which is to be polled.
-#[inline]
-pub(crate) fn settle<B: Body>(
+/// for, for `limit` in all; then what is known decides.
+///
+/// # Panics
+///
+/// If it has to wait outside of a tokio runtime with its timer on.
+#[cold]
+pub(crate) fn settle<P, B>(
+    policy: &P,
+    limit: Duration,
     reading: Reading,
     response: Response<ResponseBody<B>>,
-    cx: &Context<'_>,
-) -> Inspection<B> {
+    cx: &mut Context<'_>,
+) -> Inspection<B>
+where
+    P: RefusalPolicy + ?Sized,
+    B: Body + Unpin,
+{
     if reading.is_over() {
         let refusal = reading.refusal();
         return Inspection::Done(Inspected { refusal, response });
     }
-    // The task of the connection has heard just now that the body is wanted, and holds it already
-    // if it came with the head. So it gets its turn before a timer is set: that would cost a
-    // request more than all the rest of the layer.
-    cx.waker().wake_by_ref();
-    Inspection::Waiting(Inspect(Box::pin(Waiting {
+    let mut inspect = Inspect(Box::pin(Waiting {
         state: Some((reading, response)),
-        limit: None,
-    })))
+        limit: tokio::time::sleep(limit),
+    }));
+    // The timer has to know whom to wake.
+    match inspect.poll_limit(policy, cx) {
+        Poll::Ready(inspected) => Inspection::Done(inspected),
+        Poll::Pending => Inspection::Waiting(inspect),
+    }
 }
 
 impl<B: Body + Unpin> Inspect<B> {
-    /// Waits for what is to be read, for `limit` at most; then what is known decides. Not to be
-    /// polled again once it was ready: it stays pending then.
-    ///
-    /// # Panics
-    ///
-    /// If it has to wait outside of a tokio runtime with its timer on.
-    #[inline]
-    pub(crate) fn poll<P>(
-        &mut self,
-        policy: &P,
-        limit: Duration,
-        cx: &mut Context<'_>,
-    ) -> Poll<Inspected<B>>
+    /// Goes on. Not to be polled again once it was ready: it stays pending then.
+    pub(crate) fn poll<P>(&mut self, policy: &P, cx: &mut Context<'_>) -> Poll<Inspected<B>>
     where
         P: RefusalPolicy + ?Sized,
     {
-        let mut waiting = self.0.as_mut().project();
-        if let Some((reading, response)) = waiting.state {
-            if reading.advance(policy, response, cx).is_pending() {
-                if waiting.limit.is_none() {
-                    waiting.limit.set(Some(tokio::time::sleep(limit)));
-                }
-                if let Some(limit) = waiting.limit.as_pin_mut() {
-                    ready!(limit.poll(cx));
-                }
-                reading.decide(policy, response);
+        if let Some((reading, response)) = self.0.as_mut().project().state {
+            if reading.advance(policy, response, cx).is_ready() {
+                return self.take();
             }
+        }
+        self.poll_limit(policy, cx)
+    }
+
+    fn poll_limit<P>(&mut self, policy: &P, cx: &mut Context<'_>) -> Poll<Inspected<B>>
+    where
+        P: RefusalPolicy + ?Sized,
+    {
+        let waiting = self.0.as_mut().project();
+        if waiting.limit.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if let Some((reading, response)) = waiting.state {
+            reading.decide(policy, response);
         }
         self.take()
     }
@@ -163,7 +169,7 @@ mod tests {
                 let mut response = response.map(ResponseBody::new);
                 let mut reading = Reading::new(policy, &response);
                 let _ = reading.advance(policy, &mut response, cx);
-                match settle(reading, response, cx) {
+                match settle(policy, LIMIT, reading, response, cx) {
                     Inspection::Done(inspected) => return Poll::Ready(inspected),
                     Inspection::Waiting(inspect) => {
                         waiting = Some(inspect);
@@ -171,16 +177,9 @@ mod tests {
                     }
                 }
             }
-            waiting.as_mut().unwrap().poll(policy, LIMIT, cx)
+            waiting.as_mut().unwrap().poll(policy, cx)
         })
         .await
-    }
-
-    /// Polls until the timer is set: at once, and after the turn that others are given first.
-    fn wait<F: Future>(run: &mut task::Spawn<F>) {
-        assert!(run.poll().is_pending());
-        assert!(run.is_woken());
-        assert!(run.poll().is_pending());
     }
 
     /// The verdict on a response that must not have to wait, and must come back whole.
@@ -311,24 +310,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_body_that_comes_with_the_next_turn_needs_no_timer() {
-        // There is none here: it would panic.
-        let body = Scripted::new([Step::Pending, data(TOKEN)]);
-        let mut run = task::spawn(run(&XiaomiRefusals, response(200, &[], body)));
-        assert!(run.poll().is_pending());
-        assert!(run.is_woken());
-        assert_eq!(assert_ready!(run.poll()).refusal, Some(TokenRejected));
-    }
-
     #[tokio::test(start_paused = true)]
     async fn the_wait_ends_with_the_body() {
-        let pending = [Step::Pending, Step::Pending];
-        let steps = [data("{\"code\":")].into_iter().chain(pending);
-        let source = Scripted::new(steps.chain([data("96008}")]).collect::<Vec<_>>());
+        let source = Scripted::new([data("{\"code\":"), Step::Pending, data("96008}")]);
         let waker = source.waker();
         let mut run = task::spawn(run(&XiaomiRefusals, response(400, &[], source)));
-        wait(&mut run);
+        assert!(run.poll().is_pending());
         assert!(!run.is_woken());
         waker.lock().unwrap().take().unwrap().wake();
         assert!(run.is_woken());
@@ -344,15 +331,11 @@ mod tests {
             (400, TOKEN, Some(TokenRejected)),
             (200, "", None),
         ] {
-            // Pending at the two polls of `wait`, and when the limit wakes the task.
-            let steps = [data(sent)]
-                .into_iter()
-                .chain([Step::Pending, Step::Pending, Step::Pending])
-                .chain([data("late")])
-                .collect::<Vec<_>>();
+            // Pending when it is first polled, and when the limit wakes the task.
+            let steps = [data(sent), Step::Pending, Step::Pending, data("late")];
             let answer = response(status, &[], Scripted::new(steps.clone()));
             let mut run = task::spawn(run(&XiaomiRefusals, answer));
-            wait(&mut run);
+            assert!(run.poll().is_pending());
             tokio::time::advance(LIMIT.mul_f32(0.99)).await;
             assert!(!run.is_woken(), "{status}");
             tokio::time::advance(LIMIT).await;
