@@ -56,7 +56,11 @@ impl<E: StdError> StdError for Error<E> {
 }
 
 /// Why a request was not signed. It was not sent, or not again after it was refused.
-pub struct AuthError(Box<Cause>);
+pub struct AuthError {
+    cause: Box<Cause>,
+    /// It was sent before, and refused.
+    refused: bool,
+}
 
 #[derive(Debug)]
 pub(super) enum Cause {
@@ -83,7 +87,7 @@ pub enum AuthErrorKind {
 impl AuthError {
     /// What kind of failure this is.
     pub fn kind(&self) -> AuthErrorKind {
-        match &*self.0 {
+        match &*self.cause {
             Cause::Authority(_) => AuthErrorKind::Authority,
             Cause::Refresh(_) => AuthErrorKind::Credential,
             Cause::Sign(_) | Cause::FormTooLong(_) | Cause::FormBody(_) | Cause::Headers => {
@@ -92,9 +96,15 @@ impl AuthError {
         }
     }
 
+    /// Of a request that was sent before, and refused.
+    pub(super) fn of_replay(mut self) -> Self {
+        self.refused = true;
+        self
+    }
+
     /// Why there is no credential, if that is the trouble.
     pub fn refresh_error(&self) -> Option<&RefreshError> {
-        match &*self.0 {
+        match &*self.cause {
             Cause::Refresh(error) => Some(error),
             _ => None,
         }
@@ -103,7 +113,10 @@ impl AuthError {
 
 impl From<Cause> for AuthError {
     fn from(cause: Cause) -> Self {
-        Self(Box::new(cause))
+        Self {
+            cause: Box::new(cause),
+            refused: false,
+        }
     }
 }
 
@@ -127,14 +140,21 @@ impl From<RefreshError> for AuthError {
 
 impl fmt::Debug for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AuthError").field(&self.0).finish()
+        f.debug_struct("AuthError")
+            .field("cause", &self.cause)
+            .field("refused", &self.refused)
+            .finish()
     }
 }
 
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request was not sent: ")?;
-        match &*self.0 {
+        f.write_str(if self.refused {
+            "the request was refused, and not sent again: "
+        } else {
+            "the request was not sent: "
+        })?;
+        match &*self.cause {
             Cause::Authority(error) => error.fmt(f),
             Cause::Sign(error) => error.fmt(f),
             Cause::Refresh(error) => error.fmt(f),
@@ -152,7 +172,7 @@ impl fmt::Display for AuthError {
 
 impl StdError for AuthError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &*self.0 {
+        match &*self.cause {
             Cause::Authority(error) => Some(error),
             Cause::Sign(error) => Some(error),
             Cause::Refresh(error) => Some(error),

@@ -15,7 +15,7 @@ use tower_mac_auth::account::{Event, RefreshError, RefreshErrorKind};
 use tower_mac_auth::layer::{Attempt, MacAuthFuture, RequestBody, XiaomiRefusals};
 use tower_mac_auth::sign::XiaomiOpenApi;
 use tower_mac_auth::store::Generation;
-use tower_mac_auth::testing::{Api, Fault, RefusalStyle};
+use tower_mac_auth::testing::{Api, Fault, RefusalStyle, TestClock};
 
 use crate::world::{HOST, World, at_once, get, status, text};
 
@@ -282,6 +282,69 @@ async fn a_refused_signature_is_handed_back_after_one_more_try_and_never_refresh
     assert_eq!(text(answer).await, refusal);
     assert_eq!(*calls.lock().unwrap(), 2);
     assert_eq!(world.presented(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_signature_is_handed_back_if_there_is_no_credential_for_one_more_try() {
+    let world = World::new().await;
+    world.provider.fault_next(Fault::ConnectionRefused);
+    let refusal = r#"{"result":"error","code":96012}"#;
+    let clock = world.clock.clone();
+    let late = service_fn(move |_: Request<RequestBody<Full<Bytes>>>| {
+        clock.advance(2 * crate::world::HOUR);
+        let answer = Response::new(Full::new(Bytes::from_static(refusal.as_bytes())));
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    let answer = world.layer().layer(late).oneshot(get("/")).await.unwrap();
+    let reason = answer.extensions().get::<RefreshError>().unwrap();
+    assert_eq!(reason.kind(), RefreshErrorKind::Unsent);
+    assert_eq!(answer.extensions().get(), Some(&Attempt::FIRST));
+    assert_eq!(text(answer).await, refusal);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_request_that_was_refused_nobody_says_that_it_was_not_sent() {
+    let world = World::new().await;
+    let refused = Arc::new(AtomicBool::new(false));
+    // The credential that the replay would carry ends while the service is made ready.
+    let service = Closing {
+        clock: world.clock.clone(),
+        refused: Arc::clone(&refused),
+    };
+    world.provider.fault_next(Fault::ConnectionRefused);
+    let error = world.layer().layer(service).oneshot(get("/")).await;
+    assert!(refused.load(Ordering::SeqCst));
+    let text = error.map(drop).unwrap_err().to_string();
+    assert!(
+        text.starts_with("the request was refused, and not sent again: "),
+        "{text}"
+    );
+}
+
+/// Refuses the signature; lets time pass when it is made ready after that.
+#[derive(Clone)]
+struct Closing {
+    clock: TestClock,
+    refused: Arc<AtomicBool>,
+}
+
+impl Service<Request<RequestBody<Full<Bytes>>>> for Closing {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if self.refused.load(Ordering::SeqCst) {
+            self.clock.advance(2 * crate::world::HOUR);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<RequestBody<Full<Bytes>>>) -> Self::Future {
+        self.refused.store(true, Ordering::SeqCst);
+        let refusal = br#"{"result":"error","code":96012}"#;
+        std::future::ready(Ok(Response::new(Full::new(Bytes::from_static(refusal)))))
+    }
 }
 
 #[tokio::test(start_paused = true)]

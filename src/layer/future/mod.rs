@@ -180,7 +180,7 @@ where
                             let (outgoing, service) = *parked;
                             self.as_mut().go(outgoing, service)
                         }
-                        (Err(error), _) => return self.fail(Error::Auth(error.into())),
+                        (Err(error), _) => return self.fail_unsigned(error.into()),
                         (_, None) => finished(),
                     }
                 }
@@ -233,7 +233,7 @@ where
                     }
                 }
                 StateProjection::Failed { error } => match error.take() {
-                    Some(error) => return self.fail(Error::Auth(error)),
+                    Some(error) => return self.fail_unsigned(error),
                     None => finished(),
                 },
                 StateProjection::Done => finished(),
@@ -261,6 +261,12 @@ where
     fn fail(self: Pin<&mut Self>, error: Error<S::Error>) -> Poll<<Self as Future>::Output> {
         self.project().state.set(State::Done);
         Poll::Ready(Err(error))
+    }
+
+    fn fail_unsigned(self: Pin<&mut Self>, error: AuthError) -> Poll<<Self as Future>::Output> {
+        let first = self.attempt == Attempt::FIRST;
+        let error = if first { error } else { error.of_replay() };
+        self.fail(Error::Auth(error))
     }
 }
 

@@ -37,26 +37,31 @@ where
             response.extensions_mut().insert(*this.generation);
             response.extensions_mut().insert(*this.attempt);
         }
-        match refusal {
-            None => Next::Respond(response),
+        let refresh = match refusal {
+            None => return Next::Respond(response),
+            // Noted even if this request gains nothing by it: the next one will.
             Some(Refusal::TokenRejected) => {
-                // Noted even if this request gains nothing by it: the next one will.
-                let refresh = this.call.account().refresh_if_current(*this.generation);
-                match this.replay {
-                    Some(replay) if replay.is_possible() => {
-                        replay.take_over_after(&response);
-                        let refused = Some(Box::new(response));
-                        Next::State(State::Refreshing { refresh, refused })
-                    }
-                    _ => Next::Respond(response),
-                }
+                Some(this.call.account().refresh_if_current(*this.generation))
             }
             Some(Refusal::SignatureRejected) => {
                 if let Some(time) = server_time(&response) {
                     this.call.account().correct_clock(time);
                 }
-                self.make_ready(response)
+                match this.call.account().signer() {
+                    Signer::Ready(_) => None,
+                    // It ended meanwhile.
+                    Signer::Wait(refresh) => Some(refresh),
+                }
             }
+        };
+        match (refresh, this.replay) {
+            (Some(refresh), Some(replay)) if replay.is_possible() => {
+                replay.take_over_after(&response);
+                let refused = Some(Box::new(response));
+                Next::State(State::Refreshing { refresh, refused })
+            }
+            (Some(_), _) => Next::Respond(response),
+            (None, _) => self.make_ready(response),
         }
     }
 
