@@ -24,8 +24,8 @@ pub(super) struct ReadForm<B> {
     /// `None` if the form is known to be too long.
     handle: Option<ReplayHandle<B>>,
     form: Vec<u8>,
-    /// Whether the request may be replayed after it was sent, too.
-    replayable: bool,
+    /// How long a body may be, to be replayed after it was sent, too.
+    replay_cap: usize,
 }
 
 impl<B> ReadForm<B>
@@ -33,7 +33,7 @@ where
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    pub(super) fn new(request: Request<B>, replayable: bool) -> Self {
+    pub(super) fn new(request: Request<B>, replay_cap: usize) -> Self {
         let (head, body) = request.into_parts();
         let (body, handle) = RequestBody::replayable(body, FORM_CAP);
         let body = Box::pin(body);
@@ -42,7 +42,7 @@ where
             body,
             handle,
             form: Vec::new(),
-            replayable,
+            replay_cap,
         }
     }
 
@@ -74,7 +74,9 @@ where
     /// `None` if the form was too long to be kept.
     fn outgoing(&mut self) -> Option<Outgoing<B>> {
         let body = self.handle.as_ref()?.take_over()?;
-        let handle = self.handle.take().filter(|_| self.replayable);
+        let cap = self.replay_cap;
+        let handle = self.handle.take();
+        let handle = handle.filter(|_| cap > 0 && self.form.len() <= cap);
         let form = Some(mem::take(&mut self.form).into());
         Some(Outgoing {
             request: self.head.take()?.map(|()| body),

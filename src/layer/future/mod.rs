@@ -138,7 +138,7 @@ where
 
     /// Reads the form to be signed. `service` is ready.
     pub(super) fn read_form(call: Call<Sch, P>, service: S, request: Request<B>) -> Self {
-        let form = ReadForm::new(request, call.config.replay_cap > 0);
+        let form = ReadForm::new(request, call.config.replay_cap);
         Self::new(
             call,
             State::Form {
