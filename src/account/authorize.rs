@@ -12,7 +12,7 @@ use super::snapshot::Snapshot;
 use super::{AccountError, AccountErrorKind, Event, RefreshError, Shared};
 use crate::clock::finish_by;
 use crate::store::{AccountName, Generation, Grant, Issued, Record, StoreError};
-use crate::token::{Meaning, Outcome, TokenSet};
+use crate::token::{Meaning, Outcome};
 use crate::{AuthorizationCode, Clock, Timestamp};
 
 /// What an account has before its first authorization.
@@ -87,7 +87,11 @@ pub(super) async fn exchange(
     let sent_at = account.clock.now();
     let by = sent_at.saturating_add(account.realm.policy.answer_timeout);
     match finish_by(&*account.clock, by, connected.exchange_code(&code)).await {
-        Some(Outcome::Tokens(tokens)) => Ok(keep(&account, tokens, sent_at, standing).await),
+        Some(Outcome::Tokens(tokens)) => {
+            let expires_at = sent_at.saturating_add(tokens.expires_in);
+            let issued = (tokens.into(), expires_at);
+            Ok(keep(&account, issued, sent_at, standing).await)
+        }
         Some(Outcome::Unsent(error)) => Err(unsent(error.into())),
         Some(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
             Err(AccountError::new(AccountErrorKind::CodeInDoubt))
@@ -95,10 +99,22 @@ pub(super) async fn exchange(
         Some(Outcome::Refused(refusal)) => Err(AccountError::new(AccountErrorKind::CodeRefused(
             refusal.code(),
         ))),
-        Some(Outcome::Ambiguous(why)) => Err(AccountError::with_source(
-            AccountErrorKind::CodeInDoubt,
-            why,
-        )),
+        Some(Outcome::Ambiguous(why)) => match why.next_refresh_token() {
+            // The answer cannot be used, but it brought what the code was exchanged for: the first
+            // request has it refreshed.
+            Some(next) => {
+                tracing::warn!(%why, "of the token endpoint's answer only a refresh token is kept");
+                let grant = Grant {
+                    refresh_token: Some(next.clone()),
+                    ..Grant::default()
+                };
+                Ok(keep(&account, (grant, sent_at), sent_at, standing).await)
+            }
+            None => Err(AccountError::with_source(
+                AccountErrorKind::CodeInDoubt,
+                why,
+            )),
+        },
         None => Err(AccountError::new(AccountErrorKind::CodeInDoubt)),
     }
 }
@@ -106,18 +122,17 @@ pub(super) async fn exchange(
 /// Two generations up, so that a rotation still under way cannot undo it.
 async fn keep(
     account: &Arc<Shared>,
-    tokens: TokenSet,
+    (grant, expires_at): (Grant, Timestamp),
     sent_at: Timestamp,
     (standing, lineage): (Generation, Generation),
 ) -> Generation {
-    let expires_at = sent_at.saturating_add(tokens.expires_in);
     // A first authorization of all is the first generation.
     let generation = match standing.max(account.cell.load().generation) {
         nothing if nothing == Generation::default() => Generation::FIRST,
         standing => standing.decided(),
     };
     let generations = (generation, lineage);
-    let pending = Pending::authorized(account, generations, tokens.into(), sent_at, expires_at);
+    let pending = Pending::authorized(account, generations, grant, sent_at, expires_at);
     match pending.commit_or_publish().await {
         Flown::Done(generation) => generation,
         Flown::Pending(mut pending) => {

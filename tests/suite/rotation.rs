@@ -117,6 +117,22 @@ async fn a_code_that_is_refused_or_not_sent_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_an_answer_to_a_code_that_cannot_be_used_the_refresh_token_is_kept() {
+    let (provider, clock) = provider();
+    let builder = Account::builder(provider.endpoint()).clock(clock);
+    provider.fault_next(Fault::WrongAlgorithm);
+    let code = provider.authorization_code();
+    let account = builder.authorize("user", code).await.unwrap();
+    assert_eq!(account.expires_at(), None, "it cannot sign yet");
+    let first = account.generation();
+    let next = account.refresh_if_current(first).await.unwrap();
+    assert_eq!(next, first.next());
+    assert!(account.expires_at().is_some());
+    assert_eq!(provider.presentations().len(), 1);
+    assert!(provider.presented_twice().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_authorization_goes_on() {
     let (provider, clock) = provider();
     let tokens = provider.issue(HOUR);
