@@ -205,7 +205,8 @@ async fn drive<T>(
 /// Reads the answer whole, up to the cap, into a buffer that is wiped when dropped.
 async fn read(response: Response<Incoming>) -> Result<Response<Bytes>, SendError> {
     let (head, mut incoming) = response.into_parts();
-    let mut body = Zeroizing::new(Vec::with_capacity(4096));
+    // Growing would leave an unwiped copy behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(MAX_ANSWER_LEN));
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(SendError::lost)?;
         if let Some(data) = frame.data_ref() {
