@@ -281,9 +281,13 @@ async fn a_peer_is_quicker(rotations_meanwhile: usize) {
         let (account, code) = (account.clone(), machine.provider.authorization_code());
         async move { account.authorize(code).await }
     });
-    while !machine.store.take_steps().contains(&Step::Commit) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let held = async {
+        while !machine.store.take_steps().contains(&Step::Commit) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), held);
+    in_time.await.expect("it commits");
     for _ in 0..rotations_meanwhile {
         let current = peer.generation();
         peer.refresh_if_current(current).await.unwrap();

@@ -1,18 +1,22 @@
-//! Canaries: no secret in any log, span, event, error or Debug.
+//! Canaries: no secret in any log, span, event, error, panic or Debug.
 
 use std::error::Error;
 use std::fmt::{Debug, Write as _};
-use std::io;
+use std::io::{self, Write as _};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 
 use http::StatusCode;
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::Account;
 use tower_mac_auth::store::{AccountName, MemoryStore, RotationStore};
-use tower_mac_auth::testing::{Fault, Provider};
+use tower_mac_auth::testing::{Fault, Provider, TestClock};
 use tower_mac_auth::token::{ErrorCode, TokenSet};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::store_faults::{Faulty, How, Step};
 use crate::world::{HOUR, World, get, post};
 
 /// Collects everything that is logged.
@@ -95,8 +99,23 @@ async fn no_secret_is_ever_printed() {
     let guard = tracing::subscriber::set_default(subscriber);
     // A test beside this one may have met the same events first, with nobody listening.
     tracing::callsite::rebuild_interest_cache();
+    let panics = Log::default();
+    let before = Arc::<Hook>::from(panic::take_hook());
+    panic::set_hook(Box::new({
+        let (panics, before) = (panics.clone(), Arc::clone(&before));
+        move |info| {
+            writeln!(panics.0.lock().unwrap(), "{info}").unwrap();
+            before(info);
+        }
+    }));
     let watch = everything().await;
+    panic::set_hook(Box::new(move |info| before(info)));
     drop(guard);
+    let panicked = String::from_utf8(panics.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        panicked.contains("injected") && panicked.contains("polled after it was ready"),
+        "the panics were not heard"
+    );
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(
         logged.contains("in doubt") && logged.contains("Refreshed"),
@@ -104,13 +123,19 @@ async fn no_secret_is_ever_printed() {
     );
     assert!(watch.secrets.len() > 30 && watch.printed.len() > 10_000);
     for secret in &watch.secrets {
-        for (place, text) in [("log", &logged), ("print", &watch.printed)] {
+        for (place, text) in [
+            ("log", &logged),
+            ("print", &watch.printed),
+            ("panic", &panicked),
+        ] {
             let at = text.find(secret.as_str());
             let around = at.map(|at| &text[at.saturating_sub(200)..at]);
             assert!(at.is_none(), "a secret in the {place}, after: {around:?}");
         }
     }
 }
+
+type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
 
 /// A walk through everything that can go well or wrong.
 async fn everything() -> Watch {
@@ -162,6 +187,39 @@ async fn everything() -> Watch {
         watch.print(&world.account);
         watch.know_provider(&world.provider);
     }
+    for step in [
+        Step::Read,
+        Step::Acquire,
+        Step::Intend,
+        Step::Commit,
+        Step::Release,
+    ] {
+        let clock = TestClock::new();
+        let store = Faulty::new(clock.clone());
+        let provider = Provider::builder().clock(clock.clone()).build();
+        let builder = Account::builder(provider.endpoint());
+        let builder = builder.clock(clock).store(store.clone());
+        let account = builder.tokens(provider.issue(HOUR)).open("user").await;
+        let account = account.unwrap();
+        store.fail(step, How::Panic);
+        if step == Step::Release {
+            provider.fault_next(Fault::ConnectionRefused);
+        }
+        let refresh = account.refresh_if_current(account.generation());
+        if let Err(error) = refresh.await {
+            watch.print_error(&error);
+        }
+        account.shutdown().await;
+        watch.know_provider(&provider);
+    }
+    let world = World::new().await;
+    watch.know(&world.tokens);
+    // The service in memory is always ready.
+    let mut call = pin!(world.client().call(get("/?q=1")));
+    assert!(call.as_mut().await.is_ok());
+    let cx = &mut Context::from_waker(Waker::noop());
+    let again = panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx).is_ready()));
+    assert!(again.is_err(), "a future that is done is not polled again");
     let provider = Provider::new();
     let store = MemoryStore::new();
     let tokens = provider.issue(HOUR);

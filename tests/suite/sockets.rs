@@ -100,9 +100,13 @@ async fn a_refusal_before_the_upload_ends_is_replayed_with_the_exact_bytes() {
             .unwrap();
         let call = tokio::spawn(client.ready().await.unwrap().call(request));
         // The refusal is there, and the upload goes on only then.
-        while served.provider.presentations().is_empty() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let refused = async {
+            while served.provider.presentations().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), refused);
+        in_time.await.expect("the refusal has it refreshed");
         for chunk in ["second,", "third"] {
             upload.send(Frame::data(Bytes::from(chunk))).await.unwrap();
         }
