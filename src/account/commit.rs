@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::flight::Flown;
+use super::policy::COMMIT_ATTEMPT;
 use super::rescue::{Answer, Kept};
 use super::snapshot::Snapshot;
 use super::{Event, Shared, policy};
@@ -17,12 +18,6 @@ use crate::{Clock, Timestamp};
 
 /// How long those who wait for the flight wait for the store, once the tokens are there.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-/// How long one later attempt may take.
-const ATTEMPT: Duration = Duration::from_secs(30);
-
-/// How often a lease that could not be given back is tried again: over a quarter of an hour.
-const GIVE_BACK_TRIES: u32 = 10;
-
 /// A step on the store that `None` came of: it took too long, or panicked. Neither may take
 /// tokens with it that nobody else has.
 pub(super) async fn in_time<F: Future>(
@@ -40,17 +35,20 @@ pub(super) async fn in_time<F: Future>(
     finish_by(clock, by, caught).await.flatten()
 }
 
-/// Goes on trying to give a lease back under which nothing was sent.
+/// Goes on trying to give a lease back under which nothing was sent: until the store answers, or
+/// once more when the account is shut down.
 pub(super) async fn give_back(account: Arc<Shared>, lease: Lease, why: String) {
     let (store, name, clock) = (&account.realm.store, &account.name, &account.clock);
-    for fails in 0..GIVE_BACK_TRIES {
-        let pause = policy::backoff(fails);
+    let mut pause = Duration::from_secs(1);
+    loop {
         let wait = sleep_until(&**clock, clock.now().saturating_add(pause));
         let closing = account.closing().run_until_cancelled(wait).await.is_none();
         let release = store.release(name, &lease, Duration::ZERO, &why);
-        if closing || matches!(in_time(&**clock, ATTEMPT, release).await, Some(Ok(_))) {
+        let released = in_time(&**clock, COMMIT_ATTEMPT, release).await;
+        if closing || matches!(released, Some(Ok(_))) {
             return;
         }
+        pause = policy::store_backoff(pause);
     }
 }
 
@@ -145,9 +143,9 @@ impl Pending {
     /// Tries until the store has it. There is nothing else to do: giving up loses the account.
     pub(super) async fn until_durable(mut self) {
         let mut fails = 0;
-        while self.attempt(ATTEMPT).await.is_none() {
+        while self.attempt(COMMIT_ATTEMPT).await.is_none() {
             fails += 1;
-            let pause = policy::backoff(fails);
+            let pause = policy::commit_backoff(fails);
             let at = self.account.clock.now().saturating_add(pause);
             sleep_until(&*self.account.clock, at).await;
         }

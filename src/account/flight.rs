@@ -35,6 +35,8 @@ pub(super) struct Flight {
     /// The generation that is to be replaced.
     pub(super) generation: Generation,
     deadline: Timestamp,
+    /// Since when each look at the record found it in doubt.
+    pub(super) in_doubt_since: Option<Timestamp>,
     /// Whether the endpoint's rate limit has let it pass already.
     passed: bool,
 }
@@ -87,6 +89,7 @@ pub(super) fn launch(account: &Arc<Shared>, generation: Generation, passed: bool
         account: Arc::clone(account),
         generation,
         deadline,
+        in_doubt_since: None,
         passed,
     };
     let span = tracing::debug_span!("refresh", account = %account.name, %generation);
@@ -123,6 +126,7 @@ impl Flight {
                     Failure::retry(RefreshError::from(error), after)
                 })?;
             if record.generation > self.generation {
+                self.in_doubt_since = None;
                 match self.account.adopt(record) {
                     (generation, Access::Dead) => self.generation = generation,
                     (generation, _) => return Ok(Flown::Done(generation)),
@@ -139,6 +143,7 @@ impl Flight {
             if self.finds_the_answer(&record).await? {
                 continue;
             }
+            self.note_doubt(&record);
             let wait_until = match self.next_step(&record) {
                 Step::Wait(until) => until.min(self.deadline),
                 Step::Doubt => match self.doubt_for_another(&record).await? {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::flight::{Failure, Flight};
-use super::policy::REPLAY_PAUSE;
+use super::policy::{REPLAY_PAUSE, REPLAY_WATCH};
 use super::realm::Realm;
 use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, policy};
@@ -23,7 +23,27 @@ pub(super) enum Step {
 }
 
 impl Flight {
+    /// Takes note of whether the record is in doubt, and since when.
+    pub(super) fn note_doubt(&mut self, record: &Record) {
+        let now = self.account.clock.now();
+        let since = self.in_doubt_since.unwrap_or(now);
+        self.in_doubt_since = is_in_doubt(record).then_some(since);
+    }
+
+    /// When a record in doubt has been watched long enough to present its token once more.
+    fn watched_at(&self) -> Option<Timestamp> {
+        let policy = &self.account.realm.policy;
+        let holds = policy.in_doubt == InDoubtPolicy::HoldUntilDead;
+        // A flight must live to see it.
+        let watch = REPLAY_WATCH.min(policy.refresh_timeout / 2);
+        self.in_doubt_since
+            .filter(|_| holds)
+            .map(|since| since.saturating_add(watch))
+    }
+
     pub(super) fn next_step(&self, record: &Record) -> Step {
+        let now = self.account.clock.now();
+        let watched_at = self.watched_at().unwrap_or(now);
         let until = || {
             let left = record.deadline.saturating_since(record.now);
             Step::Wait(self.account.clock.now().saturating_add(left))
@@ -60,6 +80,7 @@ impl Flight {
                 let error = StoreError::new(StoreErrorKind::Corrupt, why);
                 Step::Stop(Failure::retry(error, policy::long_backoff(0)))
             }
+            Status::InDoubt | Status::Leased if watched_at > now => Step::Wait(watched_at),
             Status::InDoubt => Step::Lease(LeaseFrom::InDoubt),
             Status::Active | Status::Leased
                 if !is_in_doubt(record)

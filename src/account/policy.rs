@@ -4,6 +4,13 @@ use std::time::Duration;
 /// do so only once, and most outages that lose answers are shorter.
 pub(super) const REPLAY_PAUSE: Duration = Duration::from_secs(60);
 
+/// Before a refresh token in doubt is presented once more, the store answers for so long without a
+/// word of it: after an outage of the store, whoever has the answer must be able to come first.
+pub(super) const REPLAY_WATCH: Duration = Duration::from_secs(10);
+
+/// How long one attempt to commit tokens that are issued may take.
+pub(super) const COMMIT_ATTEMPT: Duration = Duration::from_secs(5);
+
 /// What may be done with a refresh token whose answer is lost. It may be spent, and a spent one
 /// presented again can end the grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,7 +18,9 @@ pub(super) const REPLAY_PAUSE: Duration = Duration::from_secs(60);
 pub enum InDoubtPolicy {
     /// Go on signing with the access token; once that is dead, present the refresh token once
     /// more: there is nothing left to lose. Not within a minute of the first time, so that a short
-    /// outage does not lose both answers.
+    /// outage does not lose both answers; and not before it watched the record for ten seconds (or
+    /// half of [`refresh_timeout`](super::AccountBuilder::refresh_timeout), if that is less), so
+    /// that a process that holds the answer can bring it to a store that was away.
     #[default]
     HoldUntilDead,
     /// Present it once more within this time of the first. Only for a provider that documents such
@@ -45,6 +54,12 @@ impl Default for Policy {
 /// to 5 minutes.
 pub(super) fn backoff(fails: u32) -> Duration {
     jittered(Duration::from_secs(1), fails, Duration::from_secs(300))
+}
+
+/// After an attempt to commit tokens that are issued, the `fails`-th: 1 s, then 2 s. No more, or a
+/// store that is back would be told by somebody else that their refresh token is in doubt.
+pub(super) fn commit_backoff(fails: u32) -> Duration {
+    jittered(Duration::from_secs(1), fails, Duration::from_secs(2))
 }
 
 /// After a failure of the store, when the pause after the last was `last`: about twice that, up to
@@ -85,5 +100,12 @@ mod tests {
             assert!(whole / 2 <= pause && pause <= whole, "{fails}: {pause:?}");
         }
         assert!(long_backoff(9) <= Duration::from_secs(3600));
+        assert!(commit_backoff(9) <= Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_commit_is_tried_again_before_a_peer_replays() {
+        let worst = COMMIT_ATTEMPT + Duration::from_secs(2);
+        assert!(worst + Duration::from_secs(2) < REPLAY_WATCH);
     }
 }

@@ -57,6 +57,7 @@ pub struct Faulty {
     restless: Arc<AtomicBool>,
     hot: Arc<AtomicUsize>,
     held: Arc<Notify>,
+    gone: Arc<AtomicBool>,
 }
 
 impl Faulty {
@@ -70,6 +71,7 @@ impl Faulty {
             restless: Arc::default(),
             hot: Arc::new(HOT.into()),
             held: Arc::default(),
+            gone: Arc::default(),
         }
     }
 
@@ -96,6 +98,11 @@ impl Faulty {
     /// The next `step` fails.
     pub fn fail(&self, step: Step, how: How) {
         self.faults.lock().unwrap().push((step, how));
+    }
+
+    /// From now on each step fails, or none does for that reason.
+    pub fn set_gone(&self, gone: bool) {
+        self.gone.store(gone, Ordering::Relaxed);
     }
 
     /// Lets a step go that is held, or the next that is to be.
@@ -142,6 +149,7 @@ impl Faulty {
         };
         let error = || Err(StoreError::new(StoreErrorKind::Unavailable, "injected"));
         match fault {
+            None if self.gone.load(Ordering::Relaxed) => error(),
             None => work.await,
             Some(How::Before) => error(),
             Some(How::After) => work.await.and_then(|_| error()),
@@ -586,6 +594,46 @@ async fn a_sealed_record_without_its_key_is_an_error_and_the_live_token_signs_on
     assert_eq!(opened.unwrap_err().kind(), AccountErrorKind::Store);
     assert_eq!(world.presented(), 0);
     assert_eq!(stored(&store).await.grant, sealed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_waits_for_the_store_comes_before_anybody_replays_its_token() {
+    for outage in [5, 20, 44, 62, 90, 300, 900] {
+        for _ in 0..5 {
+            let (world, store) = open().await;
+            store.expect_steps(usize::MAX);
+            let peer = Account::builder(world.provider.endpoint())
+                .clock(world.clock.clone())
+                .store(store.clone())
+                .open("user")
+                .await
+                .unwrap();
+            world.provider.expire_access_tokens();
+            let first = world.account.generation();
+            let answer = Fault::Delay(Duration::from_millis(100)).consumed();
+            world.provider.fault_next(answer);
+            let refresh = tokio::spawn(world.account.refresh_if_current(first));
+            while world.presented() == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            store.set_gone(true);
+            let next = refresh.await.unwrap().unwrap();
+            // Requests at the peer, all the time.
+            for second in 0.. {
+                store.set_gone(second < outage);
+                let refresh = peer.refresh_if_current(first);
+                let second = Duration::from_secs(1);
+                drop(tokio::time::timeout(second, refresh).await);
+                tokio::time::sleep(second).await;
+                if peer.generation() > first {
+                    break;
+                }
+            }
+            eprintln!("{outage} {:?}", world.presented());
+            assert_eq!(peer.generation(), next, "{outage} s");
+            assert_eq!(world.presented(), 1, "{outage} s");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
