@@ -45,7 +45,7 @@ pub(super) async fn standing(
         policy,
         ..
     } = realm;
-    bounded(&**clock, policy, realm.rescue.replay(name, store, &**clock)).await?;
+    bounded(&**clock, policy, realm.rescue.replay(name, realm)).await?;
     bounded(&**clock, policy, store.read(name)).await
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::flight::{Failure, Flight};
 use super::policy::{REPLAY_PAUSE, REPLAY_WATCH};
-use super::realm::Realm;
 use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, policy};
 use crate::Timestamp;
@@ -152,14 +151,8 @@ impl Flight {
         if !lost {
             return Ok(false);
         }
-        let Realm {
-            store,
-            rescue,
-            clock,
-            ..
-        } = &*self.account.realm;
-        let name = &self.account.name;
-        self.step(rescue.replay(name, store, &**clock)).await
+        let (realm, name) = (&self.account.realm, &self.account.name);
+        self.step(realm.rescue.replay(name, realm)).await
     }
 
     /// Calls the record's presentation in doubt in its presenter's place.

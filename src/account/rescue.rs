@@ -7,12 +7,10 @@ pub(super) use without::{Answer, Kept, Rescue};
 
 #[cfg(unix)]
 mod with_journal {
-    use std::sync::Arc;
-
-    use crate::Clock;
     use crate::account::Shared;
     use crate::account::commit::{PATIENCE, in_time};
-    use crate::store::{AccountName, Journal, RotationStore, StoreError};
+    use crate::account::realm::Realm;
+    use crate::store::{AccountName, Journal, StoreError};
 
     pub(in crate::account) use crate::store::journal::{Answer, Kept};
 
@@ -66,22 +64,24 @@ mod with_journal {
             }
         }
 
-        /// Puts what is pending for an account into the store; whether there was anything.
+        /// Puts what is pending for an account of the realm into its store; whether there was
+        /// anything.
         ///
         /// # Errors
         ///
-        /// If the journal cannot be read, or the store failed and there is something.
+        /// If the journal or what is there cannot be read, or the store failed and there is
+        /// something.
         pub(in crate::account) async fn replay(
             &self,
             name: &AccountName,
-            store: &Arc<dyn RotationStore>,
-            clock: &dyn Clock,
+            realm: &Realm,
         ) -> Result<bool, StoreError> {
             let Some(journal) = &self.0 else {
                 return Ok(false);
             };
-            let replayed = journal.replay_account(name, &**store, clock).await?;
-            Ok(replayed.committed > 0)
+            let account = (name, &*realm.client_id);
+            let replay = journal.replay_account(account, &*realm.store, &*realm.clock);
+            Ok(replay.await?.committed > 0)
         }
     }
 }
@@ -98,11 +98,10 @@ mod with_journal {
     reason = "this stands where something is done elsewhere"
 )]
 mod without {
-    use std::sync::Arc;
-
+    use crate::Timestamp;
     use crate::account::Shared;
-    use crate::store::{AccountName, Generation, Grant, RotationStore, StoreError};
-    use crate::{Clock, Timestamp};
+    use crate::account::realm::Realm;
+    use crate::store::{AccountName, Generation, Grant, StoreError};
 
     pub(in crate::account) struct Answer {
         pub(in crate::account) generation: Generation,
@@ -131,8 +130,7 @@ mod without {
         pub(in crate::account) async fn replay(
             &self,
             _: &AccountName,
-            _: &Arc<dyn RotationStore>,
-            _: &dyn Clock,
+            _: &Realm,
         ) -> Result<bool, StoreError> {
             Ok(false)
         }

@@ -201,6 +201,31 @@ fn all_answers_go_into_the_store_at_the_start_of_a_process() {
     });
 }
 
+/// The answer is there, and the file is not what it was: a flipped bit, a seal without its key.
+#[test]
+fn an_answer_that_cannot_be_read_keeps_its_token_from_being_presented_again() {
+    let machine = Machine::new();
+    machine.die_before_the_commit(false);
+    let entry = entries(machine.scratch.path()).pop().unwrap();
+    let whole = fs::read(&entry).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    fs::write(&entry, damaged).unwrap();
+    run(async {
+        machine.provider.expire_access_tokens();
+        machine.clock.advance(10 * MINUTE);
+        let error = machine.builder().await.open("user").await.unwrap_err();
+        assert_eq!(error.kind(), AccountErrorKind::Store);
+        let why = format!("{error:?}");
+        assert!(why.contains(&*entry.file_name().unwrap().to_string_lossy()));
+        assert_eq!(machine.provider.presentations().len(), 1);
+        fs::write(&entry, whole).unwrap();
+        let account = machine.builder().await.open("user").await.unwrap();
+        assert_eq!(account.generation(), Generation::FIRST.next());
+        assert_eq!(machine.entries(), 0);
+    });
+}
+
 #[tokio::test]
 async fn a_commit_that_succeeds_in_the_end_clears_the_journal() {
     let machine = Machine::new();

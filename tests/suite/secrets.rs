@@ -187,6 +187,34 @@ async fn everything() -> Watch {
         watch.print(&world.account);
         watch.know_provider(&world.provider);
     }
+    panicking(&mut watch).await;
+    let provider = Provider::new();
+    let store = MemoryStore::new();
+    let tokens = provider.issue(HOUR);
+    watch.know(&tokens);
+    watch.print(&tokens);
+    watch.print(&provider.endpoint());
+    let builder = Account::builder(provider.endpoint())
+        .store(store.clone())
+        .tokens(tokens);
+    watch.print(&builder);
+    let account = builder.open("user").await.unwrap();
+    watch.print(&store);
+    watch.print(
+        &store
+            .read(&AccountName::new("user").unwrap())
+            .await
+            .unwrap(),
+    );
+    let layer = tower_mac_auth::layer::MacAuthLayer::xiaomi(account);
+    watch.print(&layer);
+    watch.print(&layer.layer(()));
+    watch.know_provider(&provider);
+    watch
+}
+
+/// A store that panics at each step, and a future that is polled after its end.
+async fn panicking(watch: &mut Watch) {
     for step in [
         Step::Read,
         Step::Acquire,
@@ -220,29 +248,6 @@ async fn everything() -> Watch {
     let cx = &mut Context::from_waker(Waker::noop());
     let again = panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx).is_ready()));
     assert!(again.is_err(), "a future that is done is not polled again");
-    let provider = Provider::new();
-    let store = MemoryStore::new();
-    let tokens = provider.issue(HOUR);
-    watch.know(&tokens);
-    watch.print(&tokens);
-    watch.print(&provider.endpoint());
-    let builder = Account::builder(provider.endpoint())
-        .store(store.clone())
-        .tokens(tokens);
-    watch.print(&builder);
-    let account = builder.open("user").await.unwrap();
-    watch.print(&store);
-    watch.print(
-        &store
-            .read(&AccountName::new("user").unwrap())
-            .await
-            .unwrap(),
-    );
-    let layer = tower_mac_auth::layer::MacAuthLayer::xiaomi(account);
-    watch.print(&layer);
-    watch.print(&layer.layer(()));
-    watch.know_provider(&provider);
-    watch
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,8 @@ use disk::Lock;
 pub(super) use disk::{Change, LOCK};
 pub(super) use envelope::{unwrap, wrap};
 pub(super) use name::{FileName, hex};
-use trouble::{FileTrouble, stuck};
+pub(super) use trouble::FileTrouble;
+use trouble::stuck;
 pub(super) use trouble::{corrupt, failed};
 
 use super::{StoreError, StoreErrorKind};

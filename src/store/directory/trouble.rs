@@ -38,13 +38,13 @@ pub(in crate::store) fn corrupt(
 
 /// Which file, and what is the matter with it.
 #[derive(Debug)]
-pub(super) struct FileTrouble {
+pub(in crate::store) struct FileTrouble {
     path: PathBuf,
     why: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl FileTrouble {
-    pub(super) fn new(
+    pub(in crate::store) fn new(
         path: &Path,
         why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Answer, Journal, Kept, Replayed};
 use crate::Clock;
-use crate::store::directory::{FileName, blocking, corrupt, failed};
-use crate::store::{AccountName, Commit, RotationStore, StoreError};
+use crate::store::directory::{FileName, FileTrouble, blocking, corrupt, failed};
+use crate::store::{AccountName, Commit, RotationStore, StoreError, StoreErrorKind};
 
 impl Journal {
     /// The entries in a shard whose names begin so.
@@ -30,10 +30,15 @@ impl Journal {
         Ok(entries)
     }
 
+    /// Settles one entry: of any account, or of this one of this client.
+    ///
+    /// # Errors
+    ///
+    /// If the entry cannot be read, or is another client's, or the store fails. Then it stays.
     pub(super) async fn replay_one(
         &self,
         path: &Path,
-        account: Option<&AccountName>,
+        account: Option<(&AccountName, &str)>,
         store: &dyn RotationStore,
         clock: &dyn Clock,
         replayed: &mut Replayed,
@@ -47,18 +52,22 @@ impl Journal {
         let Some(decoded) = read.await? else {
             return Ok(());
         };
-        let (name, answer) = match decoded {
-            Ok(entry) => entry,
-            Err(error) => {
-                let why = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(%error, why, "an entry of the journal cannot be read");
-                replayed.kept += 1;
-                return Ok(());
-            }
-        };
+        let (name, answer) = decoded?;
         // Another account's, whose name has the same hash.
-        if account.is_some_and(|account| *account != name) {
+        if account.is_some_and(|(account, _)| *account != name) {
             return Ok(());
+        }
+        // Two clients can have an account of one name, each in a store of its own.
+        let standing = store.read(&name).await?;
+        let theirs = standing.and_then(|record| record.grant.client_id);
+        let expected = account.map_or(theirs.as_deref(), |(_, client)| Some(client));
+        let owner = answer.grant.client_id.as_deref();
+        if let (Some(owner), Some(expected)) = (owner, expected) {
+            if owner != expected {
+                let what = "the journal holds another client's answer; each needs one of its own";
+                let trouble = FileTrouble::new(path, format!("client {owner:?}, not {expected:?}"));
+                return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(trouble));
+            }
         }
         match answer.settle(&name, store, clock).await? {
             Some(Commit::Committed(record)) => {

@@ -14,7 +14,7 @@ pub use builder::JournalBuilder;
 #[cfg(feature = "seal")]
 use super::Keyring;
 use super::directory::{Directory, FileName, blocking, failed};
-use super::{AccountName, Grant, RotationStore, StoreError};
+use super::{AccountName, Grant, RotationStore, StoreError, StoreErrorKind};
 use crate::{Clock, SystemClock};
 
 /// Keeps on this machine's disk what the token endpoint has issued and the store does not have yet.
@@ -57,7 +57,9 @@ use crate::{Clock, SystemClock};
 ///
 /// A journal that cannot be written is told in the log, and the commit goes on without it. One that
 /// cannot be read keeps an account from being opened, and from presenting a token in doubt: the
-/// answer may be there. An entry that cannot be read stays as it is, and is told in the log.
+/// answer may be there. So does an entry of the account that is damaged, or sealed with a key that
+/// is not given, or another client's; it stays as it is, and the error says which file it is. Mend
+/// what is wrong, or delete it.
 ///
 /// # Panics
 ///
@@ -150,18 +152,18 @@ impl Journal {
                 .replay_one(&path, None, store, &SystemClock, &mut replayed)
                 .await
             {
-                tracing::error!(entry = %path.display(), %error, "an answer is still in the journal");
+                log(&path, &error);
                 replayed.kept += 1;
             }
         }
         Ok(replayed)
     }
 
-    /// The same for one account; but a store that fails is an error, for the account must not go on
-    /// without what is here.
+    /// The same for one account of this client; but a store that fails is an error, and an entry
+    /// that cannot be read if no other is of use: the account must not go on without what is here.
     pub(crate) async fn replay_account(
         &self,
-        account: &AccountName,
+        (account, client_id): (&AccountName, &str),
         store: &dyn RotationStore,
         clock: &dyn Clock,
     ) -> Result<Replayed, StoreError> {
@@ -170,13 +172,23 @@ impl Journal {
             let shard = this.0.directory.shard(name.shard);
             this.entries(&shard, &format!("{}.", name.stem))
         });
-        let mut replayed = Replayed::default();
+        let (mut replayed, mut unreadable) = (Replayed::default(), None);
         for path in entries.await? {
-            let account = Some(account);
-            self.replay_one(&path, account, store, clock, &mut replayed)
-                .await?;
+            let account = Some((account, client_id));
+            let replay = self.replay_one(&path, account, store, clock, &mut replayed);
+            match replay.await {
+                Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                    log(&path, &error);
+                    replayed.kept += 1;
+                    unreadable = Some(error);
+                }
+                done => done?,
+            }
         }
-        Ok(replayed)
+        match unreadable {
+            Some(error) if replayed.committed == 0 => Err(error),
+            _ => Ok(replayed),
+        }
     }
 
     /// Writes an answer down. It is on the disk when this returns.
@@ -202,6 +214,11 @@ impl Journal {
         let locked = self.0.directory.lock(kept.shard).await?;
         blocking(move || locked.remove(&kept.file)).await
     }
+}
+
+fn log(entry: &Path, error: &StoreError) {
+    let why = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(entry = %entry.display(), %error, why, "an answer is still in the journal");
 }
 
 /// The one place where the secrets of an entry pass on their way to the disk and back.

@@ -194,7 +194,7 @@ async fn one_kept_beside_another_of_its_generation_leaves_once_a_higher_one_stan
     assert_eq!(counts(journal.replay(&store).await.unwrap()), (0, 0, 1));
     journal.keep(&user(), &rotated(3, "next")).await.unwrap();
     let replayed = journal
-        .replay_account(&user(), &store, &SystemClock)
+        .replay_account((&user(), "client"), &store, &SystemClock)
         .await
         .unwrap();
     assert_eq!(replayed.committed, 1);
@@ -228,7 +228,7 @@ async fn an_account_takes_its_own_entries_and_nobody_elses() {
         fs::rename(&entry, mine.join(format!("user.2-{}.json", other.as_str()))).unwrap();
     }
     let replayed = journal
-        .replay_account(&user(), &store, &SystemClock)
+        .replay_account((&user(), "client"), &store, &SystemClock)
         .await
         .unwrap();
     assert_eq!(replayed, Replayed::default());
@@ -264,11 +264,49 @@ async fn an_entry_that_cannot_be_read_stays_and_holds_up_no_other() {
     fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
     assert_eq!(counts(journal.replay(&store).await.unwrap()), (1, 0, 1));
     assert_eq!(fs::read(&damaged).unwrap(), bytes[..bytes.len() / 2]);
+    // Nobody goes on as if it were not there, unless another brings the answer.
+    let error = journal
+        .replay_account((&user(), "client"), &store, &SystemClock)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    journal.keep(&user(), &rotated(3, "newer")).await.unwrap();
     let again = journal
-        .replay_account(&user(), &store, &SystemClock)
+        .replay_account((&user(), "client"), &store, &SystemClock)
         .await
         .unwrap();
-    assert_eq!(counts(again), (0, 0, 1));
+    assert_eq!(counts(again), (1, 0, 1));
+}
+
+#[tokio::test]
+async fn the_answer_of_another_client_stays_and_replaces_nothing() {
+    let (_scratch, journal) = journal().await;
+    let theirs = |client: &str, text| Grant {
+        client_id: Some(client.into()),
+        ..grant(text)
+    };
+    let store = MemoryStore::new();
+    let ours = theirs("ours", "old");
+    let first = Issued::authorized(Generation::FIRST, ours.clone(), None);
+    let _ = store.commit(&user(), first).await.unwrap();
+    let answer = Answer {
+        grant: theirs("another", "new"),
+        ..rotated(2, "new")
+    };
+    journal.keep(&user(), &answer).await.unwrap();
+    let error = journal
+        .replay_account((&user(), "ours"), &store, &SystemClock)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+    assert_eq!(counts(journal.replay(&store).await.unwrap()), (0, 0, 1));
+    assert_eq!(standing(&store).await.grant, ours);
+    // For its own client it is there.
+    let replayed = journal
+        .replay_account((&user(), "another"), &MemoryStore::new(), &SystemClock)
+        .await
+        .unwrap();
+    assert_eq!(replayed.committed, 1);
 }
 
 #[cfg(feature = "seal")]
@@ -375,7 +413,7 @@ async fn a_journal_that_is_gone_is_an_error_and_not_an_empty_one() {
     fs::remove_dir_all(journal.0.directory.path()).unwrap();
     journal.replay(&store).await.unwrap_err();
     journal
-        .replay_account(&user(), &store, &SystemClock)
+        .replay_account((&user(), "client"), &store, &SystemClock)
         .await
         .unwrap_err();
     journal.keep(&user(), &rotated(2, "new")).await.unwrap_err();
