@@ -16,7 +16,7 @@ impl Watchers {
     pub(super) fn watch(&self, key: String) -> Box<dyn Watch> {
         let changes = self.lock().entry(key.clone()).or_default().subscribe();
         Box::new(Watcher {
-            changes,
+            changes: Some(changes),
             key,
             all: self.clone(),
         })
@@ -42,7 +42,8 @@ impl Watchers {
 }
 
 struct Watcher {
-    changes: watch::Receiver<()>,
+    /// Until it is dropped.
+    changes: Option<watch::Receiver<()>>,
     key: String,
     all: Watchers,
 }
@@ -50,8 +51,10 @@ struct Watcher {
 impl Watch for Watcher {
     fn changed(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            // The sender lives in the map for as long as we watch.
-            let _ = self.changes.changed().await;
+            if let Some(changes) = &mut self.changes {
+                // The sender lives in the map for as long as we watch.
+                let _ = changes.changed().await;
+            }
         })
     }
 }
@@ -59,9 +62,11 @@ impl Watch for Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         let mut all = self.all.lock();
+        // Under the lock: of two that go at once, the second must not count the first.
+        self.changes = None;
         if all
             .get(&self.key)
-            .is_some_and(|changes| changes.receiver_count() <= 1)
+            .is_some_and(|changes| changes.receiver_count() == 0)
         {
             all.remove(&self.key);
         }
@@ -110,6 +115,24 @@ mod tests {
         drop(first);
         assert_eq!(watchers.lock().len(), 1);
         drop(second);
+        assert_eq!(watchers.lock().len(), 0);
+    }
+
+    #[test]
+    fn of_two_that_go_at_once_nothing_is_left() {
+        let watchers = Watchers::default();
+        let turn = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for round in 0..20_000 {
+                        let watch = watchers.watch(round.to_string());
+                        turn.wait();
+                        drop(watch);
+                    }
+                });
+            }
+        });
         assert_eq!(watchers.lock().len(), 0);
     }
 }
