@@ -87,9 +87,9 @@ impl Faults {
         self.always = Some(fault);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.queue.clear();
+    pub(super) fn clear(&mut self) -> Vec<Fault> {
         self.always = None;
+        std::mem::take(&mut self.queue).into()
     }
 
     /// Whether a connection would be refused now.

@@ -154,9 +154,10 @@ impl Provider {
         self.change_faults(|faults| faults.set_always(fault));
     }
 
-    /// From now on the token endpoint works.
-    pub fn clear_faults(&self) {
-        self.change_faults(Faults::clear);
+    /// From now on the token endpoint works. What is given back was in the queue, and has met no
+    /// request.
+    pub fn clear_faults(&self) -> Vec<Fault> {
+        self.change_faults(Faults::clear)
     }
 
     fn change_faults<T>(&self, change: impl FnOnce(&mut Faults) -> T) -> T {

@@ -28,11 +28,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub const HEAD: &str = "store    | rotations | kills | pauses | replies lost or late | store restarts | authorized anew | presentations | presented twice | accounts live | in doubt";
+    pub const HEAD: &str = "store    | rotations | kills | pauses | replies lost | store restarts | authorized anew | presentations | presented twice | accounts live | in doubt";
 
     pub fn row(&self, kind: Kind) -> String {
         format!(
-            "{:8} | {:9} | {:5} | {:6} | {:20} | {:14} | {:15} | {:13} | {:15} | {:13} | {:8}",
+            "{:8} | {:9} | {:5} | {:6} | {:12} | {:14} | {:15} | {:13} | {:15} | {:13} | {:8}",
             format!("{kind:?}"),
             self.rotations,
             self.kills,

@@ -44,6 +44,7 @@ pub async fn round(backend: &Backend, seed: u64, time: Duration) -> Tally {
         paused: Vec::new(),
         healing: HashSet::new(),
         healers: JoinSet::new(),
+        losses: Vec::new(),
         tally: Tally::default(),
         scene: Arc::clone(&scene),
     };
@@ -65,7 +66,9 @@ pub async fn round(backend: &Backend, seed: u64, time: Duration) -> Tally {
         let pause = storm.random.u64(5..40);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
-    scene.provider.clear_faults();
+    let left = scene.provider.clear_faults().len();
+    let met = storm.losses.len() - left;
+    storm.tally.faults = storm.losses[..met].iter().filter(|lost| **lost).count();
     crashes.join_all().await;
     storm.end().await
 }
@@ -84,6 +87,8 @@ struct Storm {
     /// Whose users are about to agree anew.
     healing: HashSet<String>,
     healers: JoinSet<String>,
+    /// Whether each fault so far loses the reply, or delays it past all patience.
+    losses: Vec<bool>,
     tally: Tally,
 }
 
@@ -100,13 +105,13 @@ impl Storm {
             self.random.usize(..PROCESSES),
             self.random.usize(..ACCOUNTS),
         );
-        let fault = self.fault();
+        let (fault, loses) = self.fault();
         let provider = &self.scene.provider;
         match self.random.u32(..1000) {
             0..150 => provider.expire_access_tokens(),
             150..500 => self.refuse(account).await,
             500..560 => {
-                self.tally.faults += 1;
+                self.losses.push(loses);
                 provider.fault_next(fault);
             }
             560..590 => self.replace(index).await,
@@ -120,16 +125,17 @@ impl Storm {
         self.resume();
     }
 
-    fn fault(&mut self) -> Fault {
-        let delay = Duration::from_millis(self.random.u64(10..1500));
+    /// A fault, and whether the token is consumed and the client does not learn of it in time.
+    fn fault(&mut self) -> (Fault, bool) {
+        let delay = Duration::from_millis(self.random.u64(10..3000));
         match self.random.u32(..8) {
-            0 => Fault::Reset,
-            1 | 2 => Fault::ConsumedThenReset,
-            3 => Fault::Hang,
-            4 => Fault::Hang.consumed(),
-            5 => Fault::ServerError(StatusCode::BAD_GATEWAY).consumed(),
-            6 => Fault::Delay(delay),
-            _ => Fault::Delay(delay).consumed(),
+            0 => (Fault::Reset, false),
+            1 | 2 => (Fault::ConsumedThenReset, true),
+            3 => (Fault::Hang, false),
+            4 => (Fault::Hang.consumed(), true),
+            5 => (Fault::ServerError(StatusCode::BAD_GATEWAY).consumed(), true),
+            6 => (Fault::Delay(delay), false),
+            _ => (Fault::Delay(delay).consumed(), delay > ANSWER_TIMEOUT),
         }
     }
 
