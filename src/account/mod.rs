@@ -144,8 +144,9 @@
 //! within a grace window, if the provider documents one; or never. There is no second replay: if
 //! its answer is lost as well, the account stays in doubt. By default the replay waits until a minute
 //! after the first presentation, so that a short outage does not lose both answers: of a token that
-//! the API refused, and that is dead at once, requests fail so long. A new
-//! [authorization](Account::authorize) ends the doubt at any time.
+//! the API refused, and that is dead at once, requests fail so long. And it watches the record for
+//! ten seconds before: a process that holds the answer, and could not reach the store, is quicker.
+//! A new [authorization](Account::authorize) ends the doubt at any time.
 //!
 //! # Events
 //!
