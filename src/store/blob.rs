@@ -117,14 +117,28 @@ impl Grant {
             Some(_) => Err(corrupt("the grant is of a later version of this crate")),
         }
     }
+
+    /// Reads the grant of a record that [supersedes](super::Commit::Superseded) a commit. That is
+    /// decided whether or not the bytes can be read, and a caller that got an error would try
+    /// again for ever: so what cannot be read becomes a grant that no account takes.
+    pub fn superseding(bytes: &[u8]) -> Self {
+        // None of the bytes: they may be secrets, and what is sealed is not wiped.
+        Self::from_bytes(bytes).unwrap_or_else(|_| Self {
+            sealed: Some(SealedGrant::new([])),
+            ..Self::default()
+        })
+    }
 }
 
 impl Record {
     /// The record, if this client can use its grant.
     pub(crate) fn usable_by(mut self, client_id: &Arc<str>) -> Result<Self, StoreError> {
-        if self.grant.sealed.is_some() {
-            let what = "it is sealed, and the store that was given has no key";
-            return Err(corrupt(what));
+        if let Some(sealed) = &self.grant.sealed {
+            return Err(corrupt(if sealed.as_bytes().is_empty() {
+                "its grant is damaged, or of a later version of this crate"
+            } else {
+                "it is sealed, and the store that was given has no key that opens it"
+            }));
         }
         if let Some(owner) = &mut self.grant.client_id {
             if owner != client_id {
@@ -195,6 +209,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Timestamp;
+    use crate::store::{Fence, Generation, Issued};
     use crate::token::TokenSet;
 
     fn grant() -> Grant {
@@ -240,6 +256,22 @@ mod tests {
             ..Grant::default()
         };
         assert_eq!(Grant::from_bytes(&sealed.to_bytes()).unwrap(), sealed);
+    }
+
+    #[test]
+    fn a_grant_that_supersedes_and_cannot_be_read_is_of_use_to_nobody() {
+        let mut bytes = grant().to_bytes();
+        assert_eq!(Grant::superseding(&bytes), grant());
+        bytes[0] = 9;
+        for unreadable in [&bytes[..], b""] {
+            let grant = Grant::superseding(unreadable);
+            assert!(grant != Grant::default() && grant.access.is_none());
+            let issued = Issued::authorized(Generation::FIRST, grant, None);
+            let record = Record::active(issued, Fence::default(), Timestamp::EPOCH);
+            let error = record.usable_by(&"client".into()).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+            assert!(error.to_string().contains("damaged"), "{error}");
+        }
     }
 
     #[test]

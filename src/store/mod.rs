@@ -166,7 +166,9 @@ pub enum Guarded {
 pub enum Commit {
     /// The record is at the new generation and durable.
     Committed(Record),
-    /// The record already stood at this generation or a higher one; nothing was changed.
+    /// The record already stood at this generation or a higher one; nothing was changed. That is
+    /// told also of a record whose grant, and nothing else, cannot be read: its grant is a
+    /// [sealed](Grant::sealed) one then, which no account takes.
     Superseded(Record),
 }
 

@@ -187,6 +187,7 @@ pub struct Grant {
     /// refuses it. `None`, of a grant that no account has written, is anybody's.
     pub client_id: Option<Arc<str>>,
     /// All of the above, if a sealing store wrote it and nobody has opened it: then they are empty.
+    /// Without a byte, of a grant that cannot be read and [supersedes](super::Commit::Superseded).
     pub sealed: Option<SealedGrant>,
 }
 

@@ -50,6 +50,16 @@ pub(in crate::store) fn unwrap<H: DeserializeOwned>(
     kind: &str,
     bytes: &[u8],
 ) -> Result<(H, Grant), String> {
+    let (header, grant) = unwrap_all_but_grant(kind, bytes)?;
+    let grant = Grant::from_bytes(&grant).map_err(|error| error.to_string())?;
+    Ok((header, grant))
+}
+
+/// The same, with the grant as the bytes that it was made to.
+pub(in crate::store) fn unwrap_all_but_grant<H: DeserializeOwned>(
+    kind: &str,
+    bytes: &[u8],
+) -> Result<(H, Zeroizing<Vec<u8>>), String> {
     if bytes.is_empty() {
         return Err("it is empty".to_owned());
     }
@@ -81,8 +91,7 @@ pub(in crate::store) fn unwrap<H: DeserializeOwned>(
     let strange = || "it is not of this version's making".to_owned();
     let header = serde_json::from_slice(header).map_err(|_| strange())?;
     let grant = BASE64_STANDARD.decode(grant).map_err(|_| strange())?;
-    let grant = Grant::from_bytes(&Zeroizing::new(grant)).map_err(|error| error.to_string())?;
-    Ok((header, grant))
+    Ok((header, Zeroizing::new(grant)))
 }
 
 fn begin(kind: &str) -> Sha1 {

@@ -30,7 +30,7 @@ pub(super) use disk::Disk;
 use disk::Lock;
 #[cfg(test)]
 pub(super) use disk::{Change, LOCK};
-pub(super) use envelope::{unwrap, wrap};
+pub(super) use envelope::{unwrap, unwrap_all_but_grant, wrap};
 pub(super) use name::{FileName, hex};
 pub(super) use trouble::FileTrouble;
 use trouble::stuck;

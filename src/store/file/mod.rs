@@ -141,9 +141,19 @@ impl FileStore {
         account: &AccountName,
         step: impl FnOnce(Option<&Record>, Timestamp) -> Stepped<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.step_over(account, File::read, step).await
+    }
+
+    /// The same, for a step that has a way of its own to look.
+    async fn step_over<T: Send + 'static>(
+        &self,
+        account: &AccountName,
+        read: impl FnOnce(&File, Timestamp) -> Result<Option<Record>, StoreError> + Send + 'static,
+        step: impl FnOnce(Option<&Record>, Timestamp) -> Stepped<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         self.under_lock(account, |file, locked| {
             let now = file.store.clock.now();
-            let standing = file.read(now)?;
+            let standing = read(file, now)?;
             let (written, answer) = step(standing.as_ref(), now);
             match written {
                 Some(record) => file.write(locked, &record)?,
@@ -209,7 +219,9 @@ impl RotationStore for FileStore {
     }
 
     fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
-        Box::pin(self.step(account, |standing, now| {
+        let generation = issued.generation;
+        let read = move |file: &File, now| file.read_for_commit(generation, now);
+        Box::pin(self.step_over(account, read, |standing, now| {
             steps::commit(standing, issued, now)
         }))
     }

@@ -35,6 +35,23 @@ impl File {
         record.transpose()
     }
 
+    /// What a commit of `generation` goes over, or is superseded by: then, and only then, a grant
+    /// that cannot be read is no error.
+    pub(super) fn read_for_commit(
+        &self,
+        generation: Generation,
+        now: Timestamp,
+    ) -> Result<Option<Record>, StoreError> {
+        let Some(bytes) = self.store.directory.read(&self.path)? else {
+            return Ok(None);
+        };
+        let record = record::decode_superseding(&self.account, &bytes, &self.path, now)?;
+        if record.generation >= generation {
+            return Ok(Some(record));
+        }
+        record::decode(&self.account, &bytes, &self.path, now).map(Some)
+    }
+
     pub(super) fn write(&self, locked: &Locked, record: &Record) -> Result<(), StoreError> {
         let bytes = record::encode(&self.account, record)?;
         let written = locked.replace(&format!("{}.json", self.name.stem), &bytes);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::Timestamp;
-use crate::store::directory::{corrupt, unwrap, wrap};
+use crate::store::directory::{corrupt, unwrap_all_but_grant, wrap};
 use crate::store::{
     AccountName, Fence, Generation, Grant, Record, Status, StoreError, StoreErrorKind,
 };
@@ -77,12 +77,35 @@ pub(super) fn decode(
     path: &Path,
     now: Timestamp,
 ) -> Result<Record, StoreError> {
-    let what = "the account's file";
-    let (header, grant) = unwrap::<Header>(KIND, bytes).map_err(|why| corrupt(what, path, why))?;
+    decode_with(account, bytes, path, now, Grant::from_bytes)
+}
+
+/// The record in the file at `path` as one that supersedes a commit; its grant need not be one that
+/// can be read.
+pub(super) fn decode_superseding(
+    account: &AccountName,
+    bytes: &[u8],
+    path: &Path,
+    now: Timestamp,
+) -> Result<Record, StoreError> {
+    let grant = |bytes: &[u8]| Ok(Grant::superseding(bytes));
+    decode_with(account, bytes, path, now, grant)
+}
+
+fn decode_with(
+    account: &AccountName,
+    bytes: &[u8],
+    path: &Path,
+    now: Timestamp,
+    grant: impl FnOnce(&[u8]) -> Result<Grant, StoreError>,
+) -> Result<Record, StoreError> {
+    let corrupt = |why: String| corrupt("the account's file", path, why);
+    let (header, bytes) = unwrap_all_but_grant::<Header>(KIND, bytes).map_err(corrupt)?;
     if header.account != account.as_str() {
         let why = format!("it is the record of another account, {:?}", header.account);
-        return Err(corrupt(what, path, why));
+        return Err(corrupt(why));
     }
+    let grant = grant(&bytes).map_err(|error| corrupt(error.to_string()))?;
     Ok(header.into_record(grant, now))
 }
 

@@ -5,11 +5,14 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use futures_core::future::BoxFuture;
+use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::directory::{Change, FileName, LOCK};
+use crate::store::directory::{Change, FileName, LOCK, hex};
 use crate::store::{Grant, Status, StoreErrorKind};
 use crate::token::TokenSet;
 
@@ -287,6 +290,38 @@ async fn a_record_that_cannot_be_read_is_never_absent_and_never_overwritten() {
         }
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
+}
+
+/// The file as a later version may write it: whole, and with a grant in a form of its own.
+fn of_a_later_form(file: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(file).unwrap();
+    let header = text.lines().nth(1).unwrap();
+    let rest = format!("{header}\n{}\n", BASE64_STANDARD.encode(b"\x09later"));
+    let hash = Sha1::digest(format!("record 1\n{rest}"));
+    format!("tower-mac-auth record 1 {}\n{rest}", hex(&hash)).into()
+}
+
+#[tokio::test]
+async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
+    let (_scratch, store, user) = stored().await;
+    let path = path_of(&store, &user);
+    let bytes = of_a_later_form(&fs::read(&path).unwrap());
+    fs::write(&path, &bytes).unwrap();
+    let Commit::Superseded(record) = store.commit(&user, issued(1)).await.unwrap() else {
+        panic!("generation 1 is taken");
+    };
+    assert_eq!(record.generation, Generation::FIRST);
+    assert!(record.usable_by(&"client".into()).is_err());
+    let acquire = store.acquire(&user, Generation::FIRST, "me", MINUTE, LeaseFrom::Active);
+    let errors = [
+        acquire.await.err(),
+        store.read(&user).await.err(),
+        store.commit(&user, issued(2)).await.err(),
+    ];
+    for error in errors {
+        assert_eq!(error.unwrap().kind(), StoreErrorKind::Corrupt);
+    }
+    assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
 #[tokio::test]

@@ -59,6 +59,20 @@ pub(super) fn text(text: &str) -> String {
 
 /// Reads the columns of [`COLUMNS`](super::sql::COLUMNS), and `now` behind them.
 pub(super) fn record(row: &Row) -> Result<Record, StoreError> {
+    with_grant(row, Grant::from_bytes(get(row, 3)?)?)
+}
+
+/// The row as one that supersedes a commit of `generation`, if it does; its grant need not be one
+/// that can be read.
+pub(super) fn superseding(row: &Row, generation: Generation) -> Result<Record, StoreError> {
+    let record = with_grant(row, Grant::superseding(get(row, 3)?))?;
+    if record.generation < generation {
+        return self::record(row);
+    }
+    Ok(record)
+}
+
+fn with_grant(row: &Row, grant: Grant) -> Result<Record, StoreError> {
     let status = match get(row, 2)? {
         "active" => Status::Active,
         "leased" => Status::Leased,
@@ -71,7 +85,7 @@ pub(super) fn record(row: &Row) -> Result<Record, StoreError> {
         generation: generation(get(row, 0)?)?,
         lineage: generation(get(row, 1)?)?,
         status,
-        grant: Grant::from_bytes(get(row, 3)?)?,
+        grant,
         issued_at: timestamp(get(row, 4)?)?,
         expires_at: get::<Option<i64>>(row, 5)?.map(timestamp).transpose()?,
         fence: Fence::from_number(unsigned(get(row, 6)?)?),

@@ -96,12 +96,12 @@ impl RotationStore for PostgresStore {
             for _ in 0..2 {
                 let rows = self.write(&self.statements.commit, account, &own).await?;
                 if let Some(row) = rows.first() {
-                    let record = row::record(row)?;
                     if !row::moved(row)? {
+                        let record = row::superseding(row, issued.generation)?;
                         return Ok(Commit::Superseded(record));
                     }
                     self.changed(account);
-                    return Ok(Commit::Committed(record));
+                    return Ok(Commit::Committed(row::record(row)?));
                 }
             }
             Err(unavailable("the record comes and goes"))

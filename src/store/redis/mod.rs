@@ -286,10 +286,9 @@ impl RotationStore for RedisStore {
             let answer = self
                 .run(&script::COMMIT, account, args, Care::Replicate)
                 .await?;
-            let record = answer.record()?;
             match answer.tag.as_str() {
-                "committed" => Ok(Commit::Committed(record)),
-                "superseded" => Ok(Commit::Superseded(record)),
+                "committed" => answer.record().map(Commit::Committed),
+                "superseded" => answer.superseding().map(Commit::Superseded),
                 _ => Err(odd_answer()),
             }
         })

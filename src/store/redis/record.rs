@@ -42,6 +42,16 @@ impl Answer {
     }
 
     pub(super) fn record(&self) -> Result<Record, StoreError> {
+        self.with_grant(Grant::from_bytes(self.bytes("grant")?)?)
+    }
+
+    /// The record that supersedes a commit; its grant need not be one that can be read.
+    pub(super) fn superseding(&self) -> Result<Record, StoreError> {
+        let grant = self.bytes("grant").unwrap_or_default();
+        self.with_grant(Grant::superseding(grant))
+    }
+
+    fn with_grant(&self, grant: Grant) -> Result<Record, StoreError> {
         Ok(Record {
             generation: Generation::from_number(self.number("generation")?),
             status: match self.text("status")? {
@@ -52,7 +62,7 @@ impl Answer {
                 "revoked" => Status::Revoked,
                 _ => return Err(corrupt("its status is unknown")),
             },
-            grant: Grant::from_bytes(self.bytes("grant")?)?,
+            grant,
             lineage: Generation::from_number(self.number("lineage")?),
             issued_at: self.moment("issued_at")?,
             expires_at: self.some_moment("expires_at")?,

@@ -282,6 +282,29 @@ async fn a_row_that_cannot_be_read_is_an_error_and_stays() {
 }
 
 #[tokio::test]
+async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
+    let url = shared!();
+    let (store, table) = with_table(&url).await;
+    let sql = Sql::connect(&url).await;
+    for (number, secret) in (2..).zip(["", "09aa"]) {
+        let user = name(&format!("user {number}"));
+        let _ = store.commit(&user, issued(number)).await.unwrap();
+        let spoil = format!("UPDATE {table} SET secret = decode('{secret}', 'hex')");
+        sql.run(&spoil).await;
+        for generation in [1, number] {
+            let commit = store.commit(&user, issued(generation)).await.unwrap();
+            let Commit::Superseded(record) = commit else {
+                panic!("generation {number} is taken");
+            };
+            assert_eq!(record.generation.number(), number);
+            assert!(record.grant.sealed.is_some() && record.grant.refresh_token.is_none());
+        }
+        let error = store.read(&user).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    }
+}
+
+#[tokio::test]
 async fn a_change_by_another_process_wakes_in_milliseconds_and_only_who_watches_it() {
     let [here, there] = two(&shared!()).await;
     let (user, other) = (name("woken"), name("left alone"));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tower_mac_auth::Timestamp;
 use tower_mac_auth::store::redis::RedisStore;
 use tower_mac_auth::store::{
-    AccountName, Acquire, Fence, Generation, Guarded, LeaseFrom, Record, RotationStore, Status,
-    StoreErrorKind,
+    AccountName, Acquire, Commit, Fence, Generation, Guarded, LeaseFrom, Record, RotationStore,
+    Status, StoreErrorKind,
 };
 use tower_mac_auth::testing::Conformance;
 
@@ -208,6 +208,33 @@ async fn a_record_that_cannot_be_read_is_an_error_and_left_as_it_is() {
         }
         let after: Vec<u8> = server.tell(&["DUMP", KEY]).await;
         assert!(before == after, "{spoil:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let (store, name) = (server.store().await, user());
+    for spoil in [
+        &["HSET", KEY, "grant", "\u{9}of a later form"][..],
+        &["HSET", KEY, "grant", ""],
+        &["HDEL", KEY, "grant"],
+    ] {
+        server.tell::<()>(&["DEL", KEY]).await;
+        let _ = store.commit(&name, issued(2)).await.unwrap();
+        server.tell::<()>(spoil).await;
+        for generation in [1, 2] {
+            let commit = store.commit(&name, issued(generation)).await.unwrap();
+            let Commit::Superseded(record) = commit else {
+                panic!("generation 2 is taken");
+            };
+            assert_eq!(record.generation.number(), 2);
+            assert!(record.grant.sealed.is_some() && record.grant.refresh_token.is_none());
+        }
+        let error = store.commit(&name, issued(3)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{spoil:?}");
     }
 }
 

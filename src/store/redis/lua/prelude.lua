@@ -58,9 +58,8 @@ local OPTIONAL_NUMBERS = { 'expires_at', 'intended_at' }
 local TEXTS = { 'owner', 'last_error' }
 local STATUSES = { active = true, leased = true, sending = true, in_doubt = true, revoked = true }
 
--- The record that stands, checked whole before anything is written over it; nothing, if the
--- account was never seen; or nothing and an error.
-local function standing()
+-- What stands, unchecked; nothing, if the account was never seen; or nothing and an error.
+local function found()
   local flat = redis.pcall('HGETALL', key)
   if flat.err then
     return nil, flat
@@ -72,39 +71,63 @@ local function standing()
   for i = 1, #flat, 2 do
     record[flat[i]] = flat[i + 1]
   end
+  return record
+end
+
+-- Why what stands cannot be read, its grant left aside; nothing, if it can.
+local function flaw(record)
+  if not record then
+    return nil
+  end
   if record.schema ~= SCHEMA then
-    return nil, corrupt('it is of another version of this crate, or no record')
+    return corrupt('it is of another version of this crate, or no record')
   end
   if record.account ~= account then
-    return nil, corrupt('it is the record of another account')
+    return corrupt('it is the record of another account')
   end
   for _, field in ipairs(NUMBERS) do
     if not is_number(record[field], MAX) then
-      return nil, corrupt('no number: ' .. field)
+      return corrupt('no number: ' .. field)
     end
   end
   for _, field in ipairs(OPTIONAL_NUMBERS) do
     if record[field] ~= '' and not is_number(record[field], MAX) then
-      return nil, corrupt('no number: ' .. field)
+      return corrupt('no number: ' .. field)
     end
   end
   for _, field in ipairs(TEXTS) do
     if not record[field] then
-      return nil, corrupt('missing: ' .. field)
+      return corrupt('missing: ' .. field)
     end
   end
   if not is_number(record.fails, '4294967295') then
-    return nil, corrupt('no number: fails')
+    return corrupt('no number: fails')
   end
   if not STATUSES[record.status or ''] then
-    return nil, corrupt('unknown status')
+    return corrupt('unknown status')
   end
   if record.replayed ~= '0' and record.replayed ~= '1' then
-    return nil, corrupt('no flag: replayed')
+    return corrupt('no flag: replayed')
+  end
+end
+
+local function flaw_of_grant(record)
+  if not record then
+    return nil
   end
   local form = string.byte(record.grant or '')
   if not form or form > LAST_FORM then
-    return nil, corrupt('the grant is missing, or of a later version of this crate')
+    return corrupt('the grant is missing, or of a later version of this crate')
+  end
+end
+
+-- The record that stands, checked whole before anything is written over it; nothing, if the
+-- account was never seen; or nothing and an error.
+local function standing()
+  local record, err = found()
+  err = err or flaw(record) or flaw_of_grant(record)
+  if err then
+    return nil, err
   end
   return record
 end
