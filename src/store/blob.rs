@@ -15,9 +15,9 @@ use crate::sign::Algorithm;
 /// The first byte says how to read the rest: a later form gets another.
 const PLAIN: u8 = 1;
 const SEALED: u8 = 2;
-/// The last of them.
-#[cfg(all(test, feature = "redis"))]
-pub(super) const LAST_FORM: u8 = SEALED;
+/// All of them.
+#[cfg(any(feature = "postgres", all(test, feature = "redis")))]
+pub(super) const FORMS: [u8; 2] = [PLAIN, SEALED];
 
 /// A [`Grant`] that a key is needed to read: opaque bytes of a sealing store.
 #[derive(Clone, PartialEq, Eq)]

@@ -217,11 +217,11 @@ impl PostgresStore {
             vec![(&generation, Type::TEXT), (&fence, Type::INT8)];
         parameters.extend_from_slice(own);
         let rows = self.write(statement, account, &parameters).await?;
-        Ok(if rows.is_empty() {
-            Guarded::Refused
-        } else {
-            Guarded::Done
-        })
+        match rows.first().map(|row| row.try_get(0)) {
+            None => Ok(Guarded::Refused),
+            Some(Ok(true)) => Ok(Guarded::Done),
+            Some(_) => Err(error::corrupt("its row is none of this version's making")),
+        }
     }
 
     /// What notifications call an account of this table: everybody on the database may hear them.

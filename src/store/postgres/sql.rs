@@ -6,8 +6,12 @@
 //! The row is locked first (`held`), and what is decided, written and returned is the row as it
 //! stands then. Without that a statement that waits for another would answer with the row as it
 //! was before both, and on the clock of before the wait.
+//!
+//! A row that this version cannot read is left as it is by all but `revoke`, which gives it up.
 
 use std::time::Duration;
+
+use crate::store::blob;
 
 /// What is selected, in the order of [`super::row`]. No integer of the database is large enough for
 /// a generation, and numbers that are go as text.
@@ -119,10 +123,12 @@ impl Table<'_> {
         let records = self.records;
         let deadline = later("s.now", "$5");
         let [backing_off, leased] = ["s.not_before", "s.deadline"].map(ahead);
+        let readable = readable("s");
         format!(
             "{held} moved AS (UPDATE {records} r SET status = 'leased', fence = r.fence + 1, \
              owner = $4, deadline = {deadline}, replayed = r.replayed OR $6 \
-             FROM standing s WHERE r.account = s.account AND s.generation = $3::numeric AND CASE s.status \
+             FROM standing s WHERE r.account = s.account AND s.generation = $3::numeric AND {readable} \
+             AND CASE s.status \
              WHEN 'active' THEN NOT $6 AND NOT {backing_off} \
              WHEN 'leased' THEN NOT $6 AND NOT {leased} \
              WHEN 'in_doubt' THEN $6 AND NOT s.replayed AND NOT {backing_off} \
@@ -133,14 +139,18 @@ impl Table<'_> {
         )
     }
 
-    /// $3 generation, $4 fence: a step that answers only whether its guard held.
+    /// $3 generation, $4 fence: a step that answers only whether its guard held, and nothing also
+    /// where it did not; `false` is a row that cannot be read.
     fn guarded(&self, set: &str, from: &str, told: &str) -> String {
         let held = self.held();
         let records = self.records;
+        let readable = readable("s");
         format!(
             "{held} moved AS (UPDATE {records} r SET {set} FROM standing s \
              WHERE r.account = s.account AND s.generation = $3::numeric AND s.fence = $4 \
-             AND s.status IN ({from}) RETURNING {told}) SELECT 1 FROM moved"
+             AND s.status IN ({from}) AND {readable} RETURNING {told}) \
+             SELECT true AS moved FROM moved \
+             UNION ALL SELECT false FROM standing s WHERE NOT {readable}"
         )
     }
 
@@ -151,11 +161,12 @@ impl Table<'_> {
         let insert = self.insert(
             "$3::numeric, $4::numeric, 'active', $5",
             &format!("CASE WHEN $6 IS NOT NULL THEN {} END", later("m.now", "$6")),
-            "generation = EXCLUDED.generation, lineage = EXCLUDED.lineage",
+            "generation = EXCLUDED.generation, lineage = EXCLUDED.lineage, fence = r.fence + 1",
         );
         let notify = notify();
+        let readable = readable("r");
         format!(
-            "{insert} WHERE r.generation < EXCLUDED.generation \
+            "{insert} WHERE r.generation < EXCLUDED.generation AND {readable} \
              RETURNING r.*, r.issued_at AS now, {notify}) \
              SELECT {RECORD}, now, true AS moved FROM moved \
              UNION ALL SELECT {RECORD}, now, false FROM standing \
@@ -164,12 +175,20 @@ impl Table<'_> {
     }
 
     /// $3 the secret of nothing.
+    ///
+    /// What is no generation is followed by the milliseconds: generations are counted one by one,
+    /// so none has come as far.
     fn revoke(&self) -> String {
-        let next = format!("LEAST(r.generation + 2, {})", u64::MAX);
+        let max = u64::MAX;
+        let next = format!(
+            "CASE WHEN r.generation BETWEEN 0 AND {max} THEN LEAST(r.generation + 2, {max}) \
+             ELSE EXCLUDED.issued_at END"
+        );
+        let fence = format!("GREATEST(LEAST(r.fence, {} - 1) + 1, 0)", i64::MAX);
         let insert = self.insert(
             "1, 1, 'revoked', $3",
             "NULL",
-            &format!("generation = {next}, lineage = {next}"),
+            &format!("generation = {next}, lineage = {next}, fence = {fence}"),
         );
         let notify = notify();
         format!(
@@ -178,14 +197,14 @@ impl Table<'_> {
     }
 
     /// A record as just written, over what stands.
-    fn insert(&self, issued: &str, expires_at: &str, generations: &str) -> String {
+    fn insert(&self, issued: &str, expires_at: &str, counted: &str) -> String {
         let held = self.held();
         let records = self.records;
         format!(
             "{held} moved AS (INSERT INTO {records} AS r (account, {COLUMNS}) \
              SELECT $1, {issued}, m.now, {expires_at}, 0, NULL, m.now, NULL, false, 0, 0, NULL \
-             FROM moment m ON CONFLICT (account) DO UPDATE SET {generations}, \
-             fence = r.fence + 1, status = EXCLUDED.status, secret = EXCLUDED.secret, \
+             FROM moment m ON CONFLICT (account) DO UPDATE SET {counted}, \
+             status = EXCLUDED.status, secret = EXCLUDED.secret, \
              issued_at = EXCLUDED.issued_at, expires_at = EXCLUDED.expires_at, \
              owner = EXCLUDED.owner, deadline = EXCLUDED.deadline, \
              intended_at = EXCLUDED.intended_at, replayed = EXCLUDED.replayed, \
@@ -204,6 +223,28 @@ fn later(moment: &str, millis: &str) -> String {
 fn ahead(moment: &str) -> String {
     let longest = crate::store::Record::LONGEST_WAIT.as_millis();
     format!("({moment} - s.now BETWEEN 1 AND {longest})")
+}
+
+/// Whether [`super::row::record`] can read the row, as far as that can be told here.
+fn readable(row: &str) -> String {
+    let forms = blob::FORMS.map(|form| format!("'{form:02x}'")).join(", ");
+    let generation = format!("BETWEEN 0 AND {}", u64::MAX);
+    // What is NULL is passed over by LEAST.
+    let times = [
+        "issued_at",
+        "expires_at",
+        "deadline",
+        "intended_at",
+        "not_before",
+    ];
+    let times = times.map(|time| format!("{row}.{time}")).join(", ");
+    format!(
+        "({row}.status IN ('active', 'leased', 'sending', 'in_doubt', 'revoked') \
+         AND encode(substring({row}.secret FROM 1 FOR 1), 'hex') IN ({forms}) \
+         AND {row}.generation {generation} AND {row}.lineage {generation} \
+         AND LEAST({times}, {row}.fence) >= 0 AND {row}.fails BETWEEN 0 AND {})",
+        u32::MAX
+    )
 }
 
 /// Nobody waits for the start of a rotation.

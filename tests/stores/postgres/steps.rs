@@ -253,31 +253,103 @@ async fn what_lies_too_far_ahead_was_written_before_the_clock_was_set_back() {
     }
 }
 
+/// What makes a row one that cannot be read.
+const SPOILS: [&str; 16] = [
+    "status = 'odd'",
+    "secret = ''",
+    "secret = decode('09', 'hex') || secret",
+    "generation = -1",
+    "generation = 'NaN'",
+    "generation = 18446744073709551616",
+    "lineage = -1",
+    "lineage = 18446744073709551616",
+    "issued_at = -1",
+    "expires_at = -1",
+    "fence = -1",
+    "deadline = -1",
+    "intended_at = -1",
+    "not_before = -1",
+    "fails = -1",
+    "fails = 4294967296",
+];
+
+async fn rows(sql: &Sql, table: &str) -> Vec<String> {
+    let ask = format!("SELECT r::text FROM {table} r ORDER BY account");
+    let rows = sql.client.query(&ask, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_an_error_and_stays() {
+async fn a_row_that_cannot_be_read_is_an_error_and_no_step_changes_it() {
     let url = shared!();
     let (store, table) = with_table(&url).await;
     let sql = Sql::connect(&url).await;
     let user = name("user");
-    for (generation, change) in ["status = 'odd'", "secret = ''", "fails = -1", "fence = -1"]
-        .into_iter()
-        .enumerate()
-    {
-        let _ = store
-            .commit(&user, issued(generation as u64 + 1))
-            .await
-            .unwrap();
-        sql.run(&format!("UPDATE {table} SET {change}, owner = 'kept'"))
+    for spoil in SPOILS {
+        // Where each step would be let through, were the row sound.
+        for status in ["active", "leased", "sending", "in_doubt"] {
+            sql.run(&format!("DELETE FROM {table}")).await;
+            let _ = store.commit(&user, issued(1)).await.unwrap();
+            let Acquire::Granted(lease) = acquire(&store, "user", 1).await else {
+                panic!("free");
+            };
+            sql.run(&format!(
+                "UPDATE {table} SET deadline = 0, status = '{status}'"
+            ))
             .await;
-        let error = store.read(&user).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{change}");
-        let owner: String = sql
-            .client
-            .query_one(&format!("SELECT owner FROM {table}"), &[])
-            .await
-            .unwrap()
-            .get(0);
-        assert_eq!(owner, "kept");
+            sql.run(&format!("UPDATE {table} SET {spoil}")).await;
+            let before = rows(&sql, &table).await;
+            let doubted = if status == "in_doubt" {
+                LeaseFrom::InDoubt
+            } else {
+                LeaseFrom::Active
+            };
+            let acquire = store.acquire(&user, lease.generation, "me", MINUTE, doubted);
+            let errors = [
+                acquire.await.err(),
+                store.read(&user).await.err(),
+                store.intend(&user, &lease, MINUTE).await.err(),
+                store.release(&user, &lease, MINUTE, "why").await.err(),
+                store
+                    .doubt(&user, lease.generation, lease.fence, "why")
+                    .await
+                    .err(),
+                store.reject(&user, &lease, "why").await.err(),
+                store.commit(&user, issued(9)).await.err(),
+            ];
+            for (step, error) in errors.into_iter().enumerate() {
+                let error = error.unwrap_or_else(|| panic!("{spoil}, {status}: step {step}"));
+                assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{spoil}");
+            }
+            assert_eq!(rows(&sql, &table).await, before, "{spoil}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_given_up_by_revoking_and_then_lets_an_authorization_in() {
+    let url = shared!();
+    let (store, table) = with_table(&url).await;
+    let sql = Sql::connect(&url).await;
+    let user = name("user");
+    for spoil in SPOILS {
+        sql.run(&format!("DELETE FROM {table}")).await;
+        let _ = store.commit(&user, issued(7)).await.unwrap();
+        sql.run(&format!("UPDATE {table} SET {spoil}")).await;
+        let revoked = store.revoke(&user).await.unwrap();
+        assert_eq!(
+            (revoked.status, &revoked.grant),
+            (Status::Revoked, &Grant::default())
+        );
+        assert!(revoked.generation.number() >= 9, "{spoil}");
+        let read = store.read(&user).await.unwrap().unwrap();
+        assert_eq!(
+            (read.generation, read.fence),
+            (revoked.generation, revoked.fence)
+        );
+        let decided = Issued::authorized(revoked.generation.decided(), grant(9), None);
+        let commit = store.commit(&user, decided).await.unwrap();
+        assert!(matches!(commit, Commit::Committed(_)), "{spoil}");
     }
 }
 
