@@ -17,7 +17,7 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The record is there and cannot be read. It was left as it is, and no authorization replaces
     /// it. If it cannot be mended, [`revoke`](super::RotationStore::revoke) on the store gives it up
-    /// (for a damaged file: `FileStore::set_aside`); then the user can authorize again.
+    /// (a file that cannot be read: `FileStore::set_aside`); then the user can authorize again.
     Corrupt,
     /// What was to be the store cannot keep records safely, or keeps others. Nothing was changed.
     Unsuitable,

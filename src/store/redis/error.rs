@@ -90,6 +90,7 @@ pub(super) fn may_not(command: &str) -> StoreError {
         "TIME" => "the Redis user may not call TIME",
         "HGETALL" => "the Redis user may not call HGETALL, or not with keys of this prefix",
         "HSET" => "the Redis user may not call HSET, or not with keys of this prefix",
+        "RENAMENX" => "the Redis user may not call RENAMENX, or not with keys of this prefix",
         "PUBLISH" => "the Redis user may not call PUBLISH, or not on channels of this prefix",
         "PSUBSCRIBE" => {
             "the Redis user may not call PSUBSCRIBE and PING, or not on channels of this prefix"

@@ -50,8 +50,17 @@
 //!
 //! ```text
 //! ACL SETUSER app on >password resetkeys ~tower-mac-auth:* resetchannels &tower-mac-auth:* -@all
-//!     +info +config|get +eval +evalsha +time +hgetall +hset +publish +psubscribe +ping +wait
+//!     +info +config|get +eval +evalsha +time +hgetall +hset +renamenx +publish +psubscribe +ping
+//!     +wait
 //! ```
+//!
+//! # A record that cannot be read
+//!
+//! It is an error of kind [`Corrupt`](super::StoreErrorKind::Corrupt), whatever the step, and left
+//! as it is. Only [`revoke`](RotationStore::revoke) gives it up: what stands at the record's key is
+//! renamed to that key and `:unreadable-`, followed by the server's time in milliseconds (and a
+//! number, should that be taken), and a record in its place says *revoked*, at a generation above
+//! any that was counted to. What is kept so may hold tokens: delete it when you are done.
 //!
 //! # What it cannot promise
 //!

@@ -128,7 +128,7 @@ async fn a_user_without_a_right_is_told_which() {
         return;
     };
     let all = "on >CANARY-password ~tower-mac-auth:* &tower-mac-auth:* -@all +info +config|get +eval \
-               +evalsha +time +hgetall +hset +publish +psubscribe +ping +wait";
+               +evalsha +time +hgetall +hset +renamenx +publish +psubscribe +ping +wait";
     let set = async |user: &str, rights: &str| {
         let words = ["ACL", "SETUSER", user, "reset"].into_iter();
         let words = words.chain(rights.split_whitespace()).collect::<Vec<_>>();
@@ -153,6 +153,7 @@ async fn a_user_without_a_right_is_told_which() {
         ("+time", "TIME"),
         ("+hgetall", "HGETALL"),
         ("+hset", "HSET"),
+        ("+renamenx", "RENAMENX"),
         ("+publish", "PUBLISH"),
         ("+psubscribe", "PSUBSCRIBE"),
         ("~tower-mac-auth:*", "prefix"),

@@ -1,13 +1,14 @@
 //! What every store promises, and what of that is Redis's own.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use tower_mac_auth::Timestamp;
 use tower_mac_auth::store::redis::RedisStore;
 use tower_mac_auth::store::{
-    AccountName, Acquire, Commit, Fence, Generation, Guarded, LeaseFrom, Record, RotationStore,
-    Status, StoreErrorKind,
+    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, LeaseFrom, Record,
+    RotationStore, Status, StoreErrorKind,
 };
 use tower_mac_auth::testing::Conformance;
 
@@ -141,36 +142,38 @@ async fn what_was_written_before_the_clock_was_set_back_no_longer_counts() {
     }
 }
 
+/// What makes a record one that cannot be read.
+const SPOILS: &[&[&str]] = &[
+    &["HSET", KEY, "schema", "2"],
+    &["HSET", KEY, "account", "somebody else"],
+    &["HSET", KEY, "generation", "01"],
+    &["HSET", KEY, "generation", "-1"],
+    &["HSET", KEY, "generation", "1e3"],
+    &["HSET", KEY, "fence", "18446744073709551616"],
+    &["HSET", KEY, "fails", "4294967296"],
+    &["HSET", KEY, "deadline", ""],
+    &["HSET", KEY, "expires_at", "soon"],
+    &["HSET", KEY, "status", "waiting"],
+    &["HSET", KEY, "replayed", "yes"],
+    &["HSET", KEY, "grant", ""],
+    &["HSET", KEY, "grant", "\u{3}of a later form"],
+    &["HDEL", KEY, "grant"],
+    &["HDEL", KEY, "account"],
+    &["HDEL", KEY, "schema"],
+    &["HDEL", KEY, "owner"],
+    &["HDEL", KEY, "status"],
+    &["HDEL", KEY, "intended_at"],
+    &["HDEL", KEY, "lineage"],
+    &["SET", KEY, "CANARY, and no hash"],
+];
+
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_an_error_and_left_as_it_is() {
+async fn a_record_that_cannot_be_read_is_an_error_and_left_as_it_is_by_all_but_revoking() {
     let Some(server) = Server::safe().await else {
         return;
     };
     let (store, name) = (server.store().await, user());
-    let record: &[&[&str]] = &[
-        &["HSET", KEY, "schema", "2"],
-        &["HSET", KEY, "account", "somebody else"],
-        &["HSET", KEY, "generation", "01"],
-        &["HSET", KEY, "generation", "-1"],
-        &["HSET", KEY, "generation", "1e3"],
-        &["HSET", KEY, "fence", "18446744073709551616"],
-        &["HSET", KEY, "fails", "4294967296"],
-        &["HSET", KEY, "deadline", ""],
-        &["HSET", KEY, "expires_at", "soon"],
-        &["HSET", KEY, "status", "waiting"],
-        &["HSET", KEY, "replayed", "yes"],
-        &["HSET", KEY, "grant", ""],
-        &["HSET", KEY, "grant", "\u{3}of a later form"],
-        &["HDEL", KEY, "grant"],
-        &["HDEL", KEY, "account"],
-        &["HDEL", KEY, "schema"],
-        &["HDEL", KEY, "owner"],
-        &["HDEL", KEY, "status"],
-        &["HDEL", KEY, "intended_at"],
-        &["HDEL", KEY, "lineage"],
-        &["SET", KEY, "CANARY, and no hash"],
-    ];
-    for spoil in record {
+    for spoil in SPOILS {
         server.tell::<()>(&["DEL", KEY]).await;
         let _ = store.commit(&name, issued(1)).await.unwrap();
         let lease = lease(&store, &name).await;
@@ -196,7 +199,6 @@ async fn a_record_that_cannot_be_read_is_an_error_and_left_as_it_is() {
                 .await
                 .unwrap_err(),
             store.reject(&name, &lease, "CANARY").await.unwrap_err(),
-            store.revoke(&name).await.unwrap_err(),
         ];
         for error in errors {
             assert_eq!(
@@ -209,6 +211,83 @@ async fn a_record_that_cannot_be_read_is_an_error_and_left_as_it_is() {
         let after: Vec<u8> = server.tell(&["DUMP", KEY]).await;
         assert!(before == after, "{spoil:?}");
     }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_kept_aside_by_revoking_and_then_lets_an_authorization_in()
+{
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let (store, name) = (server.store().await, user());
+    let mut kept = BTreeMap::new();
+    for spoil in SPOILS {
+        server.tell::<()>(&["DEL", KEY]).await;
+        let _ = store.commit(&name, issued(7)).await.unwrap();
+        server.tell::<()>(spoil).await;
+        let before: Vec<u8> = server.tell(&["DUMP", KEY]).await;
+        let now: (u64, u64) = server.tell(&["TIME"]).await;
+
+        let revoked = store.revoke(&name).await.unwrap();
+        assert_eq!(
+            (revoked.status, &revoked.grant),
+            (Status::Revoked, &Grant::default())
+        );
+        let says_nothing = ["schema", "account", "generation", KEY];
+        let least = if spoil[0] == "SET" || says_nothing.contains(&spoil[2]) {
+            now.0 * 1000
+        } else {
+            9
+        };
+        let generation = revoked.generation.number();
+        assert!((least..least + 60_000).contains(&generation), "{spoil:?}");
+        let why = revoked.last_error.unwrap();
+        let aside = why.rsplit(' ').next().unwrap().to_owned();
+        assert!(aside.starts_with("tower-mac-auth:{user}:unreadable-"));
+        assert!(kept.insert(aside, before).is_none(), "{spoil:?}: {why}");
+
+        assert_eq!(
+            store.read(&name).await.unwrap().unwrap().generation,
+            revoked.generation
+        );
+        let late = store.commit(&name, issued(8)).await.unwrap();
+        assert!(matches!(late, Commit::Superseded(_)), "{spoil:?}");
+        let decided = issued(revoked.generation.decided().number());
+        let commit = store.commit(&name, decided).await.unwrap();
+        assert!(matches!(commit, Commit::Committed(_)), "{spoil:?}");
+    }
+    for (aside, before) in kept {
+        let after: Vec<u8> = server.tell(&["DUMP", &aside]).await;
+        assert!(before == after, "{aside}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_aside_takes_no_place_of_what_was_kept_before() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let (store, name) = (server.store().await, user());
+    // Each name that it could be given in the next seconds.
+    let now: (u64, u64) = server.tell(&["TIME"]).await;
+    let taken = (now.0 * 1000..(now.0 + 5) * 1000)
+        .flat_map(|moment| [format!("{KEY}:unreadable-{moment}"), "before".to_owned()]);
+    let set = ["MSET".to_owned()]
+        .into_iter()
+        .chain(taken)
+        .collect::<Vec<_>>();
+    let set = set.iter().map(String::as_str).collect::<Vec<_>>();
+    server.tell::<()>(&set).await;
+    server.tell::<()>(&["SET", KEY, "no hash"]).await;
+    let why = store.revoke(&name).await.unwrap().last_error.unwrap();
+    let aside = why.rsplit(' ').next().unwrap();
+    assert!(aside.ends_with("-2"), "{why}");
+    let kept: String = server.tell(&["GET", aside]).await;
+    assert_eq!(kept, "no hash");
+    let before: String = server
+        .tell(&["GET", aside.strip_suffix("-2").unwrap()])
+        .await;
+    assert_eq!(before, "before");
 }
 
 #[tokio::test]
@@ -280,5 +359,10 @@ async fn an_account_has_one_key_in_one_slot_whatever_its_name() {
             store.read(&name).await.unwrap().unwrap().status,
             Status::Active
         );
+        server.tell::<()>(&["HSET", &key, "status", "odd"]).await;
+        let why = store.revoke(&name).await.unwrap().last_error.unwrap();
+        let (_, aside) = why.split_once(" as ").unwrap();
+        let of_what_is_kept: u16 = server.tell(&["CLUSTER", "KEYSLOT", aside]).await;
+        assert_eq!(of_what_is_kept, slot, "{aside}");
     }
 }

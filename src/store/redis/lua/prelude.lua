@@ -74,8 +74,8 @@ local function found()
   return record
 end
 
--- Why what stands cannot be read, its grant left aside; nothing, if it can.
-local function flaw(record)
+-- Why what stands is no record of this account at all, so that none of its fields says anything.
+local function flaw_of_kind(record)
   if not record then
     return nil
   end
@@ -84,6 +84,14 @@ local function flaw(record)
   end
   if record.account ~= account then
     return corrupt('it is the record of another account')
+  end
+end
+
+-- Why what stands cannot be read, its grant left aside; nothing, if it can.
+local function flaw(record)
+  local err = flaw_of_kind(record)
+  if err or not record then
+    return err
   end
   for _, field in ipairs(NUMBERS) do
     if not is_number(record[field], MAX) then
@@ -159,7 +167,7 @@ local function answer(tag, record)
 end
 
 -- A record as it is just written: active or revoked, no lease, no failures.
-local function fresh(record, generation, lineage, status, grant, expires_at)
+local function fresh(record, generation, lineage, status, grant, expires_at, fence, why)
   local moment = string.format('%.0f', now)
   local written = {}
   write(written, {
@@ -171,14 +179,14 @@ local function fresh(record, generation, lineage, status, grant, expires_at)
     grant = grant,
     issued_at = moment,
     expires_at = expires_at,
-    fence = record and up(record.fence) or '0',
+    fence = fence or (record and up(record.fence)) or '0',
     owner = '',
     deadline = moment,
     intended_at = '',
     replayed = '0',
     not_before = '0',
     fails = '0',
-    last_error = '',
+    last_error = why or '',
   })
   wake()
   return written

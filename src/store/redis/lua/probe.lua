@@ -4,6 +4,8 @@ local calls = {
   { 'HGETALL', KEYS[1] },
   { 'HSET', KEYS[1], 'schema', '1' },
   { 'PUBLISH', KEYS[1], '' },
+  -- To its own name, which is taken.
+  { 'RENAMENX', KEYS[1], KEYS[1] },
 }
 for _, call in ipairs(calls) do
   local reply = redis.pcall(unpack(call))
