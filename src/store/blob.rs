@@ -1,5 +1,14 @@
 //! The secrets of a record as bytes: what a store keeps as one column, field or file, and never
 //! looks into.
+//!
+//! ```text
+//! 1 byte    which form the rest has
+//! 20 bytes  SHA-1 of the form and of what follows
+//! the rest  JSON, or what a sealing store made
+//! ```
+//!
+//! The checksum is for damage: a token with a bit flipped is a token still, and to present it would
+//! lose the grant. It stops nobody who writes to the store.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,17 +16,19 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
 use super::{AccessGrant, Grant, Record, StoreError, StoreErrorKind};
 use crate::sign::Algorithm;
 
-/// The first byte says how to read the rest: a later form gets another.
-const PLAIN: u8 = 1;
-const SEALED: u8 = 2;
+/// A later form gets another. (1 and 2 had no checksum, and were never released.)
+const PLAIN: u8 = 3;
+const SEALED: u8 = 4;
 /// All of them.
-#[cfg(any(feature = "postgres", all(test, feature = "redis")))]
 pub(super) const FORMS: [u8; 2] = [PLAIN, SEALED];
+/// Where form and checksum end.
+const HEAD: usize = 21;
 
 /// A [`Grant`] that a key is needed to read: opaque bytes of a sealing store.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,10 +83,9 @@ impl Grant {
     /// zeroized when dropped.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         if let Some(sealed) = &self.sealed {
-            let mut bytes = Vec::with_capacity(1 + sealed.as_bytes().len());
-            bytes.push(SEALED);
+            let mut bytes = begin(SEALED, sealed.as_bytes().len());
             bytes.extend_from_slice(sealed.as_bytes());
-            return Zeroizing::new(bytes);
+            return end(bytes);
         }
         let plain = Plain {
             access: self.access.as_ref().map(|access| PlainAccess {
@@ -92,12 +102,11 @@ impl Grant {
             client_id: self.client_id.as_deref().map(Into::into),
         };
         // Twice: a buffer that grows leaves its secrets behind in the memory it gave back.
-        let mut length = Count(1);
+        let mut length = Count(0);
         write_json(&plain, &mut length);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
-        bytes.push(PLAIN);
+        let mut bytes = begin(PLAIN, length.0);
         write_json(&plain, &mut *bytes);
-        bytes
+        end(bytes)
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote. What was sealed comes back sealed.
@@ -107,15 +116,22 @@ impl Grant {
     /// [`StoreErrorKind::Corrupt`] if the bytes are none of a grant that this version can read. The
     /// error shows none of them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
-        match bytes.split_first() {
-            None => Err(corrupt("the grant is empty")),
-            Some((&SEALED, sealed)) => Ok(Self {
-                sealed: Some(SealedGrant::new(sealed)),
-                ..Self::default()
-            }),
-            Some((&PLAIN, json)) => plain(json),
-            Some(_) => Err(corrupt("the grant is of a later version of this crate")),
+        let form = *bytes.first().ok_or_else(|| corrupt("the grant is empty"))?;
+        if !FORMS.contains(&form) {
+            return Err(corrupt("the grant is of another version of this crate"));
         }
+        let damaged = || corrupt("the grant is damaged or cut short");
+        let (head, rest) = bytes.split_at_checked(HEAD).ok_or_else(damaged)?;
+        if head[1..] != checksum(form, rest) {
+            return Err(damaged());
+        }
+        if form == PLAIN {
+            return plain(rest);
+        }
+        Ok(Self {
+            sealed: Some(SealedGrant::new(rest)),
+            ..Self::default()
+        })
     }
 
     /// Reads the grant of a record that [supersedes](super::Commit::Superseded) a commit. That is
@@ -135,7 +151,7 @@ impl Record {
     pub(crate) fn usable_by(mut self, client_id: &Arc<str>) -> Result<Self, StoreError> {
         if let Some(sealed) = &self.grant.sealed {
             return Err(corrupt(if sealed.as_bytes().is_empty() {
-                "its grant is damaged, or of a later version of this crate"
+                "its grant is damaged, or of another version of this crate"
             } else {
                 "it is sealed, and the store that was given has no key that opens it"
             }));
@@ -151,6 +167,28 @@ impl Record {
         }
         Ok(self)
     }
+}
+
+/// Bytes of this form, with room for so many more and for nothing else.
+fn begin(form: u8, length: usize) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(HEAD + length));
+    bytes.push(form);
+    bytes.resize(HEAD, 0);
+    bytes
+}
+
+/// The same, with the checksum where there was room for it.
+fn end(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    let checksum = checksum(bytes[0], &bytes[HEAD..]);
+    bytes[1..HEAD].copy_from_slice(&checksum);
+    bytes
+}
+
+fn checksum(form: u8, rest: &[u8]) -> [u8; HEAD - 1] {
+    Sha1::new_with_prefix([form])
+        .chain_update(rest)
+        .finalize()
+        .into()
 }
 
 fn plain(json: &[u8]) -> Result<Grant, StoreError> {
@@ -289,7 +327,26 @@ mod tests {
         let mut later = bytes.to_vec();
         later[0] = 9;
         let error = Grant::from_bytes(&later).unwrap_err().to_string();
-        assert!(error.contains("later version"), "{error}");
+        assert!(error.contains("another version"), "{error}");
+    }
+
+    #[test]
+    fn a_grant_of_which_a_bit_was_flipped_is_an_error_that_shows_no_secret() {
+        let sealed = Grant {
+            sealed: Some(SealedGrant::new(*b"sealed")),
+            ..Grant::default()
+        };
+        for grant in [grant(), sealed, Grant::default()] {
+            let bytes = grant.to_bytes();
+            for bit in 0..bytes.len() * 8 {
+                let mut flipped = bytes.to_vec();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                let error = Grant::from_bytes(&flipped).unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::Corrupt, "bit {bit}");
+                let text = format!("{error:?}");
+                assert!(!text.contains("AT-") && !text.contains("RT-"), "{text}");
+            }
+        }
     }
 
     #[test]

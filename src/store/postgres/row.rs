@@ -66,10 +66,12 @@ pub(super) fn record(row: &Row) -> Result<Record, StoreError> {
 /// that can be read.
 pub(super) fn superseding(row: &Row, generation: Generation) -> Result<Record, StoreError> {
     let record = with_grant(row, Grant::superseding(get(row, 3)?))?;
-    if record.generation < generation {
-        return self::record(row);
+    if record.generation >= generation {
+        return Ok(record);
     }
-    Ok(record)
+    // It was not replaced, so the statement took it for one that cannot be read.
+    self::record(row)?;
+    Err(corrupt("its row is none of this version's making"))
 }
 
 fn with_grant(row: &Row, grant: Grant) -> Result<Record, StoreError> {

@@ -225,7 +225,8 @@ fn ahead(moment: &str) -> String {
     format!("({moment} - s.now BETWEEN 1 AND {longest})")
 }
 
-/// Whether [`super::row::record`] can read the row, as far as that can be told here.
+/// Whether [`super::row::record`] can read the row, as far as that can be told here: the database
+/// has no SHA-1, so a secret that was damaged is found by whoever reads it.
 fn readable(row: &str) -> String {
     let forms = blob::FORMS.map(|form| format!("'{form:02x}'")).join(", ");
     let generation = format!("BETWEEN 0 AND {}", u64::MAX);

@@ -354,6 +354,26 @@ async fn a_row_that_cannot_be_read_is_given_up_by_revoking_and_then_lets_an_auth
 }
 
 #[tokio::test]
+async fn a_bit_flipped_in_a_secret_is_an_error_and_the_row_stays() {
+    let url = shared!();
+    let (store, table) = with_table(&url).await;
+    let sql = Sql::connect(&url).await;
+    let user = name("user");
+    let _ = store.commit(&user, issued(1)).await.unwrap();
+    // The last letter of the refresh token: `1` becomes `0`, and the JSON stays whole.
+    let flip = "8 * (position('Canary-RT-1'::bytea IN secret) + 9)";
+    sql.run(&format!(
+        "UPDATE {table} SET secret = set_bit(secret, {flip}, 1 - get_bit(secret, {flip}))"
+    ))
+    .await;
+    let before = rows(&sql, &table).await;
+    let error = store.read(&user).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    assert!(error.to_string().contains("damaged"), "{error}");
+    assert_eq!(rows(&sql, &table).await, before);
+}
+
+#[tokio::test]
 async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
     let url = shared!();
     let (store, table) = with_table(&url).await;

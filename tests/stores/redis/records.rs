@@ -156,7 +156,7 @@ const SPOILS: &[&[&str]] = &[
     &["HSET", KEY, "status", "waiting"],
     &["HSET", KEY, "replayed", "yes"],
     &["HSET", KEY, "grant", ""],
-    &["HSET", KEY, "grant", "\u{3}of a later form"],
+    &["HSET", KEY, "grant", "\u{9}of a later form"],
     &["HDEL", KEY, "grant"],
     &["HDEL", KEY, "account"],
     &["HDEL", KEY, "schema"],
@@ -315,6 +315,41 @@ async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
         let error = store.commit(&name, issued(3)).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{spoil:?}");
     }
+}
+
+#[tokio::test]
+async fn a_bit_flipped_in_a_secret_is_an_error_and_the_record_stays() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let (store, name) = (server.store().await, user());
+    let _ = store.commit(&name, issued(1)).await.unwrap();
+    let grant: Vec<u8> = server.tell(&["HGET", KEY, "grant"]).await;
+    let token = b"CANARY-RT-1";
+    let at = grant.windows(token.len()).position(|it| it == token);
+    // Its last letter: `1` becomes `0`, and the JSON stays whole.
+    let bit = (at.unwrap() + token.len()) * 8 - 1;
+    let lua = "local grant = redis.call('HGET', KEYS[1], 'grant') \
+               redis.call('SET', 'scratch', grant) \
+               local bit = redis.call('GETBIT', 'scratch', ARGV[1]) \
+               redis.call('SETBIT', 'scratch', ARGV[1], 1 - bit) \
+               redis.call('HSET', KEYS[1], 'grant', redis.call('GET', 'scratch'))";
+    server
+        .tell::<()>(&["EVAL", lua, "1", KEY, &bit.to_string()])
+        .await;
+    let before: Vec<u8> = server.tell(&["DUMP", KEY]).await;
+    let from = LeaseFrom::Active;
+    let acquire = store.acquire(&name, Generation::FIRST, "me", MINUTE, from);
+    for error in [
+        acquire.await.unwrap_err(),
+        store.read(&name).await.unwrap_err(),
+        store.commit(&name, issued(2)).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert!(whole(&error).contains("damaged"), "{error}");
+    }
+    let after: Vec<u8> = server.tell(&["DUMP", KEY]).await;
+    assert!(before == after);
 }
 
 #[tokio::test]

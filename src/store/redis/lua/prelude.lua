@@ -4,8 +4,9 @@ local key, account = KEYS[1], ARGV[1]
 
 -- A later version that writes records otherwise raises it: this one then leaves them alone.
 local SCHEMA = '1'
--- The last form of a grant's bytes that this version reads; their first byte tells the form.
-local LAST_FORM = 2
+-- The forms of a grant's bytes that this version reads. Their first byte tells the form, the twenty
+-- after that are the SHA-1 of all others.
+local FORMS = { [3] = true, [4] = true }
 local LONGEST_WAIT = 3600000 -- ms; Record::LONGEST_WAIT
 local MAX = '18446744073709551615' -- of the 64 bits that a generation, a fence and a time have
 
@@ -123,9 +124,15 @@ local function flaw_of_grant(record)
   if not record then
     return nil
   end
-  local form = string.byte(record.grant or '')
-  if not form or form > LAST_FORM then
-    return corrupt('the grant is missing, or of a later version of this crate')
+  local grant = record.grant or ''
+  if not FORMS[string.byte(grant) or 0] then
+    return corrupt('the grant is missing, or of another version of this crate')
+  end
+  local checksum = string.gsub(string.sub(grant, 2, 21), '.', function(byte)
+    return string.format('%02x', string.byte(byte))
+  end)
+  if checksum ~= redis.sha1hex(string.sub(grant, 1, 1) .. string.sub(grant, 22)) then
+    return corrupt('the grant is damaged or cut short')
   end
 end
 
