@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Client, ClientTlsConfig, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates};
@@ -7,6 +8,7 @@ use super::checks::Rules;
 use super::error::unsuitable;
 use super::{RedisStore, TIMEOUT};
 use crate::store::StoreError;
+use crate::{Clock, SystemClock};
 
 /// What a [`RedisStore`] asks of the server before it trusts it with an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,7 @@ pub struct RedisStoreBuilder {
     prefix: String,
     timeout: Duration,
     rules: Rules,
+    clock: Arc<dyn Clock>,
     roots: Option<Vec<u8>>,
     client: Option<ClientTlsConfig>,
 }
@@ -47,6 +50,7 @@ impl RedisStoreBuilder {
                 durability: Durability::Always,
                 replicas: 0,
             },
+            clock: Arc::new(SystemClock),
             roots: None,
             client: None,
         }
@@ -79,6 +83,13 @@ impl RedisStoreBuilder {
     /// failover less likely, not impossible: see the [module docs](super).
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.rules.replicas = replicas;
+        self
+    }
+
+    /// A clock of your own, which tells when to look at the server again, and nothing of a record:
+    /// that is the server's to date. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -115,7 +126,7 @@ impl RedisStoreBuilder {
             return Err(unsuitable("the prefix has a brace"));
         }
         let client = self.client()?;
-        RedisStore::open(client, self.prefix, self.timeout, self.rules).await
+        RedisStore::open(client, self.prefix, self.timeout, self.rules, self.clock).await
     }
 
     fn client(&self) -> Result<Client, StoreError> {

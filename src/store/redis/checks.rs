@@ -1,5 +1,5 @@
 //! Whether a server is fit to keep records: asked of each new connection, for a server may come
-//! back as another.
+//! back as another, and from time to time, for it may be told to be.
 
 use std::collections::HashMap;
 
@@ -25,6 +25,31 @@ impl Rules {
         connection: &mut MultiplexedConnection,
         probe: &str,
     ) -> Result<(), StoreError> {
+        self.check_server(connection).await?;
+        let refused = PROBE.run(connection, probe, &[]).await;
+        let refused = refused.map_err(|error| refusal("EVAL", &error))?;
+        let mut refused = refused.iter().map(|value| match value {
+            Value::BulkString(text) => Ok(String::from_utf8_lossy(text)),
+            _ => Err(odd_answer()),
+        });
+        if let (Some(command), Some(error)) = (refused.next(), refused.next()) {
+            let (command, error) = (command?, error?);
+            let code = error.split(' ').next().unwrap_or_default().to_owned();
+            return Err(denied(&command, &error)
+                .unwrap_or_else(|| told(&redis::make_extension_error(code, None))));
+        }
+        if self.replicas > 0 {
+            ask::<u32>("WAIT", &["0", "1"], connection).await?;
+        }
+        Ok(())
+    }
+
+    /// What of it may change while the server runs, the user's rights left aside: a step that lacks
+    /// one fails by itself.
+    pub(super) async fn check_server(
+        self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), StoreError> {
         let info: String = ask("INFO", &[], connection).await?;
         let info = Info(&info);
         if info.get("role") != Some("master") {
@@ -41,21 +66,6 @@ impl Rules {
         }
         if self.durability != Durability::Unchecked {
             self.check_durability(info, connection).await?;
-        }
-        let refused = PROBE.run(connection, probe, &[]).await;
-        let refused = refused.map_err(|error| refusal("EVAL", &error))?;
-        let mut refused = refused.iter().map(|value| match value {
-            Value::BulkString(text) => Ok(String::from_utf8_lossy(text)),
-            _ => Err(odd_answer()),
-        });
-        if let (Some(command), Some(error)) = (refused.next(), refused.next()) {
-            let (command, error) = (command?, error?);
-            let code = error.split(' ').next().unwrap_or_default().to_owned();
-            return Err(denied(&command, &error)
-                .unwrap_or_else(|| told(&redis::make_extension_error(code, None))));
-        }
-        if self.replicas > 0 {
-            ask::<u32>("WAIT", &["0", "1"], connection).await?;
         }
         Ok(())
     }

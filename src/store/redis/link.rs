@@ -1,5 +1,7 @@
-//! The connection that steps share, opened anew when it is lost.
+//! The connection that steps share, opened anew when it is lost, and the server looked at again from
+//! time to time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,11 +14,16 @@ use super::error::{told, unavailable};
 use super::record::Answer;
 use super::script::Script;
 use crate::store::StoreError;
+use crate::{Clock, Timestamp};
+
+/// For how long a server that was found fit is taken to be.
+const FIT_FOR: Duration = Duration::from_secs(30);
 
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) timeout: Duration,
     rules: Rules,
+    clock: Arc<dyn Clock>,
     /// A key of ours that is no record's.
     probe: String,
     open: Mutex<Open>,
@@ -27,7 +34,8 @@ pub(super) struct Link {
 
 #[derive(Default)]
 struct Open {
-    connection: Option<MultiplexedConnection>,
+    /// And when the server at its other end was last found fit.
+    connection: Option<(MultiplexedConnection, Timestamp)>,
     /// How often one was opened: tells a connection from its successor.
     count: u64,
 }
@@ -44,11 +52,18 @@ pub(super) enum Care {
 }
 
 impl Link {
-    pub(super) fn new(client: Client, timeout: Duration, rules: Rules, probe: String) -> Self {
+    pub(super) fn new(
+        client: Client,
+        timeout: Duration,
+        rules: Rules,
+        clock: Arc<dyn Clock>,
+        probe: String,
+    ) -> Self {
         Self {
             client,
             timeout,
             rules,
+            clock,
             probe,
             open: Mutex::default(),
             lost: AtomicU64::new(0),
@@ -120,10 +135,19 @@ impl Link {
     async fn connection(&self) -> Result<(MultiplexedConnection, u64, bool), StoreError> {
         let mut open = self.open.lock().await;
         let stands = self.lost.load(Ordering::Relaxed) < open.count;
-        if let Some(connection) = open.connection.as_ref().filter(|_| stands) {
-            return Ok((connection.clone(), open.count, false));
+        // Taken, so that one on which nothing is answered, until who asks gives up, is given up too.
+        if let Some((mut connection, fit_at)) = open.connection.take().filter(|_| stands) {
+            let now = self.clock.now();
+            // The clock may have been set back.
+            let recent = fit_at <= now && now.saturating_since(fit_at) < FIT_FOR;
+            if recent || self.rules.check_server(&mut connection).await.is_ok() {
+                let fit_at = if recent { fit_at } else { now };
+                open.connection = Some((connection.clone(), fit_at));
+                return Ok((connection, open.count, false));
+            }
+            // Another connection could do better, and tells why if it does not.
         }
-        open.connection = None;
+        let fit_at = self.clock.now();
         // Steps have a time limit of their own, which covers this as well.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
@@ -133,7 +157,7 @@ impl Link {
             .get_multiplexed_async_connection_with_config(&config);
         let mut connection = connection.await.map_err(|it| told(&it))?;
         self.rules.check(&mut connection, &self.probe).await?;
-        open.connection = Some(connection.clone());
+        open.connection = Some((connection.clone(), fit_at));
         open.count += 1;
         Ok((connection, open.count, true))
     }

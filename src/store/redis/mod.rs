@@ -37,8 +37,8 @@
 //! # What it asks of the server
 //!
 //! That a refresh token is presented at most once hangs on the intent, which is written before the
-//! token is sent: a server that forgets it lets the token be sent again. So each new connection is
-//! refused, before any token is spent, if the server
+//! token is sent: a server that forgets it lets the token be sent again. So each new connection, and
+//! one that was last looked at 30 s ago, is refused, before any token is spent, if the server
 //!
 //! - may evict keys: `maxmemory-policy` must be `noeviction`;
 //! - does not have each step on disk before it answers: `appendonly yes`, `appendfsync always`,
@@ -107,6 +107,7 @@ use super::{
     AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
     Record, RotationStore, StoreError, Watch,
 };
+use crate::Clock;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -150,10 +151,11 @@ impl RedisStore {
         prefix: String,
         timeout: Duration,
         rules: Rules,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let prefix = format!("{prefix}:");
         let station = Station::new(client.clone(), &prefix, timeout);
-        let link = Link::new(client, timeout, rules, format!("{prefix}about"));
+        let link = Link::new(client, timeout, rules, clock, format!("{prefix}about"));
         link.connect().await?;
         let subscription = station.subscribe().await?;
         let watchers = Watchers::default();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tower_mac_auth::store::redis::{Durability, RedisStore, RedisStoreBuilder};
 use tower_mac_auth::store::{Guarded, RotationStore, StoreErrorKind};
+use tower_mac_auth::testing::TestClock;
 
 use super::server::{SAFE, Server, before_long};
 use super::{MINUTE, issued, lease, user, whole};
@@ -120,6 +121,52 @@ async fn a_primary_that_is_demoted_spends_no_token() {
     let error = store.intend(&name, &lease, MINUTE).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
     assert!(whole(&error).contains("replica"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_becomes_unfit_is_refused_from_half_a_minute_later_until_it_is_fit_again() {
+    let Some(server) = Server::safe().await else {
+        return;
+    };
+    let clock = TestClock::new();
+    let builder = RedisStore::builder(&server.url()).clock(clock.clone());
+    let (store, name) = (builder.connect().await.unwrap(), user());
+    let _ = store.commit(&name, issued(1)).await.unwrap();
+    for (setting, unfit, fit) in [
+        ("appendfsync", "everysec", "always"),
+        ("no-appendfsync-on-rewrite", "yes", "no"),
+        ("maxmemory-policy", "allkeys-lru", "noeviction"),
+    ] {
+        let set = async |value| {
+            let set = ["CONFIG", "SET", setting, value];
+            server.tell::<()>(&set).await;
+        };
+        set(unfit).await;
+        assert!(store.read(&name).await.is_ok(), "it was looked at just now");
+        clock.advance(Duration::from_secs(31));
+        for _ in 0..2 {
+            let error = store.read(&name).await.expect_err(setting);
+            assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+            assert!(whole(&error).contains(setting), "{error}");
+        }
+        set(fit).await;
+        assert!(store.read(&name).await.is_ok(), "{setting}");
+    }
+    clock.advance(Duration::from_secs(31));
+    let connections: String = server.tell(&["INFO", "stats"]).await;
+    assert!(store.read(&name).await.is_ok());
+    let after: String = server.tell(&["INFO", "stats"]).await;
+    let count = |info: &str| -> u32 {
+        let line = info
+            .lines()
+            .find_map(|it| it.strip_prefix("total_connections_received:"));
+        line.unwrap().parse().unwrap()
+    };
+    assert_eq!(
+        count(&after),
+        count(&connections) + 1,
+        "it is not connected to anew"
+    );
 }
 
 #[tokio::test]
