@@ -1,8 +1,8 @@
 //! Keeps records in Redis: many processes, many machines.
 //!
-//! Each account is one hash, and each step of [`RotationStore`] one script that the server runs
-//! alone, on its own clock, in one round trip. A change wakes those who watch by a message on a
-//! channel that has the key's name, and nothing else.
+//! Each account is one hash, and each step of a [`RotationStore`](super::RotationStore) one script
+//! that the server runs alone, on its own clock, in one round trip. A change wakes those who watch
+//! by a message on a channel that has the key's name, and nothing else.
 //!
 //! ```no_run
 //! use tower_mac_auth::account::Account;
@@ -57,9 +57,9 @@
 //! # A record that cannot be read
 //!
 //! It is an error of kind [`Corrupt`](super::StoreErrorKind::Corrupt), whatever the step, and left
-//! as it is. Only [`revoke`](RotationStore::revoke) gives it up: what stands at the record's key is
-//! renamed to that key and `:unreadable-`, followed by the server's time in milliseconds (and a
-//! number, should that be taken), and a record in its place says *revoked*, at a generation above
+//! as it is. Only [`revoke`](super::RotationStore::revoke) gives it up: what stands at the record's
+//! key is renamed to that key and `:unreadable-`, followed by the server's time in milliseconds (and
+//! a number, should that be taken), and a record in its place says *revoked*, at a generation above
 //! any that was counted to. What is kept so may hold tokens: delete it when you are done.
 //!
 //! # What it cannot promise
@@ -83,13 +83,13 @@ mod error;
 mod link;
 mod record;
 mod script;
+mod steps;
 mod wake;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_core::future::BoxFuture;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use redis::Client;
 use tokio::task::AbortHandle;
@@ -103,10 +103,7 @@ use script::Script;
 use wake::Station;
 
 use super::watchers::Watchers;
-use super::{
-    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
-    Record, RotationStore, StoreError, Watch,
-};
+use super::{AccountName, Guarded, StoreError};
 use crate::Clock;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -213,176 +210,4 @@ impl fmt::Debug for RedisStore {
             .field("prefix", &self.0.prefix)
             .finish_non_exhaustive()
     }
-}
-
-type Step<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-impl RotationStore for RedisStore {
-    fn read<'a>(&'a self, account: &'a AccountName) -> Step<'a, Option<Record>> {
-        Box::pin(async move {
-            let answer = self
-                .run(&script::READ, account, [], Care::MayRepeat)
-                .await?;
-            match answer.tag.as_str() {
-                "stands" => answer.record().map(Some),
-                "never seen" => Ok(None),
-                _ => Err(odd_answer()),
-            }
-        })
-    }
-
-    fn acquire<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        owner: &'a str,
-        lease: Duration,
-        from: LeaseFrom,
-    ) -> Step<'a, Acquire> {
-        Box::pin(async move {
-            let (number, lease) = (text(generation.number()), millis(lease));
-            let from = match from {
-                LeaseFrom::Active => "active",
-                LeaseFrom::InDoubt => "in doubt",
-            };
-            let args = [
-                number.as_ref(),
-                owner.as_ref(),
-                lease.as_ref(),
-                from.as_ref(),
-            ];
-            let answer = self
-                .run(&script::ACQUIRE, account, args, Care::None)
-                .await?;
-            let record = answer.record()?;
-            match answer.tag.as_str() {
-                "granted" => Ok(Acquire::Granted(Lease {
-                    generation,
-                    fence: record.fence,
-                    record,
-                })),
-                "lost" => Ok(Acquire::Lost(record)),
-                _ => Err(odd_answer()),
-            }
-        })
-    }
-
-    fn intend<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        answer_within: Duration,
-    ) -> Step<'a, Guarded> {
-        Box::pin(async move {
-            let [generation, fence] = guards(lease.generation, lease.fence);
-            let within = millis(answer_within);
-            let args = [generation.as_ref(), fence.as_ref(), within.as_ref()];
-            self.guarded(&script::INTEND, account, args, Care::Replicate)
-                .await
-        })
-    }
-
-    fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
-        Box::pin(async move {
-            let [generation, lineage] =
-                [issued.generation, issued.lineage].map(|it| text(it.number()));
-            let grant = issued.grant.to_bytes();
-            let expires_in = issued.expires_in.map(millis).unwrap_or_default();
-            let args: [&[u8]; 4] = [
-                generation.as_ref(),
-                lineage.as_ref(),
-                &grant,
-                expires_in.as_ref(),
-            ];
-            let answer = self
-                .run(&script::COMMIT, account, args, Care::Replicate)
-                .await?;
-            match answer.tag.as_str() {
-                "committed" => answer.record().map(Commit::Committed),
-                "superseded" => answer.superseding().map(Commit::Superseded),
-                _ => Err(odd_answer()),
-            }
-        })
-    }
-
-    fn release<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        not_before: Duration,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        Box::pin(async move {
-            let [generation, fence] = guards(lease.generation, lease.fence);
-            let pause = millis(not_before);
-            let replayed = if lease.record.replayed { "1" } else { "0" };
-            let intended_at = lease.record.intended_at.map(|it| text(it.as_millis()));
-            let intended_at = intended_at.unwrap_or_default();
-            let args = [
-                generation.as_ref(),
-                fence.as_ref(),
-                pause.as_ref(),
-                why.as_ref(),
-                replayed.as_ref(),
-                intended_at.as_ref(),
-            ];
-            self.guarded(&script::RELEASE, account, args, Care::None)
-                .await
-        })
-    }
-
-    fn doubt<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        fence: Fence,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        Box::pin(async move {
-            let [generation, fence] = guards(generation, fence);
-            let args = [generation.as_ref(), fence.as_ref(), why.as_ref()];
-            self.guarded(&script::DOUBT, account, args, Care::None)
-                .await
-        })
-    }
-
-    fn reject<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        Box::pin(async move {
-            let [generation, fence] = guards(lease.generation, lease.fence);
-            let args = [generation.as_ref(), fence.as_ref(), why.as_ref()];
-            self.guarded(&script::REJECT, account, args, Care::None)
-                .await
-        })
-    }
-
-    fn revoke<'a>(&'a self, account: &'a AccountName) -> Step<'a, Record> {
-        Box::pin(async move {
-            let nothing = Grant::default().to_bytes();
-            let answer = self
-                .run(&script::REVOKE, account, [&nothing], Care::Replicate)
-                .await?;
-            answer.record()
-        })
-    }
-
-    fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
-        self.0.watchers.watch(self.key(account))
-    }
-}
-
-fn guards(generation: Generation, fence: Fence) -> [String; 2] {
-    [generation.number(), fence.number()].map(text)
-}
-
-fn text(number: u64) -> String {
-    number.to_string()
-}
-
-fn millis(duration: Duration) -> String {
-    text(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
