@@ -302,7 +302,8 @@ async fn an_account_stays_while_it_refreshes_and_until_its_tokens_are_stored() {
     crowd
         .provider
         .fault_next(Fault::Delay(Duration::from_secs(5)));
-    for _ in 0..4 {
+    // Longer than the look at it: each pause but the first is a second or two.
+    for _ in 0..8 {
         crowd.store.fail(Step::Commit, How::Before);
     }
     drop(account.refresh_if_current(Generation::FIRST));
