@@ -50,17 +50,24 @@ pub async fn run(backend: Backend, time: Duration) {
     assert_eq!(scene.provider.presentations().len(), 1);
 }
 
+/// A worker that says nothing for longer is taken for dead.
+const BREATH: Duration = Duration::from_secs(10);
+
 /// All of them are served.
 async fn load(fleet: &mut [Child], account: &str, time: Duration) -> Latency {
-    for child in &mut *fleet {
-        let account = account.to_owned();
-        child.tell(&Order::Load { account, time }).await;
-    }
-    let mut took = Vec::new();
-    for child in fleet {
-        for answer in child.answers().await {
-            assert_eq!(answer.outcome, Outcome::Served);
-            took.push(answer.took);
+    let (mut took, mut left) = (Vec::new(), time);
+    while !left.is_zero() {
+        let time = left.min(BREATH);
+        left -= time;
+        for child in &mut *fleet {
+            let account = account.to_owned();
+            child.tell(&Order::Load { account, time }).await;
+        }
+        for child in &mut *fleet {
+            for answer in child.answers().await {
+                assert_eq!(answer.outcome, Outcome::Served);
+                took.push(answer.took);
+            }
         }
     }
     took.sort_unstable();
