@@ -117,13 +117,12 @@ where
             }
         };
         let cap = call.config.replay_cap;
-        let keep = RequestBody::is_keepable(request.body(), cap);
         // Here, and by way of no function of ours, and before anything is written to it: a request
         // is large to move.
         let (head, body) = request.into_parts();
         let (body, handle) = RequestBody::replayable(body, cap);
         let mut request = Request::from_parts(head, body);
-        let mut replay = match prepare(&call, &self.inner, &mut request, None, keep, &ready) {
+        let replay = match prepare(&call, &self.inner, &mut request, None, handle, &ready) {
             Ok(replay) => replay,
             Err(error) => {
                 // The inner service is not called, so it gives up what being ready took: a permit,
@@ -133,9 +132,6 @@ where
             }
         };
         let future = self.inner.call(request);
-        if let Some(replay) = &mut replay {
-            replay.handle = handle;
-        }
         MacAuthFuture::called(call, ready.generation(), replay, future)
     }
 }

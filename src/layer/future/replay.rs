@@ -15,8 +15,7 @@ use crate::sign::Scheme;
 pub(in super::super) struct Replay<S, B> {
     /// As the caller made it, before it was signed.
     pub(super) head: Request<()>,
-    /// `None` until it is sent.
-    pub(in super::super) handle: Option<ReplayHandle<B>>,
+    handle: ReplayHandle<B>,
     pub(super) form: Option<Bytes>,
     /// Polled ready before it is called.
     pub(super) service: S,
@@ -26,9 +25,7 @@ pub(in super::super) struct Replay<S, B> {
 
 impl<S, B> Replay<S, B> {
     pub(super) fn is_possible(&self) -> bool {
-        self.handle
-            .as_ref()
-            .is_some_and(ReplayHandle::is_replayable)
+        self.handle.is_replayable()
     }
 
     /// Takes the body over before the wait for a refresh, so that an upload under way does not go
@@ -43,7 +40,7 @@ impl<S, B> Replay<S, B> {
     /// Takes the body over, unless that is done; `false` if it cannot be sent again.
     pub(super) fn take_over(&mut self) -> bool {
         if self.body.is_none() {
-            self.body = self.handle.as_ref().and_then(ReplayHandle::take_over);
+            self.body = self.handle.take_over();
         }
         self.body.is_some()
     }
@@ -60,25 +57,24 @@ impl<S, B> Replay<S, B> {
     }
 }
 
-/// Signs `request`, and keeps what it takes to send it again if it is to `keep` that. The handle of
-/// the body is still to be put in.
+/// Signs `request`, and keeps what it takes to send it again if there is a handle of its body.
 #[inline]
 pub(in super::super) fn prepare<S, B, Sch, P, T>(
     call: &Call<Sch, P>,
     service: &S,
     request: &mut Request<T>,
     form: Option<&Bytes>,
-    keep: bool,
+    handle: Option<ReplayHandle<B>>,
     ready: &Ready,
 ) -> Result<Option<Box<Replay<S, B>>>, AuthError>
 where
     S: Clone,
     Sch: Scheme,
 {
-    let replay = keep.then(|| {
+    let replay = handle.map(|handle| {
         let mut replay = Box::new(Replay {
             head: Request::new(()),
-            handle: None,
+            handle,
             form: form.cloned(),
             service: service.clone(),
             body: None,

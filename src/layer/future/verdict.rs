@@ -90,12 +90,8 @@ where
                     form,
                 } = outgoing;
                 let form = form.as_ref();
-                let keep = handle.is_some();
-                match prepare(this.call, &service, &mut request, form, keep, &ready) {
-                    Ok(mut replay) => {
-                        if let Some(replay) = &mut replay {
-                            replay.handle = handle;
-                        }
+                match prepare(this.call, &service, &mut request, form, handle, &ready) {
+                    Ok(replay) => {
                         *this.generation = ready.generation();
                         *this.replay = replay;
                         let future = service.call(request);

@@ -72,12 +72,6 @@ impl<B> RequestBody<B> {
 }
 
 impl<B: Body> RequestBody<B> {
-    /// Whether [`replayable`](Self::replayable) gives a handle, too.
-    #[inline]
-    pub(crate) fn is_keepable(body: &B, cap: usize) -> bool {
-        cap > 0 && (body.is_end_stream() || body.size_hint().lower() <= cap as u64)
-    }
-
     /// A body that is sent once.
     #[inline]
     pub(crate) fn passthrough(body: B) -> Self {
@@ -97,7 +91,8 @@ impl<B: Body> RequestBody<B> {
     /// handle to send it again. No handle if it is known to hold more, or the cap is zero.
     #[inline]
     pub(crate) fn replayable(body: B, cap: usize) -> (Self, Option<ReplayHandle<B>>) {
-        if !Self::is_keepable(&body, cap) {
+        let fits = body.is_end_stream() || body.size_hint().lower() <= cap as u64;
+        if cap == 0 || !fits {
             return (Self::passthrough(body), None);
         }
         if body.is_end_stream() {
