@@ -18,6 +18,7 @@ use crate::{Clock, Timestamp};
 
 /// How long those who wait for the flight wait for the store, once the tokens are there.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A step on the store that `None` came of: it took too long, or panicked. Neither may take
 /// tokens with it that nobody else has.
 pub(super) async fn in_time<F: Future>(

@@ -210,6 +210,7 @@ mod commit;
 mod error;
 mod event;
 mod flight;
+mod follow;
 mod handle;
 mod landing;
 mod next;

@@ -45,7 +45,7 @@ impl Flight {
         let watched_at = self.watched_at().unwrap_or(now);
         let until = || {
             let left = record.deadline.saturating_since(record.now);
-            Step::Wait(self.account.clock.now().saturating_add(left))
+            Step::Wait(now.saturating_add(left))
         };
         match record.status {
             Status::Revoked => Step::Stop(Failure::Revoked { why: why(record) }),
@@ -62,7 +62,7 @@ impl Flight {
             }
             Status::Active | Status::InDoubt if record.is_backing_off() => {
                 let after = record.not_before.saturating_since(record.now);
-                let until = self.account.clock.now().saturating_add(after);
+                let until = now.saturating_add(after);
                 let kind = RefreshErrorKind::BackingOff { until };
                 let error = match &record.last_error {
                     Some(why) => RefreshError::with_source(kind, why.clone()),
