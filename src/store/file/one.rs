@@ -45,11 +45,7 @@ impl File {
         let Some(bytes) = self.store.directory.read(&self.path)? else {
             return Ok(None);
         };
-        let record = record::decode_superseding(&self.account, &bytes, &self.path, now)?;
-        if record.generation >= generation {
-            return Ok(Some(record));
-        }
-        record::decode(&self.account, &bytes, &self.path, now).map(Some)
+        record::decode_for_commit(generation, &self.account, &bytes, &self.path, now).map(Some)
     }
 
     pub(super) fn write(&self, locked: &Locked, record: &Record) -> Result<(), StoreError> {

@@ -77,19 +77,26 @@ pub(super) fn decode(
     path: &Path,
     now: Timestamp,
 ) -> Result<Record, StoreError> {
-    decode_with(account, bytes, path, now, Grant::from_bytes)
+    decode_with(account, bytes, path, now, |_, grant| {
+        Grant::from_bytes(grant)
+    })
 }
 
-/// The record in the file at `path` as one that supersedes a commit; its grant need not be one that
-/// can be read.
-pub(super) fn decode_superseding(
+/// The same for a commit of `generation`: if the record supersedes it, its grant need not be one
+/// that can be read.
+pub(super) fn decode_for_commit(
+    generation: Generation,
     account: &AccountName,
     bytes: &[u8],
     path: &Path,
     now: Timestamp,
 ) -> Result<Record, StoreError> {
-    let grant = |bytes: &[u8]| Ok(Grant::superseding(bytes));
-    decode_with(account, bytes, path, now, grant)
+    decode_with(account, bytes, path, now, |standing, grant| {
+        if standing >= generation {
+            return Ok(Grant::superseding(grant));
+        }
+        Grant::from_bytes(grant)
+    })
 }
 
 fn decode_with(
@@ -97,7 +104,7 @@ fn decode_with(
     bytes: &[u8],
     path: &Path,
     now: Timestamp,
-    grant: impl FnOnce(&[u8]) -> Result<Grant, StoreError>,
+    grant: impl FnOnce(Generation, &[u8]) -> Result<Grant, StoreError>,
 ) -> Result<Record, StoreError> {
     let corrupt = |why: String| corrupt("the account's file", path, why);
     let (header, bytes) = unwrap_all_but_grant::<Header>(KIND, bytes).map_err(corrupt)?;
@@ -105,7 +112,8 @@ fn decode_with(
         let why = format!("it is the record of another account, {:?}", header.account);
         return Err(corrupt(why));
     }
-    let grant = grant(&bytes).map_err(|error| corrupt(error.to_string()))?;
+    let generation = Generation::from_number(header.generation);
+    let grant = grant(generation, &bytes).map_err(|error| corrupt(error.to_string()))?;
     Ok(header.into_record(grant, now))
 }
 

@@ -58,12 +58,14 @@ impl Journal {
             return Ok(());
         }
         // Two clients can have an account of one name, each in a store of its own.
-        let standing = store.read(&name).await?;
-        let theirs = standing.and_then(|record| record.grant.client_id);
-        let expected = account.map_or(theirs.as_deref(), |(_, client)| Some(client));
-        let owner = answer.grant.client_id.as_deref();
-        if let (Some(owner), Some(expected)) = (owner, expected) {
-            if owner != expected {
+        let expected = if let Some((_, client)) = account {
+            Some(client.into())
+        } else {
+            let standing = store.read(&name).await?;
+            standing.and_then(|record| record.grant.client_id)
+        };
+        if let (Some(owner), Some(expected)) = (&answer.grant.client_id, expected) {
+            if *owner != expected {
                 let what = "the journal holds another client's answer; each needs one of its own";
                 let trouble = FileTrouble::new(path, format!("client {owner:?}, not {expected:?}"));
                 return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(trouble));

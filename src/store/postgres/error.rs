@@ -37,6 +37,11 @@ pub(super) fn corrupt(what: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, what)
 }
 
+/// A row that a statement took for one that cannot be read.
+pub(super) fn odd_row() -> StoreError {
+    corrupt("its row is none of this version's making")
+}
+
 /// An error of a statement, or of connecting for it.
 pub(super) fn store_error(error: &Error) -> StoreError {
     let (kind, what) = match error.code() {

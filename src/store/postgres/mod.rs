@@ -220,7 +220,7 @@ impl PostgresStore {
         match rows.first().map(|row| row.try_get(0)) {
             None => Ok(Guarded::Refused),
             Some(Ok(true)) => Ok(Guarded::Done),
-            Some(_) => Err(error::corrupt("its row is none of this version's making")),
+            Some(_) => Err(error::odd_row()),
         }
     }
 

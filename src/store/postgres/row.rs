@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use zeroize::Zeroizing;
 
-use super::error::{Told, corrupt};
+use super::error::{Told, corrupt, odd_row};
 use crate::Timestamp;
 use crate::store::{Fence, Generation, Grant, Record, Status, StoreError, StoreErrorKind};
 
@@ -71,7 +71,7 @@ pub(super) fn superseding(row: &Row, generation: Generation) -> Result<Record, S
     }
     // It was not replaced, so the statement took it for one that cannot be read.
     self::record(row)?;
-    Err(corrupt("its row is none of this version's making"))
+    Err(odd_row())
 }
 
 fn with_grant(row: &Row, grant: Grant) -> Result<Record, StoreError> {
