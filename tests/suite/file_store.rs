@@ -175,9 +175,15 @@ impl Drop for Mounted {
     }
 }
 
-/// `scripts/test` sees to it that everything is there.
-pub fn may_be_skipped() -> bool {
-    std::env::var_os("TOWER_MAC_AUTH_REQUIRE_SERVERS").is_none()
+/// Without it a test is skipped; but `scripts/test` sees to it that everything is there.
+pub fn has_strace() -> bool {
+    let has = done(Command::new("strace").arg("-V").stdout(Stdio::null()));
+    if !has {
+        let required = std::env::var_os("TOWER_MAC_AUTH_REQUIRE_SERVERS").is_some();
+        assert!(!required, "there is no strace");
+        eprintln!("skipped: there is no strace");
+    }
+    has
 }
 
 fn done(command: &mut Command) -> bool {
@@ -330,9 +336,7 @@ async fn as_a_process_that_commits() {
 /// The system calls that made `user.json`, in their order, from the kernel's side.
 #[tokio::test]
 async fn the_kernel_sees_bytes_synced_before_the_rename_and_the_directory_before_the_answer() {
-    if !done(Command::new("strace").arg("-V").stdout(Stdio::null())) {
-        assert!(may_be_skipped(), "there is no strace");
-        eprintln!("skipped: there is no strace");
+    if !has_strace() {
         return;
     }
     let scratch = TempDir::new().unwrap();

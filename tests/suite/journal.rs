@@ -11,7 +11,7 @@ use tower_mac_auth::account::{Account, AccountBuilder, AccountErrorKind, Event, 
 use tower_mac_auth::store::{AccountName, FileStore, Generation, Journal, RotationStore, Status};
 use tower_mac_auth::testing::{Provider, TestClock};
 
-use crate::file_store::may_be_skipped;
+use crate::file_store::has_strace;
 use crate::store_faults::{Faulty, How, Step};
 use crate::world::{World, status};
 
@@ -382,13 +382,7 @@ async fn as_a_process_that_refreshes() {
 /// its last.
 #[test]
 fn the_kernel_sees_an_answer_synced_in_the_journal_before_it_goes_to_the_store() {
-    let strace = Command::new("strace")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .status();
-    if !strace.is_ok_and(|it| it.success()) {
-        assert!(may_be_skipped(), "there is no strace");
-        eprintln!("skipped: there is no strace");
+    if !has_strace() {
         return;
     }
     let scratch = TempDir::new().unwrap();
