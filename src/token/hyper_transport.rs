@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,11 +12,10 @@ use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::client::WantsClientCert;
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use super::transport::{BoxError, MAX_ANSWER_LEN};
 use super::{Connection, EndpointError, EndpointErrorKind, SendError, Transport, TransportError};
+use crate::tls::Trust;
 
 /// The built-in [`Transport`]: HTTP/1.1 by hyper, TLS by rustls with the platform's roots.
 ///
@@ -47,11 +48,20 @@ impl HyperTransport {
     ///
     /// [`EndpointErrorKind::Tls`] if the platform has no roots.
     pub fn new() -> Result<Self, EndpointError> {
-        Self::with_verifier(ConfigBuilderExt::try_with_platform_verifier)
+        Self::trusting(&Trust::Platform)
     }
 
-    /// With a TLS configuration of your own: other roots, a client certificate. Its ALPN
-    /// protocols are replaced by `http/1.1`.
+    /// Trusts the authorities in this PEM file, and no others.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointErrorKind::Tls`], and the file in the source, if it cannot be used.
+    pub fn with_ca_file(path: impl Into<PathBuf>) -> Result<Self, EndpointError> {
+        Self::trusting(&Trust::CaFile(path.into()))
+    }
+
+    /// With a TLS configuration of your own, for a client certificate. Its ALPN protocols are
+    /// replaced by `http/1.1`.
     pub fn with_tls_config(mut config: ClientConfig) -> Self {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut http = HttpConnector::new();
@@ -66,24 +76,14 @@ impl HyperTransport {
 
     /// For plain HTTP: trusts nobody, so that it also works where the platform has no roots.
     pub(super) fn without_roots() -> Result<Self, EndpointError> {
-        Self::with_verifier(|config| Ok(config.with_root_certificates(RootCertStore::empty())))
+        Self::trusting(&Trust::Nobody)
     }
 
-    fn with_verifier(
-        verifier: impl FnOnce(
-            ConfigBuilder<ClientConfig, WantsVerifier>,
-        )
-            -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error>,
-    ) -> Result<Self, EndpointError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(verifier)
-            .map_err(|source| {
-                EndpointError::new(EndpointErrorKind::Tls, "TLS cannot be set up")
-                    .with_source(source)
-            })?;
-        Ok(Self::with_tls_config(config.with_no_client_auth()))
+    fn trusting(trust: &Trust) -> Result<Self, EndpointError> {
+        let config = trust.config().map_err(|source| {
+            EndpointError::new(EndpointErrorKind::Tls, "TLS cannot be set up").with_source(source)
+        })?;
+        Ok(Self::with_tls_config(config))
     }
 
     /// How long DNS, TCP and TLS may take together. 10 s by default.
@@ -225,7 +225,7 @@ mod tests {
     use crate::RefreshToken;
     use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, UnsentKind};
     use rustls::pki_types::PrivatePkcs8KeyDer;
-    use rustls::{ServerConfig, ServerConnection};
+    use rustls::{RootCertStore, ServerConfig, ServerConnection};
     use std::error::Error;
     use std::io::{Read, Write};
     use std::net::SocketAddr;

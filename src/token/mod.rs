@@ -72,3 +72,9 @@ pub use token_set::TokenSet;
 pub use transport::{
     Connection, MAX_ANSWER_LEN, SendError, SendErrorKind, Transport, TransportError,
 };
+
+/// For [`HyperTransport::with_tls_config`].
+#[cfg(feature = "transport")]
+#[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
+#[doc(no_inline)]
+pub use rustls;

@@ -14,9 +14,10 @@ use super::link::Link;
 use super::listen::Listener;
 use super::schema::Tables;
 use super::sql::Statements;
-use super::tls::{self, Trust};
+use super::tls;
 use crate::store::StoreError;
 use crate::store::watchers::Watchers;
+use crate::tls::Trust;
 
 /// Builds a [`PostgresStore`]: from [`PostgresStore::builder`] or
 /// [`PostgresStore::builder_with_pool`].

@@ -110,6 +110,13 @@ use super::{AccountName, Fence, Generation, Guarded, StoreError};
 
 pub use builder::PostgresStoreBuilder;
 
+/// For [`PostgresStore::builder_with_pool`].
+#[doc(no_inline)]
+pub use deadpool_postgres;
+/// For [`PostgresStoreBuilder::tls_config`].
+#[doc(no_inline)]
+pub use rustls;
+
 /// Keeps records in `PostgreSQL` 12 or later. See the [module docs](self).
 ///
 /// Clones share their connections, which are closed with the last of them.

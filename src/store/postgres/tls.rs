@@ -1,28 +1,16 @@
 //! Where the database is and how it is reached: the URL, `sslmode`, and the roots of trust.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::unsuitable;
 use crate::store::StoreError;
-
-/// Whom TLS trusts.
-#[derive(Clone)]
-pub(super) enum Trust {
-    Platform,
-    CaFile(PathBuf),
-    Custom(Box<ClientConfig>),
-}
+use crate::tls::Trust;
 
 /// Reads a URL. The file of its `sslrootcert`, if it names one, goes to `trust`.
 pub(super) fn parse(url: &str, trust: &mut Trust) -> Result<Config, StoreError> {
@@ -85,46 +73,21 @@ fn is_local(config: &Config) -> bool {
 /// What makes the connection's TLS, if it is to have any.
 pub(super) fn connector(config: &Config, trust: &Trust) -> Result<MakeRustlsConnect, StoreError> {
     let what = "TLS to the database cannot be set up";
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    let unused = config.get_ssl_mode() == SslMode::Disable;
+    let trust = if unused { &Trust::Nobody } else { trust };
+    let mut tls = trust
+        .config()
         .map_err(|error| unsuitable(what, error.to_string()))?;
-    let mut tls = match trust {
-        // Never used, and the platform may have no roots.
-        _ if config.get_ssl_mode() == SslMode::Disable => builder
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth(),
-        Trust::Platform => builder
-            .with_platform_verifier()
-            .map_err(|error| unsuitable(what, error.to_string()))?
-            .with_no_client_auth(),
-        Trust::CaFile(path) => builder
-            .with_root_certificates(roots(path).map_err(|why| unsuitable(what, why))?)
-            .with_no_client_auth(),
-        Trust::Custom(config) => (**config).clone(),
-    };
     if config.get_ssl_negotiation() == SslNegotiation::Direct {
         tls.alpn_protocols = vec![b"postgresql".to_vec()];
     }
     Ok(MakeRustlsConnect::new(tls))
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, String> {
-    let of = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| of(&error))? {
-        let certificate = certificate.map_err(|error| of(&error))?;
-        roots.add(certificate).map_err(|error| of(&error))?;
-    }
-    if roots.is_empty() {
-        return Err(of(&"no certificate in it"));
-    }
-    Ok(roots)
-}
-
 #[cfg(test)]
 mod tests {
     use std::error::Error;
+    use std::path::Path;
 
     use super::*;
 

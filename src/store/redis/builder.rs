@@ -1,13 +1,16 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Client, ClientTlsConfig, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates};
+use rustls::ClientConfig;
 
+use super::address::Address;
 use super::checks::Rules;
 use super::error::unsuitable;
 use super::{RedisStore, TIMEOUT};
 use crate::store::StoreError;
+use crate::tls::Trust;
 use crate::{Clock, SystemClock};
 
 /// What a [`RedisStore`] asks of the server before it trusts it with an intent.
@@ -36,8 +39,7 @@ pub struct RedisStoreBuilder {
     timeout: Duration,
     rules: Rules,
     clock: Arc<dyn Clock>,
-    roots: Option<Vec<u8>>,
-    client: Option<ClientTlsConfig>,
+    trust: Option<Trust>,
 }
 
 impl RedisStoreBuilder {
@@ -51,8 +53,7 @@ impl RedisStoreBuilder {
                 replicas: 0,
             },
             clock: Arc::new(SystemClock),
-            roots: None,
-            client: None,
+            trust: None,
         }
     }
 
@@ -93,22 +94,15 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// For `rediss://`: trusts the certificates in this PEM text, in place of the platform's.
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.roots = Some(pem.into());
+    /// For `rediss://`: trusts the authorities in this PEM file, and no others.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trust = Some(Trust::CaFile(path.into()));
         self
     }
 
-    /// For `rediss://`: shows this certificate to a server that asks for one. Both are PEM texts.
-    pub fn client_certificate(
-        mut self,
-        certificate: impl Into<Vec<u8>>,
-        key: impl Into<Vec<u8>>,
-    ) -> Self {
-        self.client = Some(ClientTlsConfig {
-            client_cert: certificate.into(),
-            client_key: key.into(),
-        });
+    /// For `rediss://`: a TLS configuration of your own, for a client certificate.
+    pub fn tls_config(mut self, config: ClientConfig) -> Self {
+        self.trust = Some(Trust::Custom(Box::new(config)));
         self
     }
 
@@ -125,34 +119,8 @@ impl RedisStoreBuilder {
         if self.prefix.contains(['{', '}']) {
             return Err(unsuitable("the prefix has a brace"));
         }
-        let client = self.client()?;
-        RedisStore::open(client, self.prefix, self.timeout, self.rules, self.clock).await
-    }
-
-    fn client(&self) -> Result<Client, StoreError> {
-        let no_url = |_| unsuitable("the address is no redis:// or rediss:// URL");
-        // What the parser complains of may quote it.
-        let info = self.url.as_str().into_connection_info().map_err(no_url)?;
-        // Of the older protocol, in which a subscription that is refused can be told.
-        let settings = info.redis_settings().clone();
-        let settings = settings.set_protocol(ProtocolVersion::RESP2);
-        let info = info.set_redis_settings(settings);
-        if self.url.starts_with("rediss:") {
-            // The Redis client takes the process's; without one, and with two built in, it panics.
-            if rustls::crypto::CryptoProvider::get_default().is_none() {
-                // An error says that another thread was quicker.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-            }
-        }
-        if self.roots.is_none() && self.client.is_none() {
-            return Client::open(info).map_err(no_url);
-        }
-        let certificates = TlsCertificates {
-            client_tls: self.client.clone(),
-            root_cert: self.roots.clone(),
-        };
-        Client::build_with_tls(info, certificates)
-            .map_err(|_| unsuitable("a certificate or key is no PEM, or not for a rediss:// URL"))
+        let address = Address::new(&self.url, self.trust)?;
+        RedisStore::open(address, self.prefix, self.timeout, self.rules, self.clock).await
     }
 }
 

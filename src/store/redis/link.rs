@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind};
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::Mutex;
 
+use super::address::{Address, Connection};
 use super::checks::{Rules, refusal};
 use super::error::{told, unavailable};
 use super::record::Answer;
@@ -20,8 +21,8 @@ use crate::{Clock, Timestamp};
 const FIT_FOR: Duration = Duration::from_secs(30);
 
 pub(super) struct Link {
-    pub(super) client: Client,
-    pub(super) timeout: Duration,
+    address: Address,
+    timeout: Duration,
     rules: Rules,
     clock: Arc<dyn Clock>,
     /// A key of ours that is no record's.
@@ -35,7 +36,7 @@ pub(super) struct Link {
 #[derive(Default)]
 struct Open {
     /// And when the server at its other end was last found fit.
-    connection: Option<(MultiplexedConnection, Timestamp)>,
+    connection: Option<(Connection, Timestamp)>,
     /// How often one was opened: tells a connection from its successor.
     count: u64,
 }
@@ -53,14 +54,14 @@ pub(super) enum Care {
 
 impl Link {
     pub(super) fn new(
-        client: Client,
+        address: Address,
         timeout: Duration,
         rules: Rules,
         clock: Arc<dyn Clock>,
         probe: String,
     ) -> Self {
         Self {
-            client,
+            address,
             timeout,
             rules,
             clock,
@@ -88,10 +89,10 @@ impl Link {
             loop {
                 let (mut connection, count, fresh) = self.connection().await?;
                 used = Some(count);
-                let error = match script.run(&mut connection, key, args).await {
+                let error = match script.run(&mut connection.commands, key, args).await {
                     Ok(reply) => {
                         if care == Care::Replicate {
-                            self.replicate(&mut connection).await?;
+                            self.replicate(&mut connection.commands).await?;
                         }
                         return Answer::of(reply);
                     }
@@ -132,7 +133,7 @@ impl Link {
     }
 
     /// The connection, its number, and whether it was opened just now.
-    async fn connection(&self) -> Result<(MultiplexedConnection, u64, bool), StoreError> {
+    async fn connection(&self) -> Result<(Connection, u64, bool), StoreError> {
         let mut open = self.open.lock().await;
         let stands = self.lost.load(Ordering::Relaxed) < open.count;
         // Taken, so that one on which nothing is answered, until who asks gives up, is given up too.
@@ -140,7 +141,13 @@ impl Link {
             let now = self.clock.now();
             // The clock may have been set back.
             let recent = fit_at <= now && now.saturating_since(fit_at) < FIT_FOR;
-            if recent || self.rules.check_server(&mut connection).await.is_ok() {
+            if recent
+                || self
+                    .rules
+                    .check_server(&mut connection.commands)
+                    .await
+                    .is_ok()
+            {
                 let fit_at = if recent { fit_at } else { now };
                 open.connection = Some((connection.clone(), fit_at));
                 return Ok((connection, open.count, false));
@@ -148,15 +155,9 @@ impl Link {
             // Another connection could do better, and tells why if it does not.
         }
         let fit_at = self.clock.now();
-        // Steps have a time limit of their own, which covers this as well.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None);
-        let connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connection.await.map_err(|it| told(&it))?;
-        self.rules.check(&mut connection, &self.probe).await?;
+        let mut connection = self.address.connect().await.map_err(|it| told(&it))?;
+        let check = self.rules.check(&mut connection.commands, &self.probe);
+        check.await?;
         open.connection = Some((connection.clone(), fit_at));
         open.count += 1;
         Ok((connection, open.count, true))

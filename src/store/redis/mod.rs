@@ -77,6 +77,7 @@
 //! - **Secrecy on the server.** `MONITOR` and the slow log show what is written, and the file has it
 //!   in the clear, unless the grants are sealed. Use `rediss://` but on a network of your own.
 
+mod address;
 mod builder;
 mod checks;
 mod error;
@@ -91,10 +92,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use redis::Client;
 use tokio::task::AbortHandle;
 
 pub use builder::{Durability, RedisStoreBuilder};
+/// For [`RedisStoreBuilder::tls_config`].
+#[doc(no_inline)]
+pub use rustls;
+
+use address::Address;
 use checks::Rules;
 use error::odd_answer;
 use link::{Care, Link};
@@ -144,15 +149,15 @@ impl RedisStore {
     }
 
     async fn open(
-        client: Client,
+        address: Address,
         prefix: String,
         timeout: Duration,
         rules: Rules,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let prefix = format!("{prefix}:");
-        let station = Station::new(client.clone(), &prefix, timeout);
-        let link = Link::new(client, timeout, rules, clock, format!("{prefix}about"));
+        let station = Station::new(address.clone(), &prefix, timeout);
+        let link = Link::new(address, timeout, rules, clock, format!("{prefix}about"));
         link.connect().await?;
         let subscription = station.subscribe().await?;
         let watchers = Watchers::default();

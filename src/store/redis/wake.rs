@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use redis::Value;
 use redis::aio::PubSub;
-use redis::{Client, Value};
 use tokio::time::timeout;
 
+use super::address::Address;
 use super::checks::refusal;
 use super::error::{may_not, unavailable};
 use crate::store::StoreError;
@@ -20,14 +21,14 @@ const PAUSE: std::ops::Range<u64> = 250..1_000;
 
 /// Where to listen.
 pub(super) struct Station {
-    client: Client,
+    address: Address,
     pattern: String,
     timeout: Duration,
 }
 
 impl Station {
     /// All channels that begin with `prefix`.
-    pub(super) fn new(client: Client, prefix: &str, timeout: Duration) -> Self {
+    pub(super) fn new(address: Address, prefix: &str, timeout: Duration) -> Self {
         let mut pattern = String::with_capacity(prefix.len() + 1);
         for char in prefix.chars() {
             let quote = if "*?[\\".contains(char) { "\\" } else { "" };
@@ -36,7 +37,7 @@ impl Station {
         }
         pattern.push('*');
         Self {
-            client,
+            address,
             pattern,
             timeout,
         }
@@ -44,7 +45,7 @@ impl Station {
 
     pub(super) async fn subscribe(&self) -> Result<PubSub, StoreError> {
         let subscribe = async {
-            let mut subscription = self.client.get_async_pubsub().await?;
+            let mut subscription = self.address.subscription().await?;
             subscription.psubscribe(&self.pattern).await?;
             // The client takes a refusal for success; but who is subscribed is answered otherwise.
             let answer: Value = subscription.ping().await?;

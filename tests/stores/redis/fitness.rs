@@ -265,8 +265,9 @@ async fn what_is_no_address_is_refused_and_not_quoted() {
         RedisStore::builder("redis://:CANARY@host:port"),
         RedisStore::builder("redis://:CANARY@127.0.0.1:1/zero"),
         RedisStore::builder("redis://:CANARY@127.0.0.1:1").prefix("{CANARY}"),
-        RedisStore::builder("redis://:CANARY@127.0.0.1:1").root_certificates("CANARY"),
-        RedisStore::builder("rediss://:CANARY@127.0.0.1:1").client_certificate("CANARY", "CANARY"),
+        RedisStore::builder("redis://:CANARY@127.0.0.1:1").ca_file("/nowhere"),
+        RedisStore::builder("rediss://:CANARY@127.0.0.1:1").ca_file("/nowhere"),
+        RedisStore::builder("rediss://:CANARY@127.0.0.1:1/#insecure"),
     ];
     for builder in builders {
         let shown = format!("{builder:?}").replace("prefix: \"{CANARY}\"", "");

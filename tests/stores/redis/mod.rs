@@ -4,6 +4,7 @@ mod fitness;
 mod records;
 mod rotation;
 mod server;
+mod tls;
 mod trouble;
 
 use std::error::Error;

@@ -17,7 +17,7 @@ use tower_mac_auth::store::redis::RedisStore;
 use tower_mac_auth::testing::Provider;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::server::{SAFE, Server};
+use super::server::Server;
 use super::{issued, user};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -177,59 +177,4 @@ async fn no_log_and_no_channel_has_a_secret() {
         "{logged}"
     );
     assert!(!logged.contains("CANARY"), "{logged}");
-}
-
-#[tokio::test]
-async fn tls_is_checked_against_the_certificates_given() {
-    let certificate = |names: &[&str]| {
-        let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        rcgen::generate_simple_self_signed(names).unwrap()
-    };
-    let (ours, other) = (certificate(&["127.0.0.1"]), certificate(&["127.0.0.1"]));
-    let files = std::env::temp_dir().join(format!("redis-tls-{}", std::process::id()));
-    std::fs::create_dir_all(&files).unwrap();
-    let write = |name: &str, text: String| {
-        let path = files.join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let cert = write("cert.pem", ours.cert.pem());
-    let key = write("key.pem", ours.signing_key.serialize_pem());
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let port = port.to_string();
-    let tls = [
-        "--tls-port",
-        &port,
-        "--tls-cert-file",
-        &cert,
-        "--tls-key-file",
-        &key,
-    ];
-    let args = [&SAFE[..], &tls, &["--tls-ca-cert-file", &cert]].concat();
-    let Some(_server) = Server::start(&args).await else {
-        return;
-    };
-
-    let url = format!("rediss://127.0.0.1:{port}");
-    let builder = || RedisStore::builder(&url).timeout(Duration::from_secs(5));
-    let pem = (ours.cert.pem(), ours.signing_key.serialize_pem());
-    let store = builder()
-        .root_certificates(ours.cert.pem())
-        .client_certificate(pem.0, pem.1);
-    let store = store.connect().await.unwrap();
-    let _ = store.commit(&user(), issued(1)).await.unwrap();
-
-    for stranger in [builder(), builder().root_certificates(other.cert.pem())] {
-        let error = stranger.connect().await.unwrap_err();
-        assert!(
-            super::whole(&error).contains("ertificate"),
-            "{}",
-            super::whole(&error)
-        );
-    }
-    std::fs::remove_dir_all(&files).unwrap();
 }
