@@ -8,7 +8,7 @@ use redis::{Cmd, FromRedisValue, RedisError, Value};
 
 use super::Durability;
 use super::error::{REPLICA, denied, odd_answer, told, unsuitable};
-use super::script::PROBE;
+use super::script::{self, PROBE};
 use crate::store::StoreError;
 
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +26,11 @@ impl Rules {
         probe: &str,
     ) -> Result<(), StoreError> {
         self.check_server(connection).await?;
-        let refused = PROBE.run(connection, probe, &[]).await;
-        let refused = refused.map_err(|error| refusal("EVAL", &error))?;
+        let no_scripts = |error| refusal("EVALSHA", &error);
+        // Also where the server knows it: one that forgot the scripts has to be told them again.
+        PROBE.load_async(connection).await.map_err(no_scripts)?;
+        let refused = script::run(&PROBE, connection, probe, &[]).await;
+        let refused = refused.map_err(no_scripts)?;
         let mut refused = refused.iter().map(|value| match value {
             Value::BulkString(text) => Ok(String::from_utf8_lossy(text)),
             _ => Err(odd_answer()),

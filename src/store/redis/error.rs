@@ -86,7 +86,9 @@ pub(super) fn may_not(command: &str) -> StoreError {
             "the Redis user may not call CONFIG GET, which tells whether appendfsync is enough: \
              allow it, or take the risk with accept_durability(Durability::Unchecked)"
         }
-        "EVAL" => "the Redis user may not call EVAL and EVALSHA, or not with keys of this prefix",
+        "EVALSHA" => {
+            "the Redis user may not call EVALSHA and SCRIPT LOAD, or not with keys of this prefix"
+        }
         "TIME" => "the Redis user may not call TIME",
         "HGETALL" => "the Redis user may not call HGETALL, or not with keys of this prefix",
         "HSET" => "the Redis user may not call HSET, or not with keys of this prefix",

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
+use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind};
 use tokio::sync::Mutex;
 
 use super::address::{Address, Connection};
 use super::checks::{Rules, refusal};
 use super::error::{told, unavailable};
 use super::record::Answer;
-use super::script::Script;
+use super::script;
 use crate::store::StoreError;
 use crate::{Clock, Timestamp};
 
@@ -89,7 +89,7 @@ impl Link {
             loop {
                 let (mut connection, count, fresh) = self.connection().await?;
                 used = Some(count);
-                let error = match script.run(&mut connection.commands, key, args).await {
+                let error = match script::run(script, &mut connection.commands, key, args).await {
                     Ok(reply) => {
                         if care == Care::Replicate {
                             self.replicate(&mut connection.commands).await?;

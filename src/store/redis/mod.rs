@@ -50,7 +50,7 @@
 //!
 //! ```text
 //! ACL SETUSER app on >password resetkeys ~tower-mac-auth:* resetchannels &tower-mac-auth:* -@all
-//!     +info +config|get +eval +evalsha +time +hgetall +hset +renamenx +publish +psubscribe +ping
+//!     +info +config|get +evalsha +script|load +time +hgetall +hset +renamenx +publish +psubscribe +ping
 //!     +wait
 //! ```
 //!
@@ -92,6 +92,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use redis::Script;
 use tokio::task::AbortHandle;
 
 pub use builder::{Durability, RedisStoreBuilder};
@@ -104,7 +105,6 @@ use checks::Rules;
 use error::odd_answer;
 use link::{Care, Link};
 use record::Answer;
-use script::Script;
 use wake::Station;
 
 use super::watchers::Watchers;

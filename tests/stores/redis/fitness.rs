@@ -174,8 +174,8 @@ async fn a_user_without_a_right_is_told_which() {
     let Some(server) = Server::safe().await else {
         return;
     };
-    let all = "on >CANARY-password ~tower-mac-auth:* &tower-mac-auth:* -@all +info +config|get +eval \
-               +evalsha +time +hgetall +hset +renamenx +publish +psubscribe +ping +wait";
+    let all = "on >CANARY-password ~tower-mac-auth:* &tower-mac-auth:* -@all +info +config|get +evalsha \
+               +script|load +time +hgetall +hset +renamenx +publish +psubscribe +ping +wait";
     let set = async |user: &str, rights: &str| {
         let words = ["ACL", "SETUSER", user, "reset"].into_iter();
         let words = words.chain(rights.split_whitespace()).collect::<Vec<_>>();
@@ -197,6 +197,7 @@ async fn a_user_without_a_right_is_told_which() {
         ("+info", "INFO"),
         ("+config|get", "Durability::Unchecked"),
         ("+evalsha", "EVALSHA"),
+        ("+script|load", "SCRIPT LOAD"),
         ("+time", "TIME"),
         ("+hgetall", "HGETALL"),
         ("+hset", "HSET"),
