@@ -10,7 +10,7 @@ use tokio_postgres::Config;
 
 use super::PostgresStore;
 use super::error::unsuitable;
-use super::link::Link;
+use super::link::{Effect, Link};
 use super::listen::Listener;
 use super::schema::Tables;
 use super::sql::Statements;
@@ -162,11 +162,9 @@ impl PostgresStoreBuilder {
             }
             None => own,
         };
-        let link = Link {
-            pool,
-            timeout: self.timeout,
-        };
-        link.in_time(link.query("SELECT 1", &[])).await?;
+        let link = Link::new(pool, self.timeout);
+        link.in_time(link.query("SELECT 1", &[], Effect::None))
+            .await?;
         let watchers = Watchers::default();
         let listening = listen.filter(|_| self.listen).map(|(config, tls)| {
             let listener = Listener {

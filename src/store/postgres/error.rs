@@ -3,6 +3,7 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::io;
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
@@ -71,6 +72,39 @@ pub(super) fn pool_error(error: &PoolError) -> StoreError {
         PoolError::Timeout(_) => unavailable("no connection of the pool came free in time"),
         PoolError::Closed => unavailable("the connection pool was closed"),
         _ => unavailable("the connection pool gave no connection"),
+    }
+}
+
+/// What a failure says of the session that it came on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    Fit,
+    /// Of a server that was demoted: what was asked was not done.
+    ReadOnly,
+    /// Of a server that goes down or is gone: what was asked may have been done.
+    Gone,
+}
+
+pub(super) fn session(error: &Error) -> Session {
+    match error.code() {
+        Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Session::ReadOnly,
+        // Class 08: the connection. A pooler tells of the server behind it by that.
+        Some(code) if code.code().starts_with("08") => Session::Gone,
+        Some(code)
+            if [
+                SqlState::ADMIN_SHUTDOWN,
+                SqlState::CRASH_SHUTDOWN,
+                SqlState::CANNOT_CONNECT_NOW,
+            ]
+            .contains(code) =>
+        {
+            Session::Gone
+        }
+        Some(_) => Session::Fit,
+        None if error.is_closed() || error.source().is_some_and(|it| it.is::<io::Error>()) => {
+            Session::Gone
+        }
+        None => Session::Fit,
     }
 }
 

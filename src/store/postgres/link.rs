@@ -1,12 +1,13 @@
 //! Statements over a pooled connection, each with an end.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Object, Pool};
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row};
 
-use super::error::{is_conflict, pool_error, store_error, unavailable};
+use super::error::{Session, is_conflict, pool_error, session, store_error, unavailable};
 use crate::store::StoreError;
 
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -15,11 +16,30 @@ pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 const TRIES: u32 = 5;
 
 pub(super) struct Link {
-    pub(super) pool: Pool,
-    pub(super) timeout: Duration,
+    pool: Pool,
+    timeout: Duration,
+    /// How often the pool was emptied: what was lent before the last time does not go back to it.
+    emptied: AtomicU64,
+}
+
+/// What may be done twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It only looks.
+    None,
+    /// It changes something: where nobody knows whether it was done, its caller has to look.
+    Write,
 }
 
 impl Link {
+    pub(super) fn new(pool: Pool, timeout: Duration) -> Self {
+        Self {
+            pool,
+            timeout,
+            emptied: AtomicU64::new(0),
+        }
+    }
+
     /// Does `work`, which may wait for a connection and for the server, in time or not at all.
     pub(super) async fn in_time<T>(
         &self,
@@ -30,53 +50,116 @@ impl Link {
             .unwrap_or_else(|_| Err(unavailable("the database did not answer in time")))
     }
 
+    /// Runs it; and once more at once, if the session that it ran on proved useless and it did
+    /// nothing there. The pool has none of that age then, so a new one is opened.
     pub(super) async fn query(
         &self,
         statement: &str,
         parameters: &[Parameter<'_>],
+        effect: Effect,
     ) -> Result<Vec<Row>, StoreError> {
-        let client = Borrowed::of(&self.pool).await?;
-        let rows = client.query(statement, parameters).await?;
+        let first = self.once(statement, parameters).await;
+        match first {
+            Err((Session::ReadOnly, _)) => {}
+            Err((Session::Gone, _)) if effect == Effect::None => {}
+            _ => return first.map_err(|(_, error)| error),
+        }
+        let second = self.once(statement, parameters).await;
+        second.map_err(|(_, error)| error)
+    }
+
+    async fn once(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, (Session, StoreError)> {
+        let client = self.borrow().await.map_err(|error| (Session::Fit, error))?;
+        let rows = client.try_query(statement, parameters).await?;
         client.give_back();
         Ok(rows)
+    }
+
+    pub(super) async fn borrow(&self) -> Result<Borrowed<'_>, StoreError> {
+        let since = self.emptied.load(Ordering::Relaxed);
+        let client = self.pool.get().await.map_err(|error| pool_error(&error))?;
+        Ok(Borrowed {
+            client: Some(client),
+            link: self,
+            since,
+        })
+    }
+
+    pub(super) fn emptied(&self) -> u64 {
+        self.emptied.load(Ordering::Relaxed)
+    }
+
+    /// A failover leaves every session that stood before it on a server that was demoted or is
+    /// gone: one that proves useless speaks for all.
+    fn empty(&self) {
+        self.emptied.fetch_add(1, Ordering::Relaxed);
+        self.pool.retain(|_, _| false);
     }
 }
 
 /// A connection of the pool. Unless it is given back it is closed: after an error, and when a
 /// statement was dropped half way, nobody knows what it is busy with.
-pub(super) struct Borrowed(Option<Client>);
+pub(super) struct Borrowed<'a> {
+    client: Option<Client>,
+    link: &'a Link,
+    /// How often the pool had been emptied.
+    since: u64,
+}
 
-impl Borrowed {
-    pub(super) async fn of(pool: &Pool) -> Result<Self, StoreError> {
-        let client = pool.get().await.map_err(|error| pool_error(&error))?;
-        Ok(Self(Some(client)))
-    }
-
-    /// One round trip, and no prepared statement, which would be the session's.
+impl Borrowed<'_> {
     pub(super) async fn query(
         &self,
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
-        let client = self.0.as_ref().ok_or_else(given_back)?;
+        let done = self.try_query(statement, parameters).await;
+        done.map_err(|(_, error)| error)
+    }
+
+    /// One round trip, and no prepared statement, which would be the session's.
+    async fn try_query(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, (Session, StoreError)> {
+        let client = self.client.as_ref();
+        let client = client.ok_or_else(|| (Session::Fit, given_back()))?;
         let mut tries = 1;
         loop {
             match client.query_typed(statement, parameters).await {
+                Ok(rows) => return Ok(rows),
                 Err(error) if is_conflict(&error) && tries < TRIES => {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
                 }
-                answer => return answer.map_err(|error| store_error(&error)),
+                Err(error) => return Err((self.judged(&error), store_error(&error))),
             }
         }
     }
 
+    /// What a failure says of this session; if nothing good, then it speaks for all of its age.
+    fn judged(&self, error: &Error) -> Session {
+        let session = session(error);
+        if session != Session::Fit {
+            self.link.empty();
+        }
+        session
+    }
+
     pub(super) fn client(&mut self) -> Result<&mut Client, StoreError> {
-        self.0.as_mut().ok_or_else(given_back)
+        self.client.as_mut().ok_or_else(given_back)
     }
 
     pub(super) fn give_back(mut self) {
-        drop(self.0.take());
+        drop(self.client.take());
+        if self.link.emptied.load(Ordering::Relaxed) != self.since {
+            // It is as old as those that were closed meanwhile.
+            self.link.pool.retain(|_, _| false);
+        }
     }
 }
 
@@ -84,9 +167,9 @@ fn given_back() -> StoreError {
     unavailable("the connection was given back")
 }
 
-impl Drop for Borrowed {
+impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
+        if let Some(client) = self.client.take() {
             drop(Object::take(client));
         }
     }

@@ -23,6 +23,10 @@
 //! by transaction, such as pgbouncer. Before the first step, one look at the database sees that it
 //! will do: version, encoding, `fsync`, the table and the rights on it.
 //!
+//! A failover leaves sessions on a server that was demoted or is gone. The first that turns out to
+//! be read-only or lost has all that are idle closed, and what it was asked goes to a new one at
+//! once, unless it may have been done.
+//!
 //! What ends a rotation is also told by `NOTIFY`, on the channel `tower_mac_auth` with a hash of the
 //! account's name, and one connection of each store listens. It connects again by itself; without
 //! it, or through a pooler, where `LISTEN` hears nothing, waiting callers find a change by polling,
@@ -102,7 +106,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::link::{Link, Parameter};
+use self::link::{Effect, Link, Parameter};
 use self::schema::Tables;
 use self::sql::Statements;
 use super::watchers::Watchers;
@@ -181,19 +185,28 @@ impl PostgresStore {
     ///
     /// It only looks.
     pub async fn check(&self) -> Result<(), StoreError> {
-        let check = schema::check(&self.link, &self.tables, self.without_fsync);
-        self.link.in_time(check).await
+        self.link.in_time(self.look()).await
+    }
+
+    /// On a session of a server that was demoted it fails, but not on a new one.
+    async fn look(&self) -> Result<(), StoreError> {
+        let look = || schema::check(&self.link, &self.tables, self.without_fsync);
+        let before = self.link.emptied();
+        match look().await {
+            Err(_) if self.link.emptied() != before => look().await,
+            done => done,
+        }
     }
 
     async fn query(
         &self,
         statement: &str,
         parameters: &[Parameter<'_>],
+        effect: Effect,
     ) -> Result<Vec<Row>, StoreError> {
         let query = async {
-            let check = || schema::check(&self.link, &self.tables, self.without_fsync);
-            self.checked.get_or_try_init(check).await?;
-            self.link.query(statement, parameters).await
+            self.checked.get_or_try_init(|| self.look()).await?;
+            self.link.query(statement, parameters, effect).await
         };
         self.link.in_time(query).await
     }
@@ -208,7 +221,7 @@ impl PostgresStore {
         let (name, key) = (account.as_str(), self.key(account));
         let mut parameters: Vec<Parameter<'_>> = vec![(&name, Type::TEXT), (&key, Type::TEXT)];
         parameters.extend_from_slice(own);
-        self.query(statement, &parameters).await
+        self.query(statement, &parameters, Effect::Write).await
     }
 
     /// A step whose guard is the lease, and whose only answer whether it held.

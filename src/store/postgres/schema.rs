@@ -78,7 +78,7 @@ INSERT INTO {version} VALUES ({VERSION});"#
 }
 
 /// What there is of the tables: `None`, or their version.
-async fn version(client: &Borrowed, tables: &Tables) -> Result<Option<i32>, StoreError> {
+async fn version(client: &Borrowed<'_>, tables: &Tables) -> Result<Option<i32>, StoreError> {
     let there = "SELECT to_regclass($1) IS NOT NULL";
     let name = tables.version();
     if !value::<bool>(&client.query(there, &[(&name, Type::TEXT)]).await?)? {
@@ -90,7 +90,7 @@ async fn version(client: &Borrowed, tables: &Tables) -> Result<Option<i32>, Stor
 
 /// Makes the tables, if they are not there.
 pub(super) async fn migrate(link: &Link, tables: &Tables) -> Result<(), StoreError> {
-    let mut client = Borrowed::of(&link.pool).await?;
+    let mut client = link.borrow().await?;
     match version(&client, tables).await? {
         Some(version) => known(version)?,
         None => create(&mut client, tables).await?,
@@ -99,7 +99,7 @@ pub(super) async fn migrate(link: &Link, tables: &Tables) -> Result<(), StoreErr
     Ok(())
 }
 
-async fn create(client: &mut Borrowed, tables: &Tables) -> Result<(), StoreError> {
+async fn create(client: &mut Borrowed<'_>, tables: &Tables) -> Result<(), StoreError> {
     // Two programs that start together both want to create. The lock is the transaction's, so it
     // is safe behind a pooler; "read committed", so that who waited for it sees what was made.
     let lock = "SELECT pg_advisory_xact_lock(hashtext('tower-mac-auth migrate'))::text";
@@ -136,7 +136,7 @@ pub(super) async fn check(
     tables: &Tables,
     without_fsync: bool,
 ) -> Result<(), StoreError> {
-    let client = Borrowed::of(&link.pool).await?;
+    let client = link.borrow().await?;
     let what = "the database will not do";
     let about = "SELECT current_setting('server_version_num')::integer >= 120000, \
         current_setting('fsync') <> 'on', pg_is_in_recovery(), \

@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 
 use super::PostgresStore;
 use super::error::{corrupt, unavailable};
-use super::link::Parameter;
+use super::link::{Effect, Parameter};
 use super::row::{self, Secret, millis, moment, text};
 use crate::store::{
     AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
@@ -21,7 +21,7 @@ impl RotationStore for PostgresStore {
         Box::pin(async move {
             let name = account.as_str();
             let rows = self
-                .query(&self.statements.read, &[(&name, Type::TEXT)])
+                .query(&self.statements.read, &[(&name, Type::TEXT)], Effect::None)
                 .await?;
             rows.first().map(row::record).transpose()
         })

@@ -29,8 +29,8 @@ async fn a_store_goes_on_after_the_server_restarted() {
         server.restart(mode);
         // That the connection was lost is told, for a change may have been missed.
         watch.changed().await;
-        until_it_answers(&here, &user).await;
-        until_it_answers(&there, &user).await;
+        assert!(here.read(&user).await.is_ok());
+        assert!(there.read(&user).await.is_ok());
         let _ = there.commit(&user, issued(generation)).await.unwrap();
         let record = here.read(&user).await.unwrap().unwrap();
         assert_eq!(record.generation.number(), generation);
@@ -41,14 +41,105 @@ async fn a_store_goes_on_after_the_server_restarted() {
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
 }
 
-/// The first step after a restart may meet a connection that has just died.
-async fn until_it_answers(store: &PostgresStore, account: &tower_mac_auth::store::AccountName) {
+/// A store on a server of the test's own whose pool has eight sessions, all of them idle, and their
+/// process ids.
+async fn with_eight_sessions(sql: &Sql, url: &str) -> (PostgresStore, Vec<i32>) {
+    let schema = fresh();
+    let build = |builder: tower_mac_auth::store::postgres::PostgresStoreBuilder| {
+        let builder = builder.schema(&schema).pool_size(8);
+        builder.without_listening()
+    };
+    let store = store_with(url, build).await;
+    let _ = store.commit(&name("user"), issued(1)).await.unwrap();
+    let other = Sql::connect(url).await;
+    other
+        .run(&format!(
+            "BEGIN; LOCK TABLE {schema}.tower_mac_auth_records"
+        ))
+        .await;
+    let mut looks = tokio::task::JoinSet::new();
     for _ in 0..8 {
-        if store.read(account).await.is_ok() {
+        let store = store.clone();
+        looks.spawn(async move { store.read(&name("user")).await.unwrap() });
+    }
+    let ask = "SELECT pid FROM pg_stat_activity \
+        WHERE application_name = 'tower-mac-auth' AND wait_event_type = 'Lock'";
+    for _ in 0..2_000 {
+        let waiting = sql.client.query(ask, &[]).await.unwrap();
+        if waiting.len() == 8 {
+            other.run("COMMIT").await;
+            looks.join_all().await;
+            return (store, waiting.iter().map(|row| row.get(0)).collect());
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("not eight");
+}
+
+#[tokio::test]
+async fn sessions_that_a_failover_left_read_only_fail_no_step_and_are_all_closed() {
+    shared!();
+    let server = Server::start(&[]);
+    let sql = Sql::connect(&server.url).await;
+    let (store, sessions) = with_eight_sessions(&sql, &server.url).await;
+    // Of sessions that begin from now on, and of those that there are.
+    sql.run("ALTER ROLE postgres SET default_transaction_read_only = off")
+        .await;
+    sql.run("ALTER SYSTEM SET default_transaction_read_only = on")
+        .await;
+    sql.run("SELECT pg_reload_conf()").await;
+    let ask = "SELECT current_setting('default_transaction_read_only')";
+    for _ in 0..2_000 {
+        let setting: String = sql.client.query_one(ask, &[]).await.unwrap().get(0);
+        if setting == "on" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let steps = (2..10).map(|generation| {
+        let store = store.clone();
+        async move { store.commit(&name("user"), issued(generation)).await }
+    });
+    let steps: tokio::task::JoinSet<_> = steps.collect();
+    for step in steps.join_all().await {
+        step.unwrap();
+    }
+    let ask = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY($1)";
+    for _ in 0..2_000 {
+        let left: i64 = sql
+            .client
+            .query_one(ask, &[&sessions])
+            .await
+            .unwrap()
+            .get(0);
+        if left == 0 {
             return;
         }
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    panic!("it does not come back");
+    panic!("some of them stay");
+}
+
+#[tokio::test]
+async fn sessions_that_a_restart_ended_fail_no_look_and_one_step() {
+    shared!();
+    let server = Server::start(&[]);
+    let user = name("user");
+    for mode in ["fast", "immediate"] {
+        let sql = Sql::connect(&server.url).await;
+        let (store, _) = with_eight_sessions(&sql, &server.url).await;
+        // The runtime stands still meanwhile, so that nobody hears of it.
+        server.restart(mode);
+        assert!(store.read(&user).await.unwrap().is_some());
+
+        let sql = Sql::connect(&server.url).await;
+        let (store, _) = with_eight_sessions(&sql, &server.url).await;
+        server.restart(mode);
+        // Whether it was done nobody knows, so it is not repeated for its caller.
+        let error = store.commit(&user, issued(2)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        let _ = store.commit(&user, issued(3)).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -69,7 +160,6 @@ async fn what_was_done_survives_a_crash_whatever_the_role_says_of_commits() {
     let crash = async || {
         // Lost, to show that the crash is one; it stands before ours would, were that as hasty.
         server.restart("immediate");
-        until_it_answers(&store, &user).await;
         store.read(&user).await.unwrap().unwrap()
     };
     let _ = store.commit(&user, issued(1)).await.unwrap();
