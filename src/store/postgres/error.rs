@@ -66,6 +66,28 @@ pub(super) fn store_error(error: &Error) -> StoreError {
     StoreError::new(kind, what).with_source(Told(told(error)))
 }
 
+/// An error of a step that was tried where nobody else is: what the server says against it, it will
+/// say against all.
+pub(super) fn not_done(error: &Error) -> StoreError {
+    let told_of = store_error(error);
+    let Some(refusal) = error.as_db_error() else {
+        return told_of;
+    };
+    // Connection, conflicts, resources, locks, operators, system: these pass.
+    let passing = ["08", "40", "53", "55", "57", "58"];
+    let code = refusal.code().code();
+    if told_of.kind() == StoreErrorKind::Unsuitable
+        || passing.iter().any(|class| code.starts_with(class))
+    {
+        return told_of;
+    }
+    let mut why = told_by_server(refusal);
+    if let Some(column) = refusal.column() {
+        why = format!("column {column}: {why}");
+    }
+    unsuitable("it does not take what a step does", why)
+}
+
 pub(super) fn pool_error(error: &PoolError) -> StoreError {
     match error {
         PoolError::Backend(error) => store_error(error),

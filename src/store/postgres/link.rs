@@ -142,12 +142,17 @@ impl Borrowed<'_> {
     }
 
     /// What a failure says of this session; if nothing good, then it speaks for all of its age.
-    fn judged(&self, error: &Error) -> Session {
+    pub(super) fn judged(&self, error: &Error) -> Session {
         let session = session(error);
         if session != Session::Fit {
             self.link.empty();
         }
         session
+    }
+
+    /// It cannot be written on, and nor can those of its age.
+    pub(super) fn is_read_only(&self) {
+        self.link.empty();
     }
 
     pub(super) fn client(&mut self) -> Result<&mut Client, StoreError> {

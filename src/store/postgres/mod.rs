@@ -21,7 +21,8 @@
 //! rotation, one for a look. There is no session state, no prepared statement and no transaction
 //! over the call to the token endpoint, so the store works behind a pooler that shares connections
 //! by transaction, such as pgbouncer. Before the first step, one look at the database sees that it
-//! will do: version, encoding, `fsync`, the table and the rights on it.
+//! will do: version, encoding, `fsync`, the table and the rights on it; and each step is tried in a
+//! transaction that is rolled back.
 //!
 //! A failover leaves sessions on a server that was demoted or is gone. The first that turns out to
 //! be read-only or lost has all that are idle closed, and what it was asked goes to a new one at
@@ -164,8 +165,8 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`Unsuitable`](super::StoreErrorKind::Unsuitable) if the role may not, or a later version of this
-    /// crate made them.
+    /// [`Unsuitable`](super::StoreErrorKind::Unsuitable) if the role or the session may not, a later
+    /// version of this crate made them, or they are there and look otherwise.
     ///
     /// # Cancel safety
     ///
@@ -175,7 +176,9 @@ impl PostgresStore {
         self.link.in_time(migrate).await
     }
 
-    /// Looks whether the database will do, as is done before the first step of a store.
+    /// Tries whether the database will do, as is done before the first step of a store: what the
+    /// table looks like, and each step on an account that there is not, in a transaction that is
+    /// rolled back.
     ///
     /// # Errors
     ///
@@ -183,14 +186,21 @@ impl PostgresStore {
     ///
     /// # Cancel safety
     ///
-    /// It only looks.
+    /// It leaves nothing behind, dropped or not.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.link.in_time(self.look()).await
     }
 
     /// On a session of a server that was demoted it fails, but not on a new one.
     async fn look(&self) -> Result<(), StoreError> {
-        let look = || schema::check(&self.link, &self.tables, self.without_fsync);
+        let look = || {
+            schema::check(
+                &self.link,
+                &self.tables,
+                &self.statements,
+                self.without_fsync,
+            )
+        };
         let before = self.link.emptied();
         match look().await {
             Err(_) if self.link.emptied() != before => look().await,

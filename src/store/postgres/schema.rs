@@ -1,11 +1,15 @@
 //! The table: its making, and whether it will do.
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{IsolationLevel, Row};
 
-use super::error::{NOT_MIGRATED, store_error, unsuitable};
-use super::link::{Borrowed, Link};
-use crate::store::StoreError;
+use super::error::{NOT_MIGRATED, not_done, store_error, unsuitable};
+use super::link::{Borrowed, Link, Parameter};
+use super::row::Secret;
+use super::sql::Statements;
+use crate::store::{Grant, StoreError};
 
 /// What this version of the crate reads and writes.
 const VERSION: i32 = 1;
@@ -53,29 +57,34 @@ impl Tables {
     /// See the [module docs](super) for why each column is as it is.
     fn create(&self) -> String {
         let (records, version) = (self.records(), self.version());
+        let columns = COLUMNS.map(|(name, kind, more)| format!("    {name} {kind} {more}"));
+        let columns = columns.join(",\n");
         format!(
-            r#"CREATE TABLE {records} (
-    account text COLLATE "C" PRIMARY KEY,
-    generation numeric(20) NOT NULL,
-    lineage numeric(20) NOT NULL,
-    status text NOT NULL,
-    secret bytea NOT NULL,
-    issued_at bigint NOT NULL,
-    expires_at bigint,
-    fence bigint NOT NULL,
-    owner text,
-    deadline bigint NOT NULL,
-    intended_at bigint,
-    replayed boolean NOT NULL,
-    not_before bigint NOT NULL,
-    fails bigint NOT NULL,
-    last_error text
-) WITH (fillfactor = 50);
-CREATE TABLE {version} (version integer NOT NULL);
-INSERT INTO {version} VALUES ({VERSION});"#
+            "CREATE TABLE {records} (\n{columns}\n) WITH (fillfactor = 50);\n\
+             CREATE TABLE {version} (version integer NOT NULL);\n\
+             INSERT INTO {version} VALUES ({VERSION});"
         )
     }
 }
+
+/// Name, type as the server calls it, and what else there is to say of it.
+const COLUMNS: [(&str, &str, &str); 15] = [
+    ("account", "text", r#"COLLATE "C" PRIMARY KEY"#),
+    ("generation", "numeric(20,0)", "NOT NULL"),
+    ("lineage", "numeric(20,0)", "NOT NULL"),
+    ("status", "text", "NOT NULL"),
+    ("secret", "bytea", "NOT NULL"),
+    ("issued_at", "bigint", "NOT NULL"),
+    ("expires_at", "bigint", ""),
+    ("fence", "bigint", "NOT NULL"),
+    ("owner", "text", ""),
+    ("deadline", "bigint", "NOT NULL"),
+    ("intended_at", "bigint", ""),
+    ("replayed", "boolean", "NOT NULL"),
+    ("not_before", "bigint", "NOT NULL"),
+    ("fails", "bigint", "NOT NULL"),
+    ("last_error", "text", ""),
+];
 
 /// What there is of the tables: `None`, or their version.
 async fn version(client: &Borrowed<'_>, tables: &Tables) -> Result<Option<i32>, StoreError> {
@@ -91,12 +100,89 @@ async fn version(client: &Borrowed<'_>, tables: &Tables) -> Result<Option<i32>, 
 /// Makes the tables, if they are not there.
 pub(super) async fn migrate(link: &Link, tables: &Tables) -> Result<(), StoreError> {
     let mut client = link.borrow().await?;
+    writable(&client).await?;
     match version(&client, tables).await? {
         Some(version) => known(version)?,
         None => create(&mut client, tables).await?,
     }
+    columns(&client, tables).await?;
     client.give_back();
     Ok(())
+}
+
+async fn writable(client: &Borrowed<'_>) -> Result<(), StoreError> {
+    let ask = "SELECT current_setting('transaction_read_only')::boolean";
+    if value(&client.query(ask, &[]).await?)? {
+        client.is_read_only();
+        let why = "its sessions are read-only";
+        return Err(unsuitable("the database will not do", why));
+    }
+    Ok(())
+}
+
+/// Whether the table has the columns that it was made with; it may have more.
+async fn columns(client: &Borrowed<'_>, tables: &Tables) -> Result<(), StoreError> {
+    let ask = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
+        WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
+    let records = tables.records();
+    let rows = client.query(ask, &[(&records, Type::TEXT)]).await?;
+    let mut there = BTreeMap::new();
+    for row in &rows {
+        there.insert(column::<&str>(row, 0)?, column::<&str>(row, 1)?);
+    }
+    for (name, wanted, _) in COLUMNS {
+        let why = match there.get(name) {
+            Some(kind) if *kind == wanted => continue,
+            Some(kind) => format!("column {name} of {records} is {kind}, not {wanted}"),
+            None => format!("{records} has no column {name}"),
+        };
+        return Err(unsuitable("its table is not the one that is needed", why));
+    }
+    Ok(())
+}
+
+/// Does all that steps do, on an account that there is not, and takes it back.
+async fn rehearse(client: &mut Borrowed<'_>, steps: &Statements) -> Result<(), StoreError> {
+    // No account's name has a control character.
+    let name = format!("\u{1}{:x}", fastrand::u64(..));
+    let account: Parameter<'_> = (&name, Type::TEXT);
+    let text: Parameter<'_> = (&"1", Type::TEXT);
+    let number: Parameter<'_> = (&1_i64, Type::INT8);
+    let flag: Parameter<'_> = (&false, Type::BOOL);
+    let secret: Parameter<'_> = (&Secret(Grant::default().to_bytes()), Type::BYTEA);
+    let steps: [(&str, &[&Parameter<'_>]); 8] = [
+        (&steps.commit, &[&text, &text, &secret, &number]),
+        (&steps.read, &[]),
+        (&steps.acquire, &[&text, &text, &number, &flag]),
+        (&steps.intend, &[&text, &number, &number]),
+        (&steps.doubt, &[&text, &number, &text]),
+        (&steps.reject, &[&text, &number, &text]),
+        (
+            &steps.release,
+            &[&text, &number, &number, &text, &flag, &number],
+        ),
+        (&steps.revoke, &[&secret]),
+    ];
+    let transaction = client.client()?.build_transaction();
+    let transaction = transaction.isolation_level(IsolationLevel::ReadCommitted);
+    let done = async {
+        let transaction = transaction.start().await?;
+        for (step, own) in steps {
+            let mut parameters = vec![account.clone()];
+            if !own.is_empty() {
+                // What a notification says: none is sent.
+                parameters.push(text.clone());
+            }
+            parameters.extend(own.iter().map(|&it| it.clone()));
+            transaction.query_typed(step, &parameters).await?;
+        }
+        transaction.rollback().await
+    };
+    let done: Result<(), tokio_postgres::Error> = done.await;
+    done.map_err(|error| {
+        client.judged(&error);
+        not_done(&error)
+    })
 }
 
 async fn create(client: &mut Borrowed<'_>, tables: &Tables) -> Result<(), StoreError> {
@@ -134,9 +220,10 @@ async fn create(client: &mut Borrowed<'_>, tables: &Tables) -> Result<(), StoreE
 pub(super) async fn check(
     link: &Link,
     tables: &Tables,
+    steps: &Statements,
     without_fsync: bool,
 ) -> Result<(), StoreError> {
-    let client = link.borrow().await?;
+    let mut client = link.borrow().await?;
     let what = "the database will not do";
     let about = "SELECT current_setting('server_version_num')::integer >= 120000, \
         current_setting('fsync') <> 'on', pg_is_in_recovery(), \
@@ -156,6 +243,7 @@ pub(super) async fn check(
             "it is a standby, which cannot be written to",
         ));
     }
+    writable(&client).await?;
     let encoding: &str = column(about, 3)?;
     if encoding != "UTF8" {
         let why = format!("its encoding is {encoding}, not UTF8");
@@ -199,6 +287,8 @@ pub(super) async fn check(
         let why = format!("role {role} lacks {missing} on {records}");
         return Err(unsuitable("the role of this connection lacks a right", why));
     }
+    columns(&client, tables).await?;
+    rehearse(&mut client, steps).await?;
     client.give_back();
     Ok(())
 }

@@ -129,6 +129,74 @@ async fn a_role_without_a_right_is_told_which() {
 }
 
 #[tokio::test]
+async fn a_table_of_another_shape_says_which_column() {
+    let url = shared!();
+    let sql = Sql::connect(&url).await;
+    for (change, says, seen_by_migrate) in [
+        ("DROP COLUMN last_error", "has no column last_error", true),
+        ("ALTER fails TYPE integer", "column fails of", true),
+        (
+            "ALTER secret TYPE text USING ''",
+            "is text, not bytea",
+            true,
+        ),
+        ("ADD tenant text NOT NULL", "column tenant", false),
+        (
+            "DROP CONSTRAINT tower_mac_auth_records_pkey",
+            "42P10",
+            false,
+        ),
+    ] {
+        let schema = fresh();
+        let store = store_with(&url, |builder| builder.schema(&schema)).await;
+        store.check().await.unwrap();
+        let alter = format!("ALTER TABLE {schema}.tower_mac_auth_records {change}");
+        sql.run(&alter).await;
+        let mut errors = vec![store.check().await.expect_err(change)];
+        if seen_by_migrate {
+            errors.push(store.migrate().await.expect_err(change));
+        }
+        for error in errors {
+            assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+            assert!(chain(&error).contains(says), "{}", chain(&error));
+        }
+        will_not_do(&url, &schema, says).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_write_will_not_do() {
+    let url = shared!();
+    let schema = fresh();
+    let store = store_with(&url, |builder| builder.schema(&schema)).await;
+    let read_only = format!("{url}?options=-c%20default_transaction_read_only%3Don");
+    will_not_do(&read_only, &schema, "read-only").await;
+    for schema in [&schema, &fresh()] {
+        let builder = PostgresStore::builder(&read_only).schema(schema);
+        let store = builder.connect().await.unwrap();
+        for error in [
+            store.check().await.unwrap_err(),
+            store.migrate().await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+            assert!(chain(&error).contains("read-only"), "{}", chain(&error));
+        }
+    }
+    store.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn to_check_leaves_nothing_behind() {
+    let url = shared!();
+    let (store, table) = with_table(&url).await;
+    store.check().await.unwrap();
+    let ask = format!("SELECT count(*) FROM {table}");
+    let sql = Sql::connect(&url).await;
+    let rows: i64 = sql.client.query_one(&ask, &[]).await.unwrap().get(0);
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test]
 async fn a_table_that_a_crash_empties_will_not_do() {
     let url = shared!();
     let schema = fresh();
