@@ -89,7 +89,8 @@
 //! # Reading refusals
 //!
 //! A [`RefusalPolicy`] reads the head, and the body where it may be a refusal: JSON or text of at
-//! most 4 KiB, not compressed, whatever the status, because the provider does not document which.
+//! most 4 KiB, whatever the status, because the provider does not document which. One that is
+//! compressed (gzip, deflate, br, zstd) is decoded to be read, up to 4 KiB, and given back as it came.
 //! Of a response without a length and without an error status only the first chunk is looked at.
 //! What was read is given back as it came, frame by frame, and no response is held up longer than
 //! [`inspection_limit`](MacAuthLayer::inspection_limit) (1 s). A 401 whose body says nothing counts
@@ -183,8 +184,9 @@
 //! - **Outside** (before it): whatever changes method, URI or `Host`; retries, for each try needs
 //!   a nonce of its own; redirects, so that each hop is checked and signed; the timeout of the
 //!   whole. A call that is dropped does no harm: a refresh goes on without it.
-//! - **Inside** (after it): decompression, or refusals cannot be read; the timeout of one attempt;
-//!   limits of concurrency.
+//! - **Inside** (after it): the timeout of one attempt; limits of concurrency.
+//! - **Either**: decompression. Outside, small responses are decoded twice; inside, refusals in any
+//!   coding it knows are read.
 //! - **Nowhere inside**: redirects, which carry the old MAC and the query with the access token to
 //!   wherever they lead. hyper-util's client follows none; switch them off in one that does.
 //! - The inner error is not boxed. Where it is a box already, [`Error::into_boxed`] makes one of

@@ -63,6 +63,11 @@ pub(crate) fn decode(headers: &HeaderMap, body: &[u8], cap: usize) -> Option<Dec
     Some(decoded)
 }
 
+/// Whether what `Content-Encoding` names, if anything, is read here.
+pub(crate) fn is_known(headers: &HeaderMap) -> bool {
+    codings(headers).is_some()
+}
+
 /// What `Content-Encoding` names, without `identity`; `None` if one of it is not known.
 fn codings(headers: &HeaderMap) -> Option<ArrayVec<Coding, MOST_CODINGS>> {
     let mut codings = ArrayVec::new();
@@ -349,6 +354,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn no_bytes_make_it_panic(
             body in proptest::collection::vec(any::<u8>(), 0..200),

@@ -49,7 +49,7 @@
 
 mod answer;
 mod builder;
-mod content_coding;
+pub(crate) mod content_coding;
 mod endpoint;
 mod error_code;
 mod fields;

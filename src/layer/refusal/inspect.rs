@@ -118,7 +118,11 @@ impl<B: Body + Unpin> Inspect<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use bytes::Bytes;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
     use http::{HeaderMap, StatusCode};
     use http_body_util::{BodyExt, Full};
     use proptest::prelude::*;
@@ -127,6 +131,7 @@ mod tests {
     use super::super::super::scripted::{
         Scripted, Seen, Step, data, drain, expected, length, trailers,
     };
+    use super::super::reading::MAX_LEN;
     use super::super::{Head, XiaomiRefusals};
     use super::*;
     use Refusal::{SignatureRejected, TokenRejected};
@@ -288,9 +293,68 @@ mod tests {
             // Nor is it one if it is there.
             assert_eq!(at_once(200, &kind, &steps[1..]), None, "{kind:?}");
         }
-        let gzip = [("content-encoding", "gzip")];
-        assert_eq!(at_once(200, &gzip, &[Step::Pending, data(TOKEN)]), None);
-        assert_eq!(at_once(200, &gzip, &[data(TOKEN)]), None);
+        let unknown = [("content-encoding", "compress")];
+        assert_eq!(at_once(200, &unknown, &[Step::Pending, data(TOKEN)]), None);
+        assert_eq!(at_once(200, &unknown, &[data(TOKEN)]), None);
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn a_compressed_refusal_is_read_and_given_back_as_it_came() {
+        let in_gzip = [("content-encoding", "gzip")];
+        for status in [200, 400, 401, 500] {
+            let steps = [Step::Data(gzip(SIGNATURE).into())];
+            let refusal = at_once(status, &in_gzip, &steps);
+            assert_eq!(refusal, Some(SignatureRejected), "{status}");
+        }
+        // It was decoded on the way.
+        let refusal = at_once(200, &in_gzip, &[data(TOKEN)]);
+        assert_eq!(refusal, Some(TokenRejected));
+        // Another code speaks for the token of a 401, as it does in plain text.
+        let other = gzip(r#"{"code":96001}"#);
+        assert_eq!(at_once(401, &in_gzip, &[Step::Data(other.into())]), None);
+        let twice = [
+            ("content-encoding", "identity"),
+            ("content-encoding", "x-gzip"),
+        ];
+        let whole = gzip(TOKEN);
+        let length = whole.len().to_string();
+        let (first, second) = whole.split_at(9);
+        let steps = [first, second].map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
+        let headers = [&twice[..], &[("content-length", &length)]].concat();
+        assert_eq!(at_once(200, &headers, &steps), Some(TokenRejected));
+    }
+
+    #[test]
+    fn a_compressed_body_is_decoded_no_further_than_a_refusal_is_long() {
+        let in_gzip = [("content-encoding", "gzip")];
+        for (spaces, refusal) in [
+            (MAX_LEN - TOKEN.len(), Some(TokenRejected)),
+            (MAX_LEN + 1 - TOKEN.len(), None),
+            (1 << 24, None),
+        ] {
+            let text = format!("{}{TOKEN}", " ".repeat(spaces));
+            let mut body = gzip(&text);
+            body.truncate(MAX_LEN);
+            let steps = [Step::Data(body.into())];
+            let mut found = None;
+            let counted = allocation_counter::measure(|| found = at_once(400, &in_gzip, &steps));
+            assert_eq!(found, refusal, "{spaces}");
+            assert!(counted.bytes_max < 100_000, "{counted:?}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_body_that_is_none_says_nothing() {
+        let in_gzip = [("content-encoding", "gzip")];
+        let no_gzip = [data("\u{1f}no gzip")];
+        assert_eq!(at_once(200, &in_gzip, &no_gzip), None);
+        assert_eq!(at_once(401, &in_gzip, &no_gzip), Some(TokenRejected));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,9 +10,11 @@ use http_body::{Body, Frame};
 
 use super::super::response_body::{Kept, ResponseBody};
 use super::{Head, Refusal, RefusalPolicy};
+use crate::token::content_coding::{self, CodingFault};
 
-/// A refusal is at most this long.
-const MAX_BYTES: u64 = 4096;
+/// A refusal is at most this long, in bytes, as it comes and decoded.
+pub(super) const MAX_LEN: usize = 4096;
+const MAX_BYTES: u64 = MAX_LEN as u64;
 /// Bounds what empty frames can cost.
 const MAX_FRAMES: u32 = 256;
 
@@ -155,20 +157,41 @@ impl Reading {
         if self.bytes == 0 {
             return;
         }
-        let headers = response.headers();
         let found = match &response.body().kept {
             // Nearly always, and nothing to be gathered.
             Kept::Chunk(data) if data.chunk().len() == data.remaining() => {
-                policy.read_body(response.status(), headers, data.chunk())
+                self.ask(policy, response, data.chunk())
             }
             kept => match gather(kept) {
-                Some(bytes) => policy.read_body(response.status(), headers, &bytes),
+                Some(bytes) => self.ask(policy, response, &bytes),
                 None => return,
             },
         };
+        let headers = response.headers();
         // Looked up only where it matters.
-        if found != self.refusal && is_plain(headers) && may_be_json(headers) {
+        if found != self.refusal && content_coding::is_known(headers) && may_be_json(headers) {
             self.refusal = found;
+        }
+    }
+
+    /// What the policy says about the text of `body`; what is known already if there is none.
+    #[inline]
+    fn ask<P, B>(&self, policy: &P, response: &Response<B>, body: &[u8]) -> Option<Refusal>
+    where
+        P: RefusalPolicy + ?Sized,
+    {
+        let (status, headers) = (response.status(), response.headers());
+        // The text itself, so that most responses are not even asked for their coding.
+        if body.first() == Some(&b'{') {
+            return policy.read_body(status, headers, body);
+        }
+        let Some(decoded) = content_coding::decode(headers, body, MAX_LEN) else {
+            return policy.read_body(status, headers, body);
+        };
+        match decoded.fault {
+            Some(CodingFault::Unknown | CodingFault::TooLong) => self.refusal,
+            _ if decoded.text.is_empty() => self.refusal,
+            _ => policy.read_body(status, headers, &decoded.text),
         }
     }
 
@@ -183,7 +206,7 @@ impl Reading {
     }
 
     fn is_worth_waiting(&mut self, headers: &HeaderMap) -> bool {
-        if !is_plain(headers) {
+        if !content_coding::is_known(headers) {
             self.look = Look::Decided;
         }
         !self.is_settled() && !self.has_its_length() && may_be_json(headers)
@@ -219,14 +242,6 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-/// Whether the bytes are the text itself, not compressed.
-fn is_plain(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether a body of this type can hold a JSON refusal. Text of any kind can: providers send JSON
