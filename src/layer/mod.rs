@@ -91,7 +91,8 @@
 //! A [`RefusalPolicy`] reads the head, and the body where it may be a refusal: JSON or text of at
 //! most 4 KiB, whatever the status, because the provider does not document which. One that is
 //! compressed (gzip, deflate, br, zstd) is decoded to be read, up to 4 KiB, and given back as it came.
-//! Of a response without a length and without an error status only the first chunk is looked at.
+//! A response without a length and without an error status is read on only while it is a JSON object
+//! that has begun and not ended.
 //! What was read is given back as it came, frame by frame, and no response is held up longer than
 //! [`inspection_limit`](MacAuthLayer::inspection_limit) (1 s). A 401 whose body says nothing counts
 //! as a rejected token.

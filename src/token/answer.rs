@@ -6,14 +6,11 @@ use http::{Response, StatusCode};
 
 use super::content_coding::{CodingFault, decode};
 use super::fields::{Fields, Value};
+use super::json::strip;
 use super::outcome::AmbiguousKind;
 use super::{Ambiguous, ErrorCode, MAX_ANSWER_LEN, Outcome, Refusal, TokenSet};
 use crate::sign::Algorithm;
 use crate::{AccessToken, MacKeyText, RefreshToken};
-
-/// Some of the provider's answers begin with it.
-const PREFIX: &[u8] = b"&&&START&&&";
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// No provider issues tokens for longer; a longer life is a sign of a misread answer.
 const LONGEST_LIFE: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
@@ -109,26 +106,6 @@ fn parse(status: StatusCode, body: &[u8], fault: Option<Ambiguous>) -> Outcome {
         Ok(tokens) => Outcome::Tokens(tokens),
         Err(fault) => ambiguous(fault),
     }
-}
-
-/// Without the prefix, and without byte-order marks and white space on either side of it.
-fn strip(body: &[u8]) -> &[u8] {
-    let blank = |body: &'_ [u8]| -> usize {
-        let mut rest = body;
-        loop {
-            let shorter = rest
-                .strip_prefix(BYTE_ORDER_MARK)
-                .unwrap_or(rest)
-                .trim_ascii_start();
-            if shorter.len() == rest.len() {
-                return body.len() - rest.len();
-            }
-            rest = shorter;
-        }
-    };
-    let body = &body[blank(body)..];
-    let body = body.strip_prefix(PREFIX).unwrap_or(body);
-    body[blank(body)..].trim_ascii_end()
 }
 
 fn too_long() -> Ambiguous {

@@ -55,6 +55,7 @@ mod error_code;
 mod fields;
 #[cfg(feature = "transport")]
 mod hyper_transport;
+pub(crate) mod json;
 mod limiter;
 mod outcome;
 mod request;

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Full};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::buffer::BufferLayer;
@@ -367,5 +368,51 @@ async fn a_compressed_refusal_is_refreshed_and_one_that_is_not_is_handed_on_as_i
         let body = refused.into_body().collect().await.unwrap().to_bytes();
         GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
         assert!(text.contains("96008"), "{style:?}: {text}");
+    }
+}
+
+/// An API whose answers come in two pieces, without a length.
+fn in_pieces(
+    api: Api,
+) -> impl Service<Sent, Response = Response<Channel<Bytes>>, Error = Infallible> + Clone {
+    service_fn(move |request: Sent| {
+        let api = api.clone();
+        async move {
+            let (mut head, body) = api.oneshot(request).await?.into_parts();
+            let text = body.collect().await?.to_bytes();
+            head.headers.remove(CONTENT_LENGTH);
+            let (mut sender, body) = Channel::new(1);
+            tokio::spawn(async move {
+                let middle = text.len() / 2;
+                for piece in [text.slice(..middle), text.slice(middle..)] {
+                    let _ = sender.send_data(piece).await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            });
+            Ok(Response::from_parts(head, body))
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_in_two_pieces_is_refreshed_whatever_its_status() {
+    for style in [
+        RefusalStyle::Ok200WithCode,
+        RefusalStyle::BadRequest400,
+        RefusalStyle::Unauthorized401,
+    ] {
+        let world = World::new().await;
+        world.provider.set_refusal_style(style);
+        world.provider.expire_access_tokens();
+        let client = world.layer().layer(in_pieces(world.provider.api()));
+        let answer = client.oneshot(get("/")).await.unwrap();
+        assert_eq!(
+            answer.extensions().get(),
+            Some(&Attempt::REPLAY),
+            "{style:?}"
+        );
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(text.starts_with(b"{") && text.ends_with(b"}"), "{text:?}");
+        assert_eq!(world.presented(), 1, "{style:?}");
     }
 }

@@ -238,12 +238,75 @@ mod tests {
         assert_eq!(at_once(200, &length, &steps), Some(SignatureRejected));
     }
 
+    /// The verdict on a success without a length that comes in two pieces, cut at `at`; it must
+    /// come back whole.
+    async fn in_two(
+        headers: &[(&str, &str)],
+        body: &[u8],
+        at: usize,
+        pause: bool,
+    ) -> Option<Refusal> {
+        let (first, second) = body.split_at(at);
+        let [first, second] =
+            [first, second].map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
+        let steps = if pause {
+            vec![first, Step::Yield, second]
+        } else {
+            vec![first, second]
+        };
+        let answer = response(200, headers, Scripted::new(steps.clone()));
+        let inspected = run(&XiaomiRefusals, answer).await;
+        let mut body = inspected.response.into_body();
+        assert_eq!(drain(&mut body), (expected(&steps), true), "{at}");
+        inspected.refusal
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_a_refusal_is_cut_and_how_soon_the_rest_comes_decide_nothing() {
+        let text = "\u{feff} &&&START&&& {\"data\":{\"a\":[1]},\"code\":96008}\n";
+        for pause in [false, true] {
+            for at in 0..text.len() {
+                let found = in_two(&[], text.as_bytes(), at, pause).await;
+                assert_eq!(found, Some(TokenRejected), "{at}");
+            }
+            let compressed = gzip(text);
+            let headers = [("content-encoding", "gzip")];
+            for at in 0..compressed.len() {
+                let found = in_two(&headers, &compressed, at, pause).await;
+                assert_eq!(found, Some(TokenRejected), "{at}");
+            }
+        }
+    }
+
     #[test]
-    fn of_a_success_without_a_length_only_the_first_chunk_is_looked_at() {
-        let steps = [data(""), data("{\"code\":"), Step::Pending, data("96008}")];
-        assert_eq!(at_once(200, &[], &steps), None);
-        let steps = [data(TOKEN), data(""), trailers("end")];
-        assert_eq!(at_once(200, &[], &steps), Some(TokenRejected));
+    fn a_stream_that_is_no_unfinished_object_is_released_at_once() {
+        for first in [
+            "<html>",
+            "[",
+            "{}",
+            "{\"code\":0}",
+            "{\"code\":0}\n{\"code\":",
+            "{not json",
+            "data: {",
+            "&&&START&&&{}",
+        ] {
+            let plain = ("content-encoding", "identity");
+            let in_gzip = ("content-encoding", "gzip");
+            let compressed = gzip(first).into();
+            for (coding, first) in [(plain, first.into()), (in_gzip, compressed)] {
+                let source = Scripted::new([Step::Data(first), Step::Panic]);
+                let mut run = task::spawn(run(&XiaomiRefusals, response(200, &[coding], source)));
+                assert_eq!(assert_ready!(run.poll()).refusal, None);
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_longer_than_a_refusal_is_not_read_on() {
+        let chunk = || Step::Data(format!("{{\"a\":\"{}", "x".repeat(MAX_LEN / 2)).into());
+        let source = Scripted::new([chunk(), chunk(), Step::Panic]);
+        let mut run = task::spawn(run(&XiaomiRefusals, response(200, &[], source)));
+        assert_eq!(assert_ready!(run.poll()).refusal, None);
     }
 
     #[test]
@@ -394,6 +457,7 @@ mod tests {
             (400, "{\"code\":", None),
             (400, TOKEN, Some(TokenRejected)),
             (200, "", None),
+            (200, "{\"code\":", None),
         ] {
             // Pending when it is first polled, and when the limit wakes the task.
             let steps = [data(sent), Step::Pending, Step::Pending, data("late")];
