@@ -49,7 +49,7 @@
 //! | the token is no good, and there is a newer credential by now | signs with that one and sends again; nothing is refreshed |
 //! | the token is no good, and a rotation made it less than [`min_rotation_interval`](crate::account::AccountBuilder::min_rotation_interval) ago | hands the refusal back: refreshing cannot fix it |
 //! | the token is no good, else | starts a refresh or joins the one under way, waits, signs anew, sends again |
-//! | the MAC or the nonce is no good | sets the clock for nonces by the response's `Date`, signs with a new nonce, sends again; never refreshes |
+//! | the MAC or the nonce is no good | sets the clock for nonces by the response's `Date` (unless an `Age` says that it is old), signs with a new nonce, sends again; never refreshes |
 //! | anything else | hands the response back |
 //!
 //! A request is sent twice at most. The answer to the second time is handed back whatever it is.
