@@ -49,7 +49,7 @@
 //! | the token is no good, and there is a newer credential by now | signs with that one and sends again; nothing is refreshed |
 //! | the token is no good, and a rotation made it less than [`min_rotation_interval`](crate::account::AccountBuilder::min_rotation_interval) ago | hands the refusal back: refreshing cannot fix it |
 //! | the token is no good, else | starts a refresh or joins the one under way, waits, signs anew, sends again |
-//! | the MAC or the nonce is no good | sets the clock for nonces by the response's `Date`, signs with a new nonce, sends again; never refreshes |
+//! | the MAC or the nonce is no good | sets the clock for nonces by the response's `Date` (unless an `Age` says that it is old), signs with a new nonce, sends again; never refreshes |
 //! | anything else | hands the response back |
 //!
 //! A request is sent twice at most. The answer to the second time is handed back whatever it is.
@@ -89,8 +89,10 @@
 //! # Reading refusals
 //!
 //! A [`RefusalPolicy`] reads the head, and the body where it may be a refusal: JSON or text of at
-//! most 4 KiB, not compressed, whatever the status, because the provider does not document which.
-//! Of a response without a length and without an error status only the first chunk is looked at.
+//! most 4 KiB, whatever the status, because the provider does not document which. One that is
+//! compressed (gzip, deflate, br, zstd) is decoded to be read, up to 4 KiB, and given back as it came.
+//! A response without a length and without an error status is read on only while it is a JSON object
+//! that has begun and not ended.
 //! What was read is given back as it came, frame by frame, and no response is held up longer than
 //! [`inspection_limit`](MacAuthLayer::inspection_limit) (1 s). A 401 whose body says nothing counts
 //! as a rejected token.
@@ -183,8 +185,9 @@
 //! - **Outside** (before it): whatever changes method, URI or `Host`; retries, for each try needs
 //!   a nonce of its own; redirects, so that each hop is checked and signed; the timeout of the
 //!   whole. A call that is dropped does no harm: a refresh goes on without it.
-//! - **Inside** (after it): decompression, or refusals cannot be read; the timeout of one attempt;
-//!   limits of concurrency.
+//! - **Inside** (after it): the timeout of one attempt; limits of concurrency.
+//! - **Either**: decompression. Outside, small responses are decoded twice; inside, refusals in any
+//!   coding it knows are read.
 //! - **Nowhere inside**: redirects, which carry the old MAC and the query with the access token to
 //!   wherever they lead. hyper-util's client follows none; switch them off in one that does.
 //! - The inner error is not boxed. Where it is a box already, [`Error::into_boxed`] makes one of

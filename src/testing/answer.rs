@@ -1,9 +1,14 @@
 //! What goes over the wire, to the letter.
 
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderValue, WWW_AUTHENTICATE};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue, WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -101,6 +106,16 @@ pub(super) fn api_refusal(
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("MAC"));
     }
     response
+}
+
+/// The same answer, compressed.
+pub(super) fn gzip(mut answer: Response<Bytes>) -> Response<Bytes> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory does not fail.
+    let _ = gzip.write_all(answer.body());
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    answer.map(|_| gzip.finish().unwrap_or_default().into())
 }
 
 fn token_answer(config: &Config, status: StatusCode, answer: &Value) -> Response<Bytes> {

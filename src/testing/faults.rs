@@ -17,6 +17,7 @@ use crate::token::ErrorCode;
 /// | `Delay` | what it would have been, or ambiguous when the client did not wait |
 /// | `ConnectionRefused` | unsent |
 /// | `RefuseWith` | refused |
+/// | `Compressed` | what it would have been |
 /// | all others | ambiguous |
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,6 +28,8 @@ pub enum Fault {
     ServerError(StatusCode),
     /// Answers 200 with bytes that are no JSON, nor UTF-8.
     Garbage,
+    /// Acts, and answers as always but in gzip, which nobody asked for, as a CDN does.
+    Compressed,
     /// Acts, and answers with the first half of the right answer as if it were whole.
     CutShort,
     /// Answers 200 with nothing.
@@ -165,6 +168,8 @@ mod tests {
                 true,
             ),
             (Fault::Garbage, seen(Unreadable), false),
+            (Fault::Compressed, Seen::Tokens, true),
+            (Fault::Compressed.consumed(), Seen::Tokens, true),
             (Fault::CutShort, seen(Unreadable), true),
             (Fault::CutShort.consumed(), seen(Unreadable), true),
             (Fault::Empty200, seen(Empty), false),

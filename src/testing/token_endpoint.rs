@@ -39,7 +39,9 @@ impl Provider {
             }
             Some(Fault::ConsumedThenReset) => (Fault::Reset, Some(act())),
             Some(Fault::Consumed(fault)) => (*fault, Some(act())),
-            Some(fault @ (Fault::CutShort | Fault::WrongAlgorithm)) => (fault, Some(act())),
+            Some(fault @ (Fault::Compressed | Fault::CutShort | Fault::WrongAlgorithm)) => {
+                (fault, Some(act()))
+            }
             Some(fault) => (fault, None),
         };
         let config = self.config();
@@ -62,6 +64,7 @@ impl Provider {
                 let page = "<!DOCTYPE html><title>Welcome</title><p>Please log in.";
                 answer::response(config, ok, HTML, page)
             }
+            Fault::Compressed => answer::gzip(whole("HmacSha1").unwrap_or_default()),
             Fault::CutShort => cut(whole("HmacSha1")),
             Fault::WrongAlgorithm => whole("HmacSha999").unwrap_or_default(),
             Fault::RefuseWith(code) => {

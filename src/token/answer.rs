@@ -1,23 +1,39 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Response, StatusCode};
 
+use super::content_coding::{CodingFault, decode};
 use super::fields::{Fields, Value};
+use super::json::strip;
 use super::outcome::AmbiguousKind;
 use super::{Ambiguous, ErrorCode, MAX_ANSWER_LEN, Outcome, Refusal, TokenSet};
 use crate::sign::Algorithm;
 use crate::{AccessToken, MacKeyText, RefreshToken};
-
-/// Some of the provider's answers begin with it.
-const PREFIX: &[u8] = b"&&&START&&&";
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// No provider issues tokens for longer; a longer life is a sign of a misread answer.
 const LONGEST_LIFE: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// The longest description of a refusal that is kept, in characters.
 const LONGEST_DESCRIPTION: usize = 200;
+
+/// What an answer says that came as it was sent: with the codings that its head names.
+pub(super) fn read_answer(answer: &Response<Bytes>) -> Outcome {
+    let (status, body) = (answer.status(), answer.body());
+    let Some(decoded) = decode(answer.headers(), body, MAX_ANSWER_LEN) else {
+        return parse_answer(status, body);
+    };
+    let fault = decoded.fault.map(|fault| match fault {
+        CodingFault::Unknown => field("content-encoding: not known"),
+        CodingFault::Damaged => {
+            let detail = "the answer is not what its content-encoding says, or is cut short";
+            Ambiguous::new(AmbiguousKind::Unreadable, detail)
+        }
+        CodingFault::TooLong => too_long(),
+    });
+    parse(status, &decoded.text, fault)
+}
 
 /// What an answer of the token endpoint says.
 ///
@@ -45,9 +61,13 @@ const LONGEST_DESCRIPTION: usize = 200;
 /// ```
 pub fn parse_answer(status: StatusCode, body: &[u8]) -> Outcome {
     if body.len() > MAX_ANSWER_LEN {
-        let detail = "the answer is longer than 64 KiB";
-        return Outcome::Ambiguous(Ambiguous::new(AmbiguousKind::TooLong, detail));
+        return Outcome::Ambiguous(too_long());
     }
+    parse(status, body, None)
+}
+
+/// `fault`: why `body` is not the whole of it.
+fn parse(status: StatusCode, body: &[u8], fault: Option<Ambiguous>) -> Outcome {
     let body = strip(body);
     let (mut fields, whole) = Fields::read(body);
     // Kept before anything else is looked at: whatever is wrong with the rest, this may be the
@@ -62,6 +82,9 @@ pub fn parse_answer(status: StatusCode, body: &[u8]) -> Outcome {
     let definite = status.is_success() || status.is_client_error();
     if !definite {
         return ambiguous(Ambiguous::new(AmbiguousKind::Status(status), ""));
+    }
+    if let Some(fault) = fault {
+        return ambiguous(fault);
     }
     if body.is_empty() {
         return ambiguous(Ambiguous::new(AmbiguousKind::Empty, "the answer is empty"));
@@ -85,24 +108,9 @@ pub fn parse_answer(status: StatusCode, body: &[u8]) -> Outcome {
     }
 }
 
-/// Without the prefix, and without byte-order marks and white space on either side of it.
-fn strip(body: &[u8]) -> &[u8] {
-    let blank = |body: &'_ [u8]| -> usize {
-        let mut rest = body;
-        loop {
-            let shorter = rest
-                .strip_prefix(BYTE_ORDER_MARK)
-                .unwrap_or(rest)
-                .trim_ascii_start();
-            if shorter.len() == rest.len() {
-                return body.len() - rest.len();
-            }
-            rest = shorter;
-        }
-    };
-    let body = &body[blank(body)..];
-    let body = body.strip_prefix(PREFIX).unwrap_or(body);
-    body[blank(body)..].trim_ascii_end()
+fn too_long() -> Ambiguous {
+    let detail = "the answer is longer than 64 KiB";
+    Ambiguous::new(AmbiguousKind::TooLong, detail)
 }
 
 fn field(detail: &'static str) -> Ambiguous {
@@ -222,8 +230,11 @@ fn number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
     use proptest::prelude::*;
     use std::error::Error;
+    use std::io::Write;
 
     const WHOLE: &str = r#"&&&START&&&{"access_token":"AT-canary-1","expires_in":360000,"refresh_token":"RT-canary-1","scope":"1 3","token_type ":"mac","mac_key ":"MK-canary-1","mac_algorithm":" HmacSha1","openId":"2.0:abc"}"#;
 
@@ -528,6 +539,76 @@ mod tests {
         assert_eq!(read_tokens(&at_cap), read_tokens(WHOLE));
         let over = read_ambiguous(200, format!("{at_cap} "));
         assert_eq!(over.kind(), AmbiguousKind::TooLong);
+    }
+
+    fn coded(status: u16, coding: &'static str, body: Vec<u8>) -> Response<Bytes> {
+        let response = Response::builder().status(status);
+        response
+            .header("content-encoding", coding)
+            .body(body.into())
+            .unwrap()
+    }
+
+    fn gzip(body: &str) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(body.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn a_compressed_answer_is_read() {
+        let Outcome::Tokens(tokens) = read_answer(&coded(200, "gzip", gzip(WHOLE))) else {
+            panic!("no tokens");
+        };
+        assert_eq!(tokens, read_tokens(WHOLE));
+        let refusal = gzip(r#"{"error":96009}"#);
+        let outcome = read_answer(&coded(400, "x-gzip", refusal));
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_compressed_answer_that_cannot_be_used_says_why_and_loses_no_token_that_was_whole() {
+        let long = gzip(&format!("{WHOLE}{}", " ".repeat(MAX_ANSWER_LEN)));
+        let mut cut = gzip(WHOLE);
+        cut.truncate(cut.len() - 8);
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        for (answer, kind, text, kept) in [
+            (
+                coded(200, "compress", gzip(WHOLE)),
+                AmbiguousKind::Field,
+                "content-encoding: not known",
+                false,
+            ),
+            (
+                coded(200, "gzip", long),
+                AmbiguousKind::TooLong,
+                "64 KiB",
+                true,
+            ),
+            (
+                coded(200, "gzip", cut),
+                AmbiguousKind::Unreadable,
+                "content-encoding",
+                true,
+            ),
+            (
+                coded(503, "gzip", gzip("<html>")),
+                AmbiguousKind::Status(unavailable),
+                "503",
+                false,
+            ),
+        ] {
+            let Outcome::Ambiguous(ambiguous) = read_answer(&answer) else {
+                panic!("{answer:?}");
+            };
+            assert_eq!(ambiguous.kind(), kind);
+            assert!(ambiguous.to_string().contains(text), "{ambiguous}");
+            assert_eq!(
+                ambiguous.next_refresh_token().is_some(),
+                kept,
+                "{ambiguous}"
+            );
+        }
     }
 
     #[test]

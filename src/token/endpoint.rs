@@ -4,12 +4,13 @@ use std::sync::Arc;
 use http::Uri;
 use http::header::HeaderValue;
 
+use super::answer::read_answer;
 use super::builder::TokenEndpointBuilder;
 use super::limiter::Limiter;
 use super::outcome::{AmbiguousKind, SharedError, UnsentKind};
 use super::request::{Sent, request};
 use super::transport::SendErrorKind;
-use super::{Ambiguous, Connection, Outcome, SendError, Transport, Unsent, parse_answer};
+use super::{Ambiguous, Connection, Outcome, SendError, Transport, Unsent};
 use crate::{AuthorizationCode, ClientSecret, RefreshToken};
 
 const XIAOMI_URL: &str = "https://account.xiaomi.com/oauth2/token";
@@ -189,7 +190,7 @@ impl Connected {
         };
 
         let mut outcome = match self.connection.send(request).await {
-            Ok(answer) => parse_answer(answer.status(), answer.body()),
+            Ok(answer) => read_answer(&answer),
             Err(error) => not_answered(error),
         };
         redact(&mut outcome, &sent);
@@ -330,7 +331,8 @@ mod tests {
         let outcome = refresh(|request| {
             assert_eq!(request.method(), "GET");
             assert_eq!(request.headers()["host"], "account.xiaomi.com");
-            assert_eq!(request.headers().len(), 3);
+            assert_eq!(request.headers()["accept-encoding"], "identity");
+            assert_eq!(request.headers().len(), 4);
             assert_eq!(
                 request.uri(),
                 "/oauth2/token?client_id=client&redirect_uri=https%3A%2F%2Fclient%2Fcb\

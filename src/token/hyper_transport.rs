@@ -330,6 +330,7 @@ mod tests {
                  &grant_type=refresh_token&refresh_token=R%2F1%2B%3D&token_type=mac HTTP/1.1\r\n\
                  host: {address}\r\n\
                  accept: application/json\r\n\
+                 accept-encoding: identity\r\n\
                  user-agent: tower-mac-auth/{}\r\n\r\n",
                 env!("CARGO_PKG_VERSION")
             )

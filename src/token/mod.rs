@@ -44,16 +44,18 @@
 //!
 //! The client's secret and the token travel in the URL, because that is what the provider wants.
 //! So nothing here shows a URL: the outcome, every error under it and every log are free of what
-//! was sent, and the buffers that this crate makes for it are wiped. What hyper, rustls and the
-//! operating system copy is out of reach.
+//! was sent, and the buffers that this crate makes for it are wiped. What hyper, rustls, the
+//! decoders of a compressed answer and the operating system copy is out of reach.
 
 mod answer;
 mod builder;
+pub(crate) mod content_coding;
 mod endpoint;
 mod error_code;
 mod fields;
 #[cfg(feature = "transport")]
 mod hyper_transport;
+pub(crate) mod json;
 mod limiter;
 mod outcome;
 mod request;

@@ -148,9 +148,10 @@ pub enum AmbiguousKind {
     Status(StatusCode),
     /// The answer is empty.
     Empty,
-    /// The answer is not a JSON object, or is cut short.
+    /// The answer is not a JSON object, is cut short, or is not in the coding that its
+    /// `Content-Encoding` names.
     Unreadable,
-    /// A field of the answer is missing or cannot be used; the text says which.
+    /// A field of the answer, or of its head, is missing or cannot be used; the text says which.
     Field,
 }
 

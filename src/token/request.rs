@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
 use http::{Request, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
@@ -46,6 +46,8 @@ pub(super) fn request(
     let headers = request.headers_mut();
     headers.insert(HOST, host.clone());
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    // Without it a server may compress as it likes (RFC 9110 §12.5.3).
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(
         USER_AGENT,
         HeaderValue::from_static(concat!("tower-mac-auth/", env!("CARGO_PKG_VERSION"))),

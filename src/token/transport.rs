@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response, Uri};
 
-/// The longest answer of a token endpoint that is read: 64 KiB.
+/// The longest answer of a token endpoint that is read: 64 KiB, on the wire and decoded.
 pub const MAX_ANSWER_LEN: usize = 64 * 1024;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -35,6 +35,7 @@ pub trait Connection: Send {
     /// Sends the request, once, and reads the answer whole.
     ///
     /// The request is a `GET` in origin form (path and query; `Host` is set) without a body.
+    /// The body is handed on as it came, with its `Content-Encoding`, or decoded and without.
     /// **Its URI carries secrets: never log it, nor put it in an error.** Do not retry, do not
     /// follow redirects, and keep nothing running once the future has ended or was dropped.
     ///

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io::{Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,16 +10,21 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::channel::Channel;
+use http_body_util::{BodyExt, Full};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::buffer::BufferLayer;
 use tower::limit::{ConcurrencyLimitLayer, RateLimitLayer};
-use tower::{Layer, Service, ServiceBuilder, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_mac_auth::layer::{Attempt, Error, RequestBody};
 use tower_mac_auth::sign::XiaomiOpenApi;
-use tower_mac_auth::testing::Api;
+use tower_mac_auth::testing::{Api, RefusalStyle};
 
 use crate::world::{World, get, post, status};
 
@@ -310,4 +316,103 @@ async fn a_form_without_end_is_refused_by_name_and_not_sent() {
          are kept to be signed"
     );
     assert_eq!(world.provider.api_requests(), 0);
+}
+
+/// An API whose answers come in gzip, though their heads say no length.
+fn in_gzip(
+    api: Api,
+) -> impl Service<Sent, Response = Response<Full<Bytes>>, Error = Infallible> + Clone {
+    service_fn(move |request: Sent| {
+        let api = api.clone();
+        async move {
+            let (mut head, body) = api.oneshot(request).await?.into_parts();
+            let text = body.collect().await?.to_bytes();
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+            gzip.write_all(&text).unwrap();
+            let coding = HeaderValue::from_static("gzip");
+            head.headers.insert(CONTENT_ENCODING, coding);
+            let body = Full::new(gzip.finish().unwrap().into());
+            Ok(Response::from_parts(head, body))
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_refusal_is_refreshed_and_one_that_is_not_is_handed_on_as_it_came() {
+    for style in [
+        RefusalStyle::Ok200WithCode,
+        RefusalStyle::BadRequest400,
+        RefusalStyle::Unauthorized401,
+    ] {
+        let world = World::new().await;
+        world.provider.set_refusal_style(style);
+        let client = world.layer().layer(in_gzip(world.provider.api()));
+        world.provider.expire_access_tokens();
+        let answer = client.clone().oneshot(get("/")).await.unwrap();
+        assert_eq!(
+            answer.extensions().get(),
+            Some(&Attempt::REPLAY),
+            "{style:?}"
+        );
+        assert_eq!(world.presented(), 1, "{style:?}");
+        // So soon after a refresh another cannot help.
+        world.provider.expire_access_tokens();
+        let refused = client.oneshot(get("/")).await.unwrap();
+        assert_eq!(
+            refused.extensions().get(),
+            Some(&Attempt::FIRST),
+            "{style:?}"
+        );
+        assert_eq!(refused.headers()[CONTENT_ENCODING], "gzip");
+        let mut text = String::new();
+        let body = refused.into_body().collect().await.unwrap().to_bytes();
+        GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
+        assert!(text.contains("96008"), "{style:?}: {text}");
+    }
+}
+
+/// An API whose answers come in two pieces, without a length.
+fn in_pieces(
+    api: Api,
+) -> impl Service<Sent, Response = Response<Channel<Bytes>>, Error = Infallible> + Clone {
+    service_fn(move |request: Sent| {
+        let api = api.clone();
+        async move {
+            let (mut head, body) = api.oneshot(request).await?.into_parts();
+            let text = body.collect().await?.to_bytes();
+            head.headers.remove(CONTENT_LENGTH);
+            let (mut sender, body) = Channel::new(1);
+            tokio::spawn(async move {
+                let middle = text.len() / 2;
+                for piece in [text.slice(..middle), text.slice(middle..)] {
+                    let _ = sender.send_data(piece).await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            });
+            Ok(Response::from_parts(head, body))
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_in_two_pieces_is_refreshed_whatever_its_status() {
+    for style in [
+        RefusalStyle::Ok200WithCode,
+        RefusalStyle::BadRequest400,
+        RefusalStyle::Unauthorized401,
+    ] {
+        let world = World::new().await;
+        world.provider.set_refusal_style(style);
+        world.provider.expire_access_tokens();
+        let client = world.layer().layer(in_pieces(world.provider.api()));
+        let answer = client.oneshot(get("/")).await.unwrap();
+        assert_eq!(
+            answer.extensions().get(),
+            Some(&Attempt::REPLAY),
+            "{style:?}"
+        );
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(text.starts_with(b"{") && text.ends_with(b"}"), "{text:?}");
+        assert_eq!(world.presented(), 1, "{style:?}");
+    }
 }

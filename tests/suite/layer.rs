@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{AGE, DATE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tokio::sync::oneshot;
@@ -261,6 +262,39 @@ async fn a_wrong_clock_is_corrected_from_date_and_never_refreshed() {
         // Learnt once.
         assert_eq!(status(&world.get("/again").await), StatusCode::OK);
         assert_eq!(world.provider.refused().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_date_of_an_answer_out_of_a_cache_sets_no_clock() {
+    for (ages, corrected) in [
+        (&[][..], true),
+        (&["0"], true),
+        (&["10800"], false),
+        (&["0", "1"], false),
+        (&["soon"], false),
+    ] {
+        let mut world = World::new().await;
+        let cached = service_fn(move |_: Request<RequestBody<Full<Bytes>>>| {
+            let refusal = br#"{"result":"error","code":96012}"#;
+            let mut answer = Response::new(Full::new(Bytes::from_static(refusal)));
+            let headers = answer.headers_mut();
+            let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+            headers.insert(DATE, HeaderValue::from_static(date));
+            for age in ages {
+                headers.append(AGE, HeaderValue::from_static(age));
+            }
+            std::future::ready(Ok::<_, Infallible>(answer))
+        });
+        let client = world.layer().layer(cached);
+        let answer = client.oneshot(get("/")).await.unwrap();
+        assert_eq!(answer.extensions().get(), Some(&Attempt::REPLAY));
+        let learnt = |event: &Event| matches!(event, Event::ClockCorrected { .. });
+        assert_eq!(
+            world.events_so_far().iter().any(learnt),
+            corrected,
+            "{ages:?}"
+        );
     }
 }
 

@@ -73,6 +73,20 @@ async fn unsent_backs_off_and_the_same_token_is_good_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_compressed_loses_no_tokens() {
+    let (world, store) = open(InDoubtPolicy::Never).await;
+    for presented in 1..=2 {
+        world.provider.expire_access_tokens();
+        world.provider.fault_next(Fault::Compressed);
+        assert_eq!(status(&world.get("/").await), StatusCode::OK);
+        assert_eq!(record_status(&store).await, Status::Active);
+        assert_eq!(world.presented(), presented);
+        world.clock.advance(Duration::from_secs(61));
+    }
+    assert!(world.provider.presented_twice().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ambiguous_answer_is_recorded_in_doubt_and_never_resent_by_the_policy_never() {
     for fault in [
         Fault::ServerError(StatusCode::SERVICE_UNAVAILABLE),

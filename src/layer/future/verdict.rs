@@ -120,8 +120,13 @@ where
     }
 }
 
-/// The server's clock, as `Date` (RFC 9110 §6.6.1) tells it.
+/// The server's clock, as `Date` (RFC 9110 §6.6.1) tells it; nothing if a cache has kept the
+/// response, which `Age` says (RFC 9111 §5.1).
 fn server_time<B>(response: &Response<B>) -> Option<Timestamp> {
+    let mut ages = response.headers().get_all(header::AGE).iter();
+    if ages.any(|age| age.as_bytes() != b"0") {
+        return None;
+    }
     let date = response.headers().get(header::DATE)?.to_str().ok()?;
     httpdate::parse_http_date(date).ok().map(Timestamp::from)
 }

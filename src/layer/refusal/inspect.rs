@@ -118,7 +118,11 @@ impl<B: Body + Unpin> Inspect<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use bytes::Bytes;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
     use http::{HeaderMap, StatusCode};
     use http_body_util::{BodyExt, Full};
     use proptest::prelude::*;
@@ -127,6 +131,7 @@ mod tests {
     use super::super::super::scripted::{
         Scripted, Seen, Step, data, drain, expected, length, trailers,
     };
+    use super::super::reading::MAX_LEN;
     use super::super::{Head, XiaomiRefusals};
     use super::*;
     use Refusal::{SignatureRejected, TokenRejected};
@@ -233,12 +238,75 @@ mod tests {
         assert_eq!(at_once(200, &length, &steps), Some(SignatureRejected));
     }
 
+    /// The verdict on a success without a length that comes in two pieces, cut at `at`; it must
+    /// come back whole.
+    async fn in_two(
+        headers: &[(&str, &str)],
+        body: &[u8],
+        at: usize,
+        pause: bool,
+    ) -> Option<Refusal> {
+        let (first, second) = body.split_at(at);
+        let [first, second] =
+            [first, second].map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
+        let steps = if pause {
+            vec![first, Step::Yield, second]
+        } else {
+            vec![first, second]
+        };
+        let answer = response(200, headers, Scripted::new(steps.clone()));
+        let inspected = run(&XiaomiRefusals, answer).await;
+        let mut body = inspected.response.into_body();
+        assert_eq!(drain(&mut body), (expected(&steps), true), "{at}");
+        inspected.refusal
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_a_refusal_is_cut_and_how_soon_the_rest_comes_decide_nothing() {
+        let text = "\u{feff} &&&START&&& {\"data\":{\"a\":[1]},\"code\":96008}\n";
+        for pause in [false, true] {
+            for at in 0..text.len() {
+                let found = in_two(&[], text.as_bytes(), at, pause).await;
+                assert_eq!(found, Some(TokenRejected), "{at}");
+            }
+            let compressed = gzip(text);
+            let headers = [("content-encoding", "gzip")];
+            for at in 0..compressed.len() {
+                let found = in_two(&headers, &compressed, at, pause).await;
+                assert_eq!(found, Some(TokenRejected), "{at}");
+            }
+        }
+    }
+
     #[test]
-    fn of_a_success_without_a_length_only_the_first_chunk_is_looked_at() {
-        let steps = [data(""), data("{\"code\":"), Step::Pending, data("96008}")];
-        assert_eq!(at_once(200, &[], &steps), None);
-        let steps = [data(TOKEN), data(""), trailers("end")];
-        assert_eq!(at_once(200, &[], &steps), Some(TokenRejected));
+    fn a_stream_that_is_no_unfinished_object_is_released_at_once() {
+        for first in [
+            "<html>",
+            "[",
+            "{}",
+            "{\"code\":0}",
+            "{\"code\":0}\n{\"code\":",
+            "{not json",
+            "data: {",
+            "&&&START&&&{}",
+        ] {
+            let plain = ("content-encoding", "identity");
+            let in_gzip = ("content-encoding", "gzip");
+            let compressed = gzip(first).into();
+            for (coding, first) in [(plain, first.into()), (in_gzip, compressed)] {
+                let source = Scripted::new([Step::Data(first), Step::Panic]);
+                let mut run = task::spawn(run(&XiaomiRefusals, response(200, &[coding], source)));
+                assert_eq!(assert_ready!(run.poll()).refusal, None);
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_longer_than_a_refusal_is_not_read_on() {
+        let chunk = || Step::Data(format!("{{\"a\":\"{}", "x".repeat(MAX_LEN / 2)).into());
+        let source = Scripted::new([chunk(), chunk(), Step::Panic]);
+        let mut run = task::spawn(run(&XiaomiRefusals, response(200, &[], source)));
+        assert_eq!(assert_ready!(run.poll()).refusal, None);
     }
 
     #[test]
@@ -288,9 +356,68 @@ mod tests {
             // Nor is it one if it is there.
             assert_eq!(at_once(200, &kind, &steps[1..]), None, "{kind:?}");
         }
-        let gzip = [("content-encoding", "gzip")];
-        assert_eq!(at_once(200, &gzip, &[Step::Pending, data(TOKEN)]), None);
-        assert_eq!(at_once(200, &gzip, &[data(TOKEN)]), None);
+        let unknown = [("content-encoding", "compress")];
+        assert_eq!(at_once(200, &unknown, &[Step::Pending, data(TOKEN)]), None);
+        assert_eq!(at_once(200, &unknown, &[data(TOKEN)]), None);
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn a_compressed_refusal_is_read_and_given_back_as_it_came() {
+        let in_gzip = [("content-encoding", "gzip")];
+        for status in [200, 400, 401, 500] {
+            let steps = [Step::Data(gzip(SIGNATURE).into())];
+            let refusal = at_once(status, &in_gzip, &steps);
+            assert_eq!(refusal, Some(SignatureRejected), "{status}");
+        }
+        // It was decoded on the way.
+        let refusal = at_once(200, &in_gzip, &[data(TOKEN)]);
+        assert_eq!(refusal, Some(TokenRejected));
+        // Another code speaks for the token of a 401, as it does in plain text.
+        let other = gzip(r#"{"code":96001}"#);
+        assert_eq!(at_once(401, &in_gzip, &[Step::Data(other.into())]), None);
+        let twice = [
+            ("content-encoding", "identity"),
+            ("content-encoding", "x-gzip"),
+        ];
+        let whole = gzip(TOKEN);
+        let length = whole.len().to_string();
+        let (first, second) = whole.split_at(9);
+        let steps = [first, second].map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
+        let headers = [&twice[..], &[("content-length", &length)]].concat();
+        assert_eq!(at_once(200, &headers, &steps), Some(TokenRejected));
+    }
+
+    #[test]
+    fn a_compressed_body_is_decoded_no_further_than_a_refusal_is_long() {
+        let in_gzip = [("content-encoding", "gzip")];
+        for (spaces, refusal) in [
+            (MAX_LEN - TOKEN.len(), Some(TokenRejected)),
+            (MAX_LEN + 1 - TOKEN.len(), None),
+            (1 << 24, None),
+        ] {
+            let text = format!("{}{TOKEN}", " ".repeat(spaces));
+            let mut body = gzip(&text);
+            body.truncate(MAX_LEN);
+            let steps = [Step::Data(body.into())];
+            let mut found = None;
+            let counted = allocation_counter::measure(|| found = at_once(400, &in_gzip, &steps));
+            assert_eq!(found, refusal, "{spaces}");
+            assert!(counted.bytes_max < 100_000, "{counted:?}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_body_that_is_none_says_nothing() {
+        let in_gzip = [("content-encoding", "gzip")];
+        let no_gzip = [data("\u{1f}no gzip")];
+        assert_eq!(at_once(200, &in_gzip, &no_gzip), None);
+        assert_eq!(at_once(401, &in_gzip, &no_gzip), Some(TokenRejected));
     }
 
     #[tokio::test(start_paused = true)]
@@ -330,6 +457,7 @@ mod tests {
             (400, "{\"code\":", None),
             (400, TOKEN, Some(TokenRejected)),
             (200, "", None),
+            (200, "{\"code\":", None),
         ] {
             // Pending when it is first polled, and when the limit wakes the task.
             let steps = [data(sent), Step::Pending, Step::Pending, data("late")];

@@ -61,9 +61,11 @@ pub trait RefusalPolicy: Send + Sync {
     /// hot path: look at the status first.
     fn read_head(&self, status: StatusCode, headers: &HeaderMap) -> Head;
 
-    /// What the body says. Called after [`Head::Read`], with the first chunk or the whole of a
-    /// body of at most 4 KiB, never with nothing. The bytes may be cut short and may be no JSON
-    /// at all: then the answer is what the head alone says.
+    /// What the body says. Called at most once, after [`Head::Read`], with a body of at most 4 KiB,
+    /// decoded if it came compressed, never with nothing. The body is whole, unless its rest did not
+    /// come in time, or could not be an answer in JSON: without a length and an error status it is
+    /// read only while it is a JSON object that has not ended. So the bytes may be cut short and may
+    /// be no JSON at all: then the answer is what the head alone says.
     fn read_body(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Refusal>;
 }
 
@@ -74,7 +76,8 @@ pub enum Head {
     Verdict(Option<Refusal>),
     /// The body may say more: JSON of at most 4 KiB, whatever the status.
     Read {
-        /// The answer if the body cannot be read: there is none, it is too large, compressed,
+        /// The answer if the body cannot be read: there is none, it is too large, in a coding
+        /// that is not known,
         /// of a kind that is no refusal, or late.
         otherwise: Option<Refusal>,
     },

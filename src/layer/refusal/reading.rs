@@ -10,9 +10,12 @@ use http_body::{Body, Frame};
 
 use super::super::response_body::{Kept, ResponseBody};
 use super::{Head, Refusal, RefusalPolicy};
+use crate::token::content_coding::{self, CodingFault, Decoded};
+use crate::token::json::is_unfinished_object;
 
-/// A refusal is at most this long.
-const MAX_BYTES: u64 = 4096;
+/// A refusal is at most this long, in bytes, as it comes and decoded.
+pub(super) const MAX_LEN: usize = 4096;
+const MAX_BYTES: u64 = MAX_LEN as u64;
 /// Bounds what empty frames can cost.
 const MAX_FRAMES: u32 = 256;
 
@@ -40,9 +43,13 @@ type PolledFrame<B> = Result<Frame<<B as Body>::Data>, <B as Body>::Error>;
 enum Look {
     /// It stands. If it is a refusal the body is still read to its end, for the connection.
     Decided,
-    FirstChunk,
+    /// On while it is an unfinished JSON object, so that no other stream is held up.
+    Object,
     Whole,
 }
+
+/// There is an object in the body that goes on.
+struct Unfinished;
 
 impl Reading {
     #[inline]
@@ -75,7 +82,7 @@ impl Reading {
         }
         let error = status.is_client_error() || status.is_server_error();
         if reading.look == Look::Whole && reading.length.is_none() && !error {
-            reading.look = Look::FirstChunk;
+            reading.look = Look::Object;
         }
         reading.open = true;
         reading
@@ -135,41 +142,93 @@ impl Reading {
             return;
         }
         let at_end = body.is_read();
-        if at_end || self.has_its_length() || (self.look == Look::FirstChunk && self.bytes > 0) {
-            self.decide(policy, response);
+        let is_all = at_end || self.has_its_length();
+        if is_all || self.look == Look::Object {
+            self.look_at(policy, response, is_all);
         }
         self.open = !at_end && !self.is_settled();
     }
 
     /// Asks the policy, once, about the bytes there are.
-    #[inline]
     pub(super) fn decide<P, B>(&mut self, policy: &P, response: &Response<ResponseBody<B>>)
     where
         P: RefusalPolicy + ?Sized,
         B: Body,
     {
-        if self.look == Look::Decided {
+        self.look_at(policy, response, true);
+    }
+
+    /// The same, but an object that is not finished is left until there is more, unless the bytes
+    /// are all there will be.
+    #[inline]
+    fn look_at<P, B>(&mut self, policy: &P, response: &Response<ResponseBody<B>>, is_all: bool)
+    where
+        P: RefusalPolicy + ?Sized,
+        B: Body,
+    {
+        if self.look == Look::Decided || (self.bytes == 0 && !is_all) {
             return;
         }
-        self.look = Look::Decided;
+        let before = std::mem::replace(&mut self.look, Look::Decided);
         if self.bytes == 0 {
             return;
         }
-        let headers = response.headers();
-        let found = match &response.body().kept {
+        let asked = match &response.body().kept {
             // Nearly always, and nothing to be gathered.
             Kept::Chunk(data) if data.chunk().len() == data.remaining() => {
-                policy.read_body(response.status(), headers, data.chunk())
+                self.ask(policy, response, data.chunk(), is_all)
             }
             kept => match gather(kept) {
-                Some(bytes) => policy.read_body(response.status(), headers, &bytes),
+                Some(bytes) => self.ask(policy, response, &bytes, is_all),
                 None => return,
             },
         };
+        let Ok(found) = asked else {
+            self.look = before;
+            return;
+        };
+        let headers = response.headers();
         // Looked up only where it matters.
-        if found != self.refusal && is_plain(headers) && may_be_json(headers) {
+        if found != self.refusal && content_coding::is_known(headers) && may_be_json(headers) {
             self.refusal = found;
         }
+    }
+
+    /// What the policy says about the text of `body`; what is known already if there is none.
+    #[inline]
+    fn ask<P, B>(
+        &self,
+        policy: &P,
+        response: &Response<B>,
+        body: &[u8],
+        is_all: bool,
+    ) -> Result<Option<Refusal>, Unfinished>
+    where
+        P: RefusalPolicy + ?Sized,
+    {
+        let (status, headers) = (response.status(), response.headers());
+        let decoded;
+        // The text itself, so that most responses are not even asked for their coding.
+        let text = if body.first() == Some(&b'{') {
+            body
+        } else {
+            decoded = content_coding::decode(headers, body, MAX_LEN);
+            match &decoded {
+                None => body,
+                Some(Decoded {
+                    fault: Some(CodingFault::Unknown | CodingFault::TooLong),
+                    ..
+                }) => return Ok(self.refusal),
+                Some(Decoded { text, .. }) => text,
+            }
+        };
+        if !is_all && is_unfinished_object(text) {
+            return Err(Unfinished);
+        }
+        if text.is_empty() {
+            return Ok(self.refusal);
+        }
+        Ok(policy.read_body(status, headers, text))
     }
 
     /// Nothing that is still to come can matter: no refusal, so no replay either, before which
@@ -183,7 +242,7 @@ impl Reading {
     }
 
     fn is_worth_waiting(&mut self, headers: &HeaderMap) -> bool {
-        if !is_plain(headers) {
+        if !content_coding::is_known(headers) {
             self.look = Look::Decided;
         }
         !self.is_settled() && !self.has_its_length() && may_be_json(headers)
@@ -219,14 +278,6 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-/// Whether the bytes are the text itself, not compressed.
-fn is_plain(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether a body of this type can hold a JSON refusal. Text of any kind can: providers send JSON
