@@ -78,11 +78,25 @@ pub(super) async fn exchange(
     // A store that fails must fail before the code is spent.
     let standing = catch_up(&account).await?;
     let started = account.clock.now();
-    let by = started.saturating_add(account.realm.policy.refresh_timeout);
-    let connected = match finish_by(&*account.clock, by, account.realm.endpoint.connect()).await {
+    let timeout = account.realm.policy.refresh_timeout;
+    let by = started.saturating_add(timeout);
+    let endpoint = &account.realm.endpoint;
+    let rate_limited = || {
+        let until = account.clock.now().saturating_add(endpoint.held_for());
+        AccountErrorKind::CodeRateLimited { until }
+    };
+    let connected = if endpoint.held_for() > timeout {
+        None
+    } else {
+        finish_by(&*account.clock, by, endpoint.connect()).await
+    };
+    let connected = match connected {
         Some(Ok(connected)) => connected,
         Some(Err(error)) => return Err(unsent(error.into())),
-        None => return Err(AccountError::new(AccountErrorKind::CodeUnsent)),
+        None if endpoint.held_for().is_zero() => {
+            return Err(AccountError::new(AccountErrorKind::CodeUnsent));
+        }
+        None => return Err(AccountError::new(rate_limited())),
     };
     let sent_at = account.clock.now();
     let by = sent_at.saturating_add(account.realm.policy.answer_timeout);
@@ -93,6 +107,9 @@ pub(super) async fn exchange(
             Ok(keep(&account, issued, sent_at, standing).await)
         }
         Some(Outcome::Unsent(error)) => Err(unsent(error.into())),
+        Some(Outcome::RateLimited(limited)) => {
+            Err(AccountError::with_source(rate_limited(), limited))
+        }
         Some(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
             Err(AccountError::new(AccountErrorKind::CodeInDoubt))
         }

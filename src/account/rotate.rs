@@ -11,7 +11,7 @@ use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, commit, policy};
 use crate::clock::finish_by;
 use crate::store::{Grant, Guarded, Lease, LeaseFrom};
-use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, Refusal};
+use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, RateLimited, Refusal};
 use crate::{RefreshToken, Timestamp};
 
 /// How long a refused refresh token is looked for in the store: a peer may have spent it and not
@@ -75,6 +75,7 @@ impl Flight {
                     .await
             }
             Some(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, unsent.into()).await),
+            Some(Outcome::RateLimited(limited)) => Err(self.rate_limited(&lease, limited).await),
             Some(Outcome::Refused(refusal)) => self.refused(&lease, &refusal).await,
             Some(Outcome::Ambiguous(ambiguous)) => self.ambiguous(&lease, ambiguous).await,
             None => Err(self.doubt(&lease, "no answer in time").await),
@@ -233,6 +234,17 @@ impl Flight {
         let after = policy::backoff(lease.record.fails);
         self.release(lease, after, &error.to_string()).await;
         Failure::retry(error, after)
+    }
+
+    /// The endpoint did not look at the request: the refresh token is as good as before.
+    async fn rate_limited(&self, lease: &Lease, limited: RateLimited) -> Failure {
+        tracing::warn!(%limited, "the token endpoint's rate limit is reached");
+        let after = match limited.retry_after() {
+            Some(pause) => policy::as_asked(pause),
+            None => policy::backoff(lease.record.fails),
+        };
+        self.release(lease, after, &limited.to_string()).await;
+        Failure::retry(limited, after)
     }
 
     async fn release(&self, lease: &Lease, not_before: Duration, why: &str) {

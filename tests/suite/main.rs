@@ -22,6 +22,7 @@ mod layer;
 mod model;
 mod outcomes;
 mod peers;
+mod rate_limit;
 mod replay;
 mod rotation;
 mod secrets;
