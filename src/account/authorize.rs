@@ -99,24 +99,25 @@ pub(super) async fn exchange(
         None => return Err(AccountError::new(rate_limited())),
     };
     let sent_at = account.clock.now();
-    let by = sent_at.saturating_add(account.realm.policy.answer_timeout);
-    match finish_by(&*account.clock, by, connected.exchange_code(&code)).await {
-        Some(Outcome::Tokens(tokens)) => {
+    // A timer ends the wait: an answer that still comes is not to be lost to a clock that jumps.
+    let answer = connected.exchange_code(&code);
+    match tokio::time::timeout(account.realm.policy.answer_timeout, answer).await {
+        Ok(Outcome::Tokens(tokens)) => {
             let expires_at = sent_at.saturating_add(tokens.expires_in);
             let issued = (tokens.into(), expires_at);
             Ok(keep(&account, issued, sent_at, standing).await)
         }
-        Some(Outcome::Unsent(error)) => Err(unsent(error.into())),
-        Some(Outcome::RateLimited(limited)) => {
+        Ok(Outcome::Unsent(error)) => Err(unsent(error.into())),
+        Ok(Outcome::RateLimited(limited)) => {
             Err(AccountError::with_source(rate_limited(), limited))
         }
-        Some(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
+        Ok(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
             Err(AccountError::new(AccountErrorKind::CodeInDoubt))
         }
-        Some(Outcome::Refused(refusal)) => Err(AccountError::new(AccountErrorKind::CodeRefused(
+        Ok(Outcome::Refused(refusal)) => Err(AccountError::new(AccountErrorKind::CodeRefused(
             refusal.code(),
         ))),
-        Some(Outcome::Ambiguous(why)) => match why.next_refresh_token() {
+        Ok(Outcome::Ambiguous(why)) => match why.next_refresh_token() {
             // The answer cannot be used, but it brought what the code was exchanged for: the first
             // request has it refreshed.
             Some(next) => {
@@ -132,7 +133,7 @@ pub(super) async fn exchange(
                 why,
             )),
         },
-        None => Err(AccountError::new(AccountErrorKind::CodeInDoubt)),
+        Err(_) => Err(AccountError::new(AccountErrorKind::CodeInDoubt)),
     }
 }
 

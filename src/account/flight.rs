@@ -1,5 +1,6 @@
-//! The flight: the one refresh under way for an account in this process, as a detached task with a
-//! wall-clock deadline. Callers only watch it; dropping one changes nothing.
+//! The flight: the one refresh under way for an account in this process, as a detached task. All that
+//! comes before the refresh token is sent has a wall-clock deadline; the answer has a timer. Callers
+//! only watch it; dropping one changes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,15 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::commit::Pending;
 use super::flight::{Failure, Flight, Flown};
 use super::next::NO_REFRESH_TOKEN;
 use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, commit, policy};
+use crate::Timestamp;
 use crate::clock::finish_by;
 use crate::store::{Grant, Guarded, Lease, LeaseFrom};
 use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, RateLimited, Refusal};
-use crate::{RefreshToken, Timestamp};
 
 /// How long a refused refresh token is looked for in the store: a peer may have spent it and not
 /// have committed yet.
@@ -67,18 +69,21 @@ impl Flight {
                 .await);
         }
         tracing::debug!("presenting the refresh token");
-        match self.present(connected, &refresh_token, answer_by).await {
-            Some(Outcome::Tokens(tokens)) => {
+        // The one place a refresh token is presented. From here on a timer is what ends the wait:
+        // an answer that still comes is not to be lost to a wall clock that jumps.
+        let answer = connected.refresh(&refresh_token);
+        match timeout(answer_by.saturating_since(now), answer).await {
+            Ok(Outcome::Tokens(tokens)) => {
                 let expires_at = started.saturating_add(tokens.expires_in);
                 let why = "the key that was issued cannot sign";
                 self.issued(&lease, tokens.into(), started, Some(expires_at), why)
                     .await
             }
-            Some(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, unsent.into()).await),
-            Some(Outcome::RateLimited(limited)) => Err(self.rate_limited(&lease, limited).await),
-            Some(Outcome::Refused(refusal)) => self.refused(&lease, &refusal).await,
-            Some(Outcome::Ambiguous(ambiguous)) => self.ambiguous(&lease, ambiguous).await,
-            None => Err(self.doubt(&lease, "no answer in time").await),
+            Ok(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, unsent.into()).await),
+            Ok(Outcome::RateLimited(limited)) => Err(self.rate_limited(&lease, limited).await),
+            Ok(Outcome::Refused(refusal)) => self.refused(&lease, &refusal).await,
+            Ok(Outcome::Ambiguous(ambiguous)) => self.ambiguous(&lease, ambiguous).await,
+            Err(_) => Err(self.doubt(&lease, "no answer in time").await),
         }
     }
 
@@ -94,21 +99,6 @@ impl Flight {
             Some(None) => Err(RefreshError::closed()),
             None => Err(RefreshError::new(RefreshErrorKind::TimedOut)),
         }
-    }
-
-    /// The one place a refresh token is presented.
-    async fn present(
-        &self,
-        connected: Connected,
-        refresh_token: &RefreshToken,
-        answer_by: Timestamp,
-    ) -> Option<Outcome> {
-        finish_by(
-            &*self.account.clock,
-            answer_by,
-            connected.refresh(refresh_token),
-        )
-        .await
     }
 
     /// Commits and publishes what was issued, then sees whether it signs.

@@ -9,6 +9,7 @@
 mod accounts;
 mod adversity;
 mod bad_input;
+mod clock_jumps;
 mod conformance;
 mod exhaustive;
 #[cfg(unix)]
