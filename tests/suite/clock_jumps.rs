@@ -148,3 +148,21 @@ async fn after_a_jump_before_the_token_is_sent_it_is_not_sent() {
     assert_eq!(world.presented(), 0);
     assert_eq!(stored(&store).await.status, Status::Active);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_under_way_is_not_given_up_because_the_clock_jumped() {
+    let (mut world, store) = open().await;
+    store.take_steps();
+    store.fail(Step::Commit, How::Late(Duration::from_millis(1_500)));
+    let refreshing = tokio::spawn(world.account.refresh_if_current(Generation::FIRST));
+    while !store.take_steps().contains(&Step::Commit) {
+        tokio::time::sleep(A_BIT).await;
+    }
+    world.clock.advance(JUMP);
+    assert_eq!(refreshing.await.unwrap().unwrap(), SECOND);
+    let events = world.events_so_far();
+    assert!(
+        matches!(events[..], [Event::Refreshed { .. }]),
+        "{events:?}"
+    );
+}
