@@ -112,6 +112,7 @@ impl Flight {
     ) -> Result<Option<Flown>, Failure> {
         let generation = lease.generation.next();
         let generations = (generation, lease.record.lineage);
+        let took = self.account.clock.now().saturating_since(issued_at);
         let pending = Pending::rotated(&self.account, generations, grant, issued_at, expires_at);
         let flown = pending.commit_or_publish().await;
         if matches!(flown, Flown::Done(standing) if standing != generation) {
@@ -125,7 +126,12 @@ impl Flight {
         }
         // It does not sign, but the next refresh token is kept. Do not burn that at once, here or
         // in another process.
-        let after = policy::long_backoff(lease.record.fails);
+        let (after, why) = if took > account.realm.policy.answer_timeout {
+            // No timer let it take so long: a clock that jumped past its end is all that is wrong.
+            (policy::backoff(0), "the clock jumped past its end")
+        } else {
+            (policy::long_backoff(lease.record.fails), why)
+        };
         match flown {
             Flown::Done(_) => {
                 if let Some(lease) = self.acquire(LeaseFrom::Active).await? {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use tower_mac_auth::account::{
     Account, AccountErrorKind, Event, InDoubtPolicy, RefreshError, RefreshErrorKind,
 };
@@ -10,7 +11,7 @@ use tower_mac_auth::testing::{Fault, Provider, TestClock};
 use tower_mac_auth::token::TokenEndpoint;
 
 use crate::store_faults::{Faulty, How, Step};
-use crate::world::{HOUR, World};
+use crate::world::{HOUR, World, status};
 
 const SECOND: Generation = Generation::FIRST.next();
 /// Longer than any limit of a refresh, and shorter than the life of an access token.
@@ -165,4 +166,20 @@ async fn a_commit_under_way_is_not_given_up_because_the_clock_jumped() {
         matches!(events[..], [Event::Refreshed { .. }]),
         "{events:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_a_jump_has_made_old_are_renewed_at_once() {
+    let (world, _) = open().await;
+    // They are issued before the jump, for a hundred hours.
+    world.provider.fault_next(Fault::Delay(secs(5)).consumed());
+    let refreshing = tokio::spawn(world.account.refresh_if_current(Generation::FIRST));
+    while world.presented() == 0 {
+        tokio::time::sleep(A_BIT).await;
+    }
+    world.clock.advance(200 * HOUR);
+    let _ = refreshing.await.unwrap();
+    tokio::time::sleep(secs(1)).await;
+    assert_eq!(status(&world.get("/").await), StatusCode::OK);
+    assert!(world.provider.presented_twice().is_empty());
 }
