@@ -2,7 +2,9 @@
 //!
 //! Everything else takes the time from a [`Clock`] it was given, so a test can
 //! own it. Deadlines that guard tokens are wall-clock: `Instant` and timers
-//! stand still while a machine sleeps, a token's lifetime does not.
+//! stand still while a machine sleeps, a token's lifetime does not. But what
+//! is under way and would be lost is given up by a timer alone: a wall clock
+//! may jump.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -136,7 +138,8 @@ pub(crate) async fn sleep_until(clock: &dyn Clock, at: Timestamp) {
     }
 }
 
-/// Runs `work` until the clock shows `at`; `None` if it has not ended by then (it is dropped).
+/// Runs `work` until the clock shows `at`; `None` if it has not ended by then (it is dropped). Not for
+/// work that must not be dropped when the clock jumps.
 pub(crate) async fn finish_by<F: Future>(
     clock: &dyn Clock,
     at: Timestamp,

@@ -78,28 +78,46 @@ pub(super) async fn exchange(
     // A store that fails must fail before the code is spent.
     let standing = catch_up(&account).await?;
     let started = account.clock.now();
-    let by = started.saturating_add(account.realm.policy.refresh_timeout);
-    let connected = match finish_by(&*account.clock, by, account.realm.endpoint.connect()).await {
+    let timeout = account.realm.policy.refresh_timeout;
+    let by = started.saturating_add(timeout);
+    let endpoint = &account.realm.endpoint;
+    let rate_limited = || {
+        let until = account.clock.now().saturating_add(endpoint.held_for());
+        AccountErrorKind::CodeRateLimited { until }
+    };
+    let connected = if endpoint.held_for() > timeout {
+        None
+    } else {
+        finish_by(&*account.clock, by, endpoint.connect()).await
+    };
+    let connected = match connected {
         Some(Ok(connected)) => connected,
         Some(Err(error)) => return Err(unsent(error.into())),
-        None => return Err(AccountError::new(AccountErrorKind::CodeUnsent)),
+        None if endpoint.held_for().is_zero() => {
+            return Err(AccountError::new(AccountErrorKind::CodeUnsent));
+        }
+        None => return Err(AccountError::new(rate_limited())),
     };
     let sent_at = account.clock.now();
-    let by = sent_at.saturating_add(account.realm.policy.answer_timeout);
-    match finish_by(&*account.clock, by, connected.exchange_code(&code)).await {
-        Some(Outcome::Tokens(tokens)) => {
+    // A timer ends the wait: an answer that still comes is not to be lost to a clock that jumps.
+    let answer = connected.exchange_code(&code);
+    match tokio::time::timeout(account.realm.policy.answer_timeout, answer).await {
+        Ok(Outcome::Tokens(tokens)) => {
             let expires_at = sent_at.saturating_add(tokens.expires_in);
             let issued = (tokens.into(), expires_at);
             Ok(keep(&account, issued, sent_at, standing).await)
         }
-        Some(Outcome::Unsent(error)) => Err(unsent(error.into())),
-        Some(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
+        Ok(Outcome::Unsent(error)) => Err(unsent(error.into())),
+        Ok(Outcome::RateLimited(limited)) => {
+            Err(AccountError::with_source(rate_limited(), limited))
+        }
+        Ok(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
             Err(AccountError::new(AccountErrorKind::CodeInDoubt))
         }
-        Some(Outcome::Refused(refusal)) => Err(AccountError::new(AccountErrorKind::CodeRefused(
+        Ok(Outcome::Refused(refusal)) => Err(AccountError::new(AccountErrorKind::CodeRefused(
             refusal.code(),
         ))),
-        Some(Outcome::Ambiguous(why)) => match why.next_refresh_token() {
+        Ok(Outcome::Ambiguous(why)) => match why.next_refresh_token() {
             // The answer cannot be used, but it brought what the code was exchanged for: the first
             // request has it refreshed.
             Some(next) => {
@@ -115,7 +133,7 @@ pub(super) async fn exchange(
                 why,
             )),
         },
-        None => Err(AccountError::new(AccountErrorKind::CodeInDoubt)),
+        Err(_) => Err(AccountError::new(AccountErrorKind::CodeInDoubt)),
     }
 }
 

@@ -98,8 +98,9 @@ impl<For> AccountBuilder<For> {
         self
     }
 
-    /// How long the token endpoint may take to answer, on the wall clock, before the answer counts
-    /// as lost: at most an hour. Keep it above the transport's own. Default: 45 s.
+    /// How long the token endpoint may take to answer before the answer counts as lost: at most an
+    /// hour. A timer measures it here, which no jump of the wall clock shortens; the store's clock
+    /// does so for other processes. Keep it above the transport's own. Default: 45 s.
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.policy.answer_timeout = timeout.min(Record::LONGEST_WAIT);
         self

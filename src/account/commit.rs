@@ -12,28 +12,23 @@ use super::policy::COMMIT_ATTEMPT;
 use super::rescue::{Answer, Kept};
 use super::snapshot::Snapshot;
 use super::{Event, Shared, policy};
-use crate::clock::{finish_by, sleep_until};
+use crate::Timestamp;
+use crate::clock::sleep_until;
 use crate::store::{Commit, Generation, Grant, Issued, Lease};
-use crate::{Clock, Timestamp};
 
 /// How long those who wait for the flight wait for the store, once the tokens are there.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A step on the store that `None` came of: it took too long, or panicked. Neither may take
-/// tokens with it that nobody else has.
-pub(super) async fn in_time<F: Future>(
-    clock: &dyn Clock,
-    within: Duration,
-    step: F,
-) -> Option<F::Output> {
+/// tokens with it that nobody else has. A timer measures it, for the wall clock may jump.
+pub(super) async fn in_time<F: Future>(within: Duration, step: F) -> Option<F::Output> {
     let mut step = pin!(step);
     let caught = poll_fn(|cx| {
         // A step that panicked is not polled again.
         let polled = catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(cx)));
         polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
     });
-    let by = clock.now().saturating_add(within);
-    finish_by(clock, by, caught).await.flatten()
+    tokio::time::timeout(within, caught).await.ok().flatten()
 }
 
 /// Goes on trying to give a lease back under which nothing was sent: until the store answers, or
@@ -45,7 +40,7 @@ pub(super) async fn give_back(account: Arc<Shared>, lease: Lease, why: String) {
         let wait = sleep_until(&**clock, clock.now().saturating_add(pause));
         let closing = account.closing().run_until_cancelled(wait).await.is_none();
         let release = store.release(name, &lease, Duration::ZERO, &why);
-        let released = in_time(&**clock, COMMIT_ATTEMPT, release).await;
+        let released = in_time(COMMIT_ATTEMPT, release).await;
         if closing || matches!(released, Some(Ok(_))) {
             return;
         }
@@ -214,13 +209,13 @@ impl Pending {
 
     async fn commit(&self, within: Duration) -> Option<Commit> {
         let account = &*self.account;
-        let (store, name, clock) = (&account.realm.store, &account.name, &account.clock);
-        let now = clock.now();
+        let (store, name) = (&account.realm.store, &account.name);
+        let now = account.clock.now();
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let grant = self.grant.clone();
         let issued = Issued::rotated(self.generation, self.lineage, grant, rest);
         let commit = async { store.commit(name, issued).await };
-        match in_time(&**clock, within, commit).await {
+        match in_time(within, commit).await {
             Some(Ok(commit)) => Some(commit),
             Some(Err(error)) => {
                 tracing::error!(%error, "issued tokens could not be committed yet");

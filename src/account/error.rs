@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::Timestamp;
 use crate::store::{AccountNameError, StoreError};
-use crate::token::{ErrorCode, Unsent};
+use crate::token::{ErrorCode, RateLimited, Unsent};
 
 type Source = Arc<dyn Error + Send + Sync>;
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -37,6 +37,9 @@ pub enum RefreshErrorKind {
     ReauthorizationRequired,
     /// The token endpoint was not reached; nothing was sent. It is tried again after a back-off.
     Unsent,
+    /// The token endpoint's rate limit is reached. The refresh token is not spent; it is tried
+    /// again after the pause that the endpoint asks for.
+    RateLimited,
     /// The token endpoint refused for a reason in the client's configuration, not in the token.
     Refused(ErrorCode),
     /// The token endpoint issued tokens that cannot be used. The new refresh token is kept.
@@ -100,6 +103,15 @@ impl From<Unsent> for RefreshError {
     }
 }
 
+impl From<RateLimited> for RefreshError {
+    fn from(error: RateLimited) -> Self {
+        Self {
+            kind: RefreshErrorKind::RateLimited,
+            source: Some(Arc::new(error)),
+        }
+    }
+}
+
 impl fmt::Display for RefreshError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -119,6 +131,9 @@ impl fmt::Display for RefreshError {
                 f.write_str("the refresh token is of no use: the user must authorize again")
             }
             RefreshErrorKind::Unsent => f.write_str("the token endpoint was not reached"),
+            RefreshErrorKind::RateLimited => f.write_str(
+                "the token endpoint's rate limit is reached; the refresh token is kept for later",
+            ),
             RefreshErrorKind::Refused(code) => write!(f, "the token endpoint refused: {code}"),
             RefreshErrorKind::UnusableAnswer => {
                 f.write_str("the token endpoint issued tokens that cannot be used")
@@ -160,6 +175,12 @@ pub enum AccountErrorKind {
     Store,
     /// The authorization code was not sent: try again with the same code.
     CodeUnsent,
+    /// The token endpoint's rate limit is reached. The authorization code is not spent: try again
+    /// with the same code.
+    CodeRateLimited {
+        /// When the endpoint lets itself be asked again.
+        until: Timestamp,
+    },
     /// The token endpoint refused the authorization code or the client.
     CodeRefused(ErrorCode),
     /// The answer to the authorization code is lost: the user must authorize again.
@@ -240,6 +261,11 @@ impl fmt::Display for AccountError {
             AccountErrorKind::CodeUnsent => {
                 f.write_str("the authorization code was not sent: the token endpoint was not reached")
             }
+            AccountErrorKind::CodeRateLimited { until } => write!(
+                f,
+                "the token endpoint's rate limit is reached and the authorization code not spent; \
+                 try it again at unix time {until:?}"
+            ),
             AccountErrorKind::CodeRefused(code) => {
                 write!(f, "the token endpoint refused the authorization code: {code}")
             }

@@ -1,5 +1,6 @@
-//! The flight: the one refresh under way for an account in this process, as a detached task with a
-//! wall-clock deadline. Callers only watch it; dropping one changes nothing.
+//! The flight: the one refresh under way for an account in this process, as a detached task. All that
+//! comes before the refresh token is sent has a wall-clock deadline; the answer has a timer. Callers
+//! only watch it; dropping one changes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,19 +173,28 @@ impl Flight {
     /// Waits for the endpoint's rate limit: before there is a lease, which a long wait would
     /// outlast.
     async fn pass(&mut self) -> Result<(), Failure> {
-        if std::mem::take(&mut self.passed) {
+        let account = &*self.account;
+        let endpoint = &account.realm.endpoint;
+        let held = endpoint.held_for();
+        if std::mem::take(&mut self.passed) && held.is_zero() {
             return Ok(());
         }
-        let account = &*self.account;
-        let pass = account
-            .closing()
-            .run_until_cancelled(account.realm.endpoint.pass());
-        match finish_by(&*account.clock, self.deadline, pass).await {
+        let passed = if held > self.deadline.saturating_since(account.clock.now()) {
+            // Nobody waits for what cannot come in time.
+            None
+        } else {
+            let pass = account.closing().run_until_cancelled(endpoint.pass());
+            finish_by(&*account.clock, self.deadline, pass).await
+        };
+        match passed {
             Some(Some(())) => Ok(()),
             Some(None) => Err(Failure::Closed),
             None => {
-                let error = RefreshError::new(RefreshErrorKind::TimedOut);
-                Err(Failure::retry(error, policy::backoff(0)))
+                let (kind, after) = match endpoint.held_for() {
+                    Duration::ZERO => (RefreshErrorKind::TimedOut, policy::backoff(0)),
+                    held => (RefreshErrorKind::RateLimited, held),
+                };
+                Err(Failure::retry(RefreshError::new(kind), after))
             }
         }
     }

@@ -126,6 +126,7 @@
 //! | what happened | [`RefreshErrorKind`] | and then |
 //! |---|---|---|
 //! | not connected, no lease in time: nothing was sent | `Unsent`, `TimedOut` | the same token later: after 1 s, 2 s, 4 s… up to 5 min, with jitter |
+//! | the endpoint answered 429 | `RateLimited` | the same token after the pause that `Retry-After` asks for, an hour at most; else after 1 s, 2 s, 4 s…. All accounts of the endpoint keep to it |
 //! | the store failed | `Store` | after 1 s, 2 s, 4 s… up to 30 s; the token is not sent unless that could be written down first |
 //! | refused, for the client's configuration | `Refused` | the token is kept; after 5 min, 10 min… up to an hour |
 //! | refused, the token is spent or has ended | `ReauthorizationRequired` | the store is watched for 2 s, should a peer have spent it; then a user has to act |

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::store::Record;
+
 /// A dead account replays a refresh token in doubt this long after it was first presented: it can
 /// do so only once, and most outages that lose answers are shorter.
 pub(super) const REPLAY_PAUSE: Duration = Duration::from_secs(60);
@@ -54,6 +56,13 @@ impl Default for Policy {
 /// to 5 minutes.
 pub(super) fn backoff(fails: u32) -> Duration {
     jittered(Duration::from_secs(1), fails, Duration::from_secs(300))
+}
+
+/// When the token endpoint asks to be left alone for a time: that and up to a tenth more, for all
+/// processes of a fleet were told the same; but no longer than a record can say.
+pub(super) fn as_asked(pause: Duration) -> Duration {
+    let spread = pause.mul_f64(1.0 + fastrand::f64() / 10.0);
+    spread.min(Record::LONGEST_WAIT)
 }
 
 /// After an attempt to commit tokens that are issued, the `fails`-th: 1 s, then 2 s. No more, or a

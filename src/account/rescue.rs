@@ -39,7 +39,7 @@ mod with_journal {
         ) -> Option<Kept> {
             let journal = self.0.as_ref()?;
             let kept = journal.keep(&account.name, answer);
-            match in_time(&*account.clock, PATIENCE, kept).await {
+            match in_time(PATIENCE, kept).await {
                 Some(Ok(kept)) => return Some(kept),
                 Some(Err(error)) => {
                     let why = std::error::Error::source(&error).map(ToString::to_string);

@@ -4,15 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::commit::Pending;
 use super::flight::{Failure, Flight, Flown};
 use super::next::NO_REFRESH_TOKEN;
 use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, commit, policy};
+use crate::Timestamp;
 use crate::clock::finish_by;
 use crate::store::{Grant, Guarded, Lease, LeaseFrom};
-use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, Refusal};
-use crate::{RefreshToken, Timestamp};
+use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, RateLimited, Refusal};
 
 /// How long a refused refresh token is looked for in the store: a peer may have spent it and not
 /// have committed yet.
@@ -67,17 +69,21 @@ impl Flight {
                 .await);
         }
         tracing::debug!("presenting the refresh token");
-        match self.present(connected, &refresh_token, answer_by).await {
-            Some(Outcome::Tokens(tokens)) => {
+        // The one place a refresh token is presented. From here on a timer is what ends the wait:
+        // an answer that still comes is not to be lost to a wall clock that jumps.
+        let answer = connected.refresh(&refresh_token);
+        match timeout(answer_by.saturating_since(now), answer).await {
+            Ok(Outcome::Tokens(tokens)) => {
                 let expires_at = started.saturating_add(tokens.expires_in);
                 let why = "the key that was issued cannot sign";
                 self.issued(&lease, tokens.into(), started, Some(expires_at), why)
                     .await
             }
-            Some(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, unsent.into()).await),
-            Some(Outcome::Refused(refusal)) => self.refused(&lease, &refusal).await,
-            Some(Outcome::Ambiguous(ambiguous)) => self.ambiguous(&lease, ambiguous).await,
-            None => Err(self.doubt(&lease, "no answer in time").await),
+            Ok(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, unsent.into()).await),
+            Ok(Outcome::RateLimited(limited)) => Err(self.rate_limited(&lease, limited).await),
+            Ok(Outcome::Refused(refusal)) => self.refused(&lease, &refusal).await,
+            Ok(Outcome::Ambiguous(ambiguous)) => self.ambiguous(&lease, ambiguous).await,
+            Err(_) => Err(self.doubt(&lease, "no answer in time").await),
         }
     }
 
@@ -95,21 +101,6 @@ impl Flight {
         }
     }
 
-    /// The one place a refresh token is presented.
-    async fn present(
-        &self,
-        connected: Connected,
-        refresh_token: &RefreshToken,
-        answer_by: Timestamp,
-    ) -> Option<Outcome> {
-        finish_by(
-            &*self.account.clock,
-            answer_by,
-            connected.refresh(refresh_token),
-        )
-        .await
-    }
-
     /// Commits and publishes what was issued, then sees whether it signs.
     async fn issued(
         &mut self,
@@ -121,6 +112,7 @@ impl Flight {
     ) -> Result<Option<Flown>, Failure> {
         let generation = lease.generation.next();
         let generations = (generation, lease.record.lineage);
+        let took = self.account.clock.now().saturating_since(issued_at);
         let pending = Pending::rotated(&self.account, generations, grant, issued_at, expires_at);
         let flown = pending.commit_or_publish().await;
         if matches!(flown, Flown::Done(standing) if standing != generation) {
@@ -134,7 +126,12 @@ impl Flight {
         }
         // It does not sign, but the next refresh token is kept. Do not burn that at once, here or
         // in another process.
-        let after = policy::long_backoff(lease.record.fails);
+        let (after, why) = if took > account.realm.policy.answer_timeout {
+            // No timer let it take so long: a clock that jumped past its end is all that is wrong.
+            (policy::backoff(0), "the clock jumped past its end")
+        } else {
+            (policy::long_backoff(lease.record.fails), why)
+        };
         match flown {
             Flown::Done(_) => {
                 if let Some(lease) = self.acquire(LeaseFrom::Active).await? {
@@ -233,6 +230,17 @@ impl Flight {
         let after = policy::backoff(lease.record.fails);
         self.release(lease, after, &error.to_string()).await;
         Failure::retry(error, after)
+    }
+
+    /// The endpoint did not look at the request: the refresh token is as good as before.
+    async fn rate_limited(&self, lease: &Lease, limited: RateLimited) -> Failure {
+        tracing::warn!(%limited, "the token endpoint's rate limit is reached");
+        let after = match limited.retry_after() {
+            Some(pause) => policy::as_asked(pause),
+            None => policy::backoff(lease.record.fails),
+        };
+        self.release(lease, after, &limited.to_string()).await;
+        Failure::retry(limited, after)
     }
 
     async fn release(&self, lease: &Lease, not_before: Duration, why: &str) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -73,6 +73,18 @@ pub(super) fn token_refusal(
         "error_description": description,
     });
     token_answer(config, config.token_refusal_status, &answer)
+}
+
+/// What a client gets that asks too often.
+pub(super) fn rate_limited(config: &Config, retry_after: Option<Duration>) -> Response<Bytes> {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut answer = response(config, status, HTML, "<h1>Too many requests</h1>");
+    if let Some(pause) = retry_after {
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, pause.as_secs().into());
+    }
+    answer
 }
 
 /// A refusal of the API.

@@ -16,6 +16,7 @@ use crate::token::ErrorCode;
 /// |---|---|
 /// | `Delay` | what it would have been, or ambiguous when the client did not wait |
 /// | `ConnectionRefused` | unsent |
+/// | `RateLimited` | rate limited |
 /// | `RefuseWith` | refused |
 /// | `Compressed` | what it would have been |
 /// | all others | ambiguous |
@@ -26,6 +27,12 @@ pub enum Fault {
     Delay(Duration),
     /// Answers with this status and no JSON: `503`, say.
     ServerError(StatusCode),
+    /// Turns the request away with a 429 and no JSON, before it has looked at it: it is no
+    /// [`Presentation`](super::Presentation).
+    RateLimited {
+        /// What `Retry-After` says, in whole seconds; `None` if there is none.
+        retry_after: Option<Duration>,
+    },
     /// Answers 200 with bytes that are no JSON, nor UTF-8.
     Garbage,
     /// Acts, and answers as always but in gzip, which nobody asked for, as a CDN does.
@@ -134,6 +141,7 @@ mod tests {
     enum Seen {
         Tokens,
         Unsent(UnsentKind),
+        RateLimited(Option<Duration>),
         Refused(u32),
         Ambiguous(AmbiguousKind),
     }
@@ -143,6 +151,7 @@ mod tests {
             match outcome {
                 Outcome::Tokens(_) => Self::Tokens,
                 Outcome::Unsent(unsent) => Self::Unsent(unsent.kind()),
+                Outcome::RateLimited(limited) => Self::RateLimited(limited.retry_after()),
                 Outcome::Refused(refusal) => Self::Refused(refusal.code().code()),
                 Outcome::Ambiguous(ambiguous) => Self::Ambiguous(ambiguous.kind()),
             }
@@ -235,6 +244,41 @@ mod tests {
             .build()
             .unwrap();
         each_fault_is_seen_as_it_should(&provider, &endpoint).await;
+    }
+
+    async fn a_rate_limit_is_no_presentation(provider: &Provider, endpoint: &TokenEndpoint) {
+        let token = refresh_token(&provider.issue(HOUR));
+        let second = Duration::from_secs(1);
+        for retry_after in [None, Some(second)] {
+            provider.fault_next(Fault::RateLimited { retry_after });
+            let seen = Seen::from(refresh(endpoint, &token).await);
+            assert_eq!(seen, Seen::RateLimited(retry_after));
+        }
+        assert_eq!(provider.token_requests(), 2);
+        assert!(provider.presentations().is_empty());
+        assert_eq!(Seen::from(refresh(endpoint, &token).await), Seen::Tokens);
+        assert!(provider.presented_twice().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_limit_in_process_looks_at_no_token() {
+        let provider = Provider::new();
+        a_rate_limit_is_no_presentation(&provider, &provider.endpoint()).await;
+        let token = refresh_token(&provider.issue(HOUR));
+        let lie = Fault::RateLimited { retry_after: None }.consumed();
+        provider.fault_next(lie);
+        let seen = Seen::from(refresh(&provider.endpoint(), &token).await);
+        assert_eq!(seen, Seen::RateLimited(None));
+        let last = provider.presentations().pop().unwrap();
+        assert_eq!(last.outcome, Presented::Rotated);
+    }
+
+    #[cfg(feature = "transport")]
+    #[tokio::test]
+    async fn a_rate_limit_on_a_socket_is_the_real_thing() {
+        let provider = Provider::new();
+        let server = provider.serve().await.unwrap();
+        a_rate_limit_is_no_presentation(&provider, &server.endpoint().unwrap()).await;
     }
 
     #[tokio::test]

@@ -29,6 +29,9 @@ impl Provider {
     /// answer, as on a wire.
     pub(super) async fn token_request(&self, request: &Parts) -> Reply {
         let fault = self.next_fault();
+        if let Some(Fault::RateLimited { retry_after }) = fault {
+            return Reply::Answer(answer::rate_limited(self.config(), retry_after));
+        }
         let noted = self.note(request);
         let act = || self.act(request, noted);
         let (fault, acted) = match fault {
@@ -58,6 +61,7 @@ impl Provider {
             Fault::ServerError(status) => {
                 answer::response(config, status, HTML, "<h1>Out of order</h1>")
             }
+            Fault::RateLimited { retry_after } => answer::rate_limited(config, retry_after),
             Fault::Garbage => answer::response(config, ok, JSON, &b"\x16\x03\x01\x00\xFF{]"[..]),
             Fault::Empty200 => answer::response(config, ok, HTML, Bytes::new()),
             Fault::Html => {

@@ -1,14 +1,16 @@
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{DATE, HeaderMap, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use super::content_coding::{CodingFault, decode};
 use super::fields::{Fields, Value};
 use super::json::strip;
 use super::outcome::AmbiguousKind;
-use super::{Ambiguous, ErrorCode, MAX_ANSWER_LEN, Outcome, Refusal, TokenSet};
+use super::{Ambiguous, ErrorCode, MAX_ANSWER_LEN, Outcome, RateLimited, Refusal, TokenSet};
 use crate::sign::Algorithm;
 use crate::{AccessToken, MacKeyText, RefreshToken};
 
@@ -18,8 +20,22 @@ const LONGEST_LIFE: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 /// The longest description of a refusal that is kept, in characters.
 const LONGEST_DESCRIPTION: usize = 200;
 
-/// What an answer says that came as it was sent: with the codings that its head names.
+/// What an endpoint may ask for by `Retry-After`: no less, or it would be asked in a loop, and no
+/// more, or one bad answer would shut all accounts out for long.
+const PAUSES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// What an answer says that came as it was sent: with the codings that its head names, and the
+/// pause that it asks for.
 pub(super) fn read_answer(answer: &Response<Bytes>) -> Outcome {
+    match read_body(answer) {
+        Outcome::RateLimited(_) => {
+            Outcome::RateLimited(RateLimited::new(retry_after(answer.headers())))
+        }
+        outcome => outcome,
+    }
+}
+
+fn read_body(answer: &Response<Bytes>) -> Outcome {
     let (status, body) = (answer.status(), answer.body());
     let Some(decoded) = decode(answer.headers(), body, MAX_ANSWER_LEN) else {
         return parse_answer(status, body);
@@ -35,6 +51,22 @@ pub(super) fn read_answer(answer: &Response<Bytes>) -> Outcome {
     parse(status, &decoded.text, fault)
 }
 
+/// The pause that the answer asks for. A date counts from the answer's own `Date`: the two are of
+/// one clock, and ours may be wrong.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
+    let asked = text(RETRY_AFTER)?;
+    let pause = if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Too many digits for a number are too long a pause.
+        Duration::from_secs(asked.parse().unwrap_or(u64::MAX))
+    } else {
+        let until = httpdate::parse_http_date(asked).ok()?;
+        let now = httpdate::parse_http_date(text(DATE)?).ok()?;
+        until.duration_since(now).unwrap_or_default()
+    };
+    Some(pause.clamp(*PAUSES.start(), *PAUSES.end()))
+}
+
 /// What an answer of the token endpoint says.
 ///
 /// For transports of your own, for tests and fuzzing; [`TokenEndpoint`](super::TokenEndpoint)
@@ -47,7 +79,8 @@ pub(super) fn read_answer(answer: &Response<Bytes>) -> Outcome {
 /// A field given twice must have the same value both times.
 ///
 /// Anything else is [`Outcome::Ambiguous`] and says which field is wrong, never its value. A
-/// refusal counts only with a status below 500.
+/// refusal counts only with a status below 500. A 429 is [`Outcome::RateLimited`] whatever comes
+/// with it, unless that is a token.
 ///
 /// ```
 /// use http::StatusCode;
@@ -60,7 +93,7 @@ pub(super) fn read_answer(answer: &Response<Bytes>) -> Outcome {
 /// assert_eq!(refusal.code().code(), 96009);
 /// ```
 pub fn parse_answer(status: StatusCode, body: &[u8]) -> Outcome {
-    if body.len() > MAX_ANSWER_LEN {
+    if body.len() > MAX_ANSWER_LEN && status != StatusCode::TOO_MANY_REQUESTS {
         return Outcome::Ambiguous(too_long());
     }
     parse(status, body, None)
@@ -79,6 +112,11 @@ fn parse(status: StatusCode, body: &[u8], fault: Option<Ambiguous>) -> Outcome {
         .map(RefreshToken::new);
     let ambiguous = |fault: Ambiguous| Outcome::Ambiguous(fault.with_next(next.clone()));
 
+    let limited = status == StatusCode::TOO_MANY_REQUESTS;
+    // A rate limit is no verdict, whatever code its page may show. One that brings tokens is none.
+    if limited && !fields.access_token.is_given() && !fields.refresh_token.is_given() {
+        return Outcome::RateLimited(RateLimited::new(None));
+    }
     let definite = status.is_success() || status.is_client_error();
     if !definite {
         return ambiguous(Ambiguous::new(AmbiguousKind::Status(status), ""));
@@ -483,6 +521,60 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_limit_is_no_verdict_whatever_its_page_says() {
+        let long = "x".repeat(MAX_ANSWER_LEN + 1);
+        for body in [
+            "",
+            "<h1>Too many requests</h1>",
+            "{",
+            r#"{"error":"rate_limited"}"#,
+            r#"{"error":96009}"#,
+            &long,
+        ] {
+            let outcome = parse_answer(StatusCode::TOO_MANY_REQUESTS, body.as_bytes());
+            assert!(matches!(outcome, Outcome::RateLimited(_)), "{outcome:?}");
+        }
+        // Whoever sends tokens has acted.
+        let ambiguous = read_ambiguous(429, WHOLE);
+        assert!(ambiguous.next_refresh_token().is_some());
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_within_bounds() {
+        const DAY: &str = "Sun, 06 Nov 1994";
+        let date = |time: &str| format!("{DAY} {time} GMT");
+        let now = date("08:49:37");
+        for (asked, pause) in [
+            ("120".to_owned(), Some(120)),
+            (" 7 ".to_owned(), Some(7)),
+            ("0".to_owned(), Some(1)),
+            ("86400".to_owned(), Some(3600)),
+            ("99999999999999999999999".to_owned(), Some(3600)),
+            (date("08:50:07"), Some(30)),
+            (date("08:00:00"), Some(1)),
+            (date("23:00:00"), Some(3600)),
+            ("-1".to_owned(), None),
+            ("soon".to_owned(), None),
+            (String::new(), None),
+        ] {
+            let answer = Response::builder()
+                .status(429)
+                .header(DATE, &now)
+                .header(RETRY_AFTER, &asked)
+                .body(Bytes::new());
+            let Outcome::RateLimited(limited) = read_answer(&answer.unwrap()) else {
+                panic!("{asked}")
+            };
+            let pause = pause.map(Duration::from_secs);
+            assert_eq!(limited.retry_after(), pause, "{asked}");
+        }
+        // Nobody knows how far off a date is by a clock that is not shown.
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, now.parse().unwrap());
+        assert_eq!(retry_after(&headers), None);
+    }
+
+    #[test]
     fn the_status_decides_where_the_body_cannot() {
         let refusal = r#"{"error":96009}"#;
         for status in [301, 302, 304, 500, 502, 503, 999] {
@@ -658,7 +750,7 @@ mod tests {
         ) {
             let status = StatusCode::from_u16(status).unwrap();
             let outcome = parse_answer(status, &body);
-            prop_assert!(matches!(outcome, Outcome::Ambiguous(_)));
+            prop_assert!(matches!(outcome, Outcome::Ambiguous(_) | Outcome::RateLimited(_)));
         }
 
         #[test]

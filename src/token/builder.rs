@@ -127,7 +127,7 @@ impl TokenEndpointBuilder {
             client_secret,
             redirect_uri: self.redirect_uri,
             send_token_type: self.send_token_type,
-            limiter: self.requests_per_second.map(Limiter::new),
+            limiter: Limiter::new(self.requests_per_second),
             transport,
         }))
     }

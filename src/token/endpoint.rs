@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
 use http::header::HeaderValue;
@@ -31,7 +32,7 @@ pub(super) struct Inner {
     pub(super) client_secret: ClientSecret,
     pub(super) redirect_uri: Option<String>,
     pub(super) send_token_type: bool,
-    pub(super) limiter: Option<Limiter>,
+    pub(super) limiter: Limiter,
     pub(super) transport: Box<dyn Transport>,
 }
 
@@ -67,7 +68,8 @@ impl TokenEndpoint {
     }
 
     /// Does all that can fail or take long before a request: waits for the rate limit, then
-    /// connects. Nothing of a request is sent.
+    /// connects. Nothing of a request is sent. After a 429 it waits as long as the endpoint asked
+    /// for by `Retry-After` (an hour at most), or for 1 s, 2 s, 4 s… up to a minute.
     ///
     /// Split from the request so that a caller can put down in writing what it is about to
     /// present, between the two.
@@ -91,15 +93,17 @@ impl TokenEndpoint {
 
     /// Waits for the rate limit, in the order of those who ask.
     pub(crate) async fn pass(&self) {
-        if let Some(limiter) = &self.inner.limiter {
-            limiter.ready().await;
-        }
+        self.inner.limiter.ready().await;
+    }
+
+    /// How long the endpoint is still left alone, because it answered 429; zero if it is not.
+    pub(crate) fn held_for(&self) -> Duration {
+        self.inner.limiter.held_for()
     }
 
     /// Passes the rate limit if nobody waits there and it lets one more pass now.
     pub(crate) fn try_pass(&self) -> bool {
-        let limiter = self.inner.limiter.as_ref();
-        limiter.is_none_or(Limiter::try_ready)
+        self.inner.limiter.try_ready()
     }
 
     /// Connects, the rate limit having let it pass.
@@ -194,9 +198,15 @@ impl Connected {
             Err(error) => not_answered(error),
         };
         redact(&mut outcome, &sent);
+        match &outcome {
+            Outcome::RateLimited(limited) => endpoint.limiter.hold(limited.retry_after()),
+            Outcome::Unsent(_) => {}
+            _ => endpoint.limiter.was_let_through(),
+        }
         let result = match &outcome {
             Outcome::Tokens(_) => "tokens",
             Outcome::Unsent(_) => "unsent",
+            Outcome::RateLimited(_) => "rate limited",
             Outcome::Refused(_) => "refused",
             Outcome::Ambiguous(_) => "ambiguous",
         };
@@ -236,7 +246,7 @@ fn not_answered(error: SendError) -> Outcome {
 /// refuse, and the errors of a transport may quote the URL.
 fn redact(outcome: &mut Outcome, sent: &Sent<'_>) {
     let source = match outcome {
-        Outcome::Tokens(_) => return,
+        Outcome::Tokens(_) | Outcome::RateLimited(_) => return,
         Outcome::Refused(refusal) => {
             if let Some(description) = refusal.description_mut() {
                 if sent.is_in(description) {
@@ -397,6 +407,27 @@ mod tests {
         assert!(tokio::time::timeout(then, clone.connect()).await.is_ok());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_429_holds_all_clones_back_as_long_as_it_asks_for() {
+        for limit in [None, std::num::NonZeroU32::new(5000)] {
+            let endpoint = builder(|_| {
+                let answer = Response::builder().status(429).header("retry-after", "30");
+                Ok(answer.body(Bytes::new()).unwrap())
+            });
+            let endpoint = endpoint.requests_per_second(limit).build().unwrap();
+            let connected = endpoint.connect().await.unwrap();
+            let outcome = connected.refresh(&RefreshToken::new("R")).await;
+            assert!(matches!(outcome, Outcome::RateLimited(_)), "{outcome:?}");
+            let clone = endpoint.clone();
+            assert!(!clone.try_pass());
+            let soon = Duration::from_secs(29);
+            assert!(tokio::time::timeout(soon, clone.connect()).await.is_err());
+            let then = Duration::from_secs(2);
+            assert!(tokio::time::timeout(then, clone.connect()).await.is_ok());
+            assert!(clone.try_pass());
+        }
+    }
+
     #[tokio::test]
     async fn without_a_limit_nothing_waits() {
         let endpoint = builder(|_| answer(""))
@@ -467,6 +498,7 @@ mod tests {
             match &outcome {
                 Outcome::Tokens(tokens) => texts.push(format!("{tokens:?}")),
                 Outcome::Unsent(error) => texts.push(everything(error)),
+                Outcome::RateLimited(error) => texts.push(everything(error)),
                 Outcome::Refused(error) => texts.push(everything(error)),
                 Outcome::Ambiguous(error) => texts.push(everything(error)),
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -205,12 +205,21 @@ async fn drive<T>(
 /// Reads the answer whole, up to the cap, into a buffer that is wiped when dropped.
 async fn read(response: Response<Incoming>) -> Result<Response<Bytes>, SendError> {
     let (head, mut incoming) = response.into_parts();
+    // Its status says enough, so its page need not come whole.
+    let limited = head.status == StatusCode::TOO_MANY_REQUESTS;
     // Growing would leave an unwiped copy behind.
     let mut body = Zeroizing::new(Vec::with_capacity(MAX_ANSWER_LEN));
     while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(SendError::lost)?;
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(_) if limited => break,
+            Err(error) => return Err(SendError::lost(error)),
+        };
         if let Some(data) = frame.data_ref() {
             if body.len() + data.len() > MAX_ANSWER_LEN {
+                if limited {
+                    break;
+                }
                 return Err(SendError::too_long());
             }
             body.extend_from_slice(data);

@@ -1,9 +1,9 @@
 //! The token endpoint: request, answer, error codes, transport.
 //!
 //! A refresh token works once, so "it failed" is too little to know. An [`Outcome`] says which of
-//! four things happened: [`Tokens`](Outcome::Tokens); [`Unsent`](Outcome::Unsent), nothing has
-//! left and the token may be presented later; [`Refused`](Outcome::Refused), with an
-//! [`ErrorCode`]; or [`Ambiguous`](Outcome::Ambiguous), and the token must be taken as spent.
+//! five things happened: [`Tokens`](Outcome::Tokens); [`Unsent`](Outcome::Unsent), nothing has
+//! left and the token may be presented later; [`RateLimited`](Outcome::RateLimited), it was turned
+//! away and may be presented later; [`Refused`](Outcome::Refused), with an [`ErrorCode`]; or [`Ambiguous`](Outcome::Ambiguous), and the token must be taken as spent.
 //!
 //! A request takes two steps. [`TokenEndpoint::connect`] does all that can fail or take long, and
 //! sends nothing; [`Connected::refresh`] then presents the token. Between the two, write down
@@ -19,6 +19,7 @@
 //!     match connected.refresh(token).await {
 //!         Outcome::Tokens(tokens) => println!("for {:?}", tokens.expires_in),
 //!         Outcome::Unsent(unsent) => return Err(unsent),
+//!         Outcome::RateLimited(busy) => println!("{busy}: present it again then"),
 //!         Outcome::Refused(no) if no.code().meaning() == Meaning::GrantEnded => {
 //!             println!("the user must authorize again");
 //!         }
@@ -69,7 +70,7 @@ pub use error_code::{ErrorCode, Meaning};
 #[cfg(feature = "transport")]
 #[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
 pub use hyper_transport::HyperTransport;
-pub use outcome::{Ambiguous, AmbiguousKind, Outcome, Refusal, Unsent, UnsentKind};
+pub use outcome::{Ambiguous, AmbiguousKind, Outcome, RateLimited, Refusal, Unsent, UnsentKind};
 pub use token_set::TokenSet;
 pub use transport::{
     Connection, MAX_ANSWER_LEN, SendError, SendErrorKind, Transport, TransportError,

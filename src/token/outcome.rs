@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -11,7 +12,7 @@ pub(crate) type SharedError = Arc<dyn Error + Send + Sync>;
 
 /// What became of one request to the token endpoint.
 ///
-/// Not a `Result`: the four cases ask for four different things, and "it failed" is none of them.
+/// Not a `Result`: the five cases ask for five different things, and "it failed" is none of them.
 #[derive(Clone, Debug)]
 #[must_use = "a token that was presented is spent: the outcome must be recorded"]
 pub enum Outcome {
@@ -19,6 +20,9 @@ pub enum Outcome {
     Tokens(TokenSet),
     /// Provably no byte of the request left: what was to be presented is as good as before.
     Unsent(Unsent),
+    /// The endpoint turned the request away for its rate limit, and did not act on it: what was
+    /// presented is as good as before.
+    RateLimited(RateLimited),
     /// The provider said no, in so many words.
     Refused(Refusal),
     /// Nobody knows: what was presented may be spent. It must not be presented again.
@@ -78,6 +82,37 @@ impl Error for Unsent {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+/// The endpoint answered 429: it did not act on the request, which may be made again, later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimited {
+    retry_after: Option<Duration>,
+}
+
+impl RateLimited {
+    pub(crate) fn new(retry_after: Option<Duration>) -> Self {
+        Self { retry_after }
+    }
+
+    /// How long the endpoint wants to be left alone by its `Retry-After`, at least a second and at
+    /// most an hour; `None` if it does not say. From [`parse_answer`](super::parse_answer), which
+    /// sees no headers, it is always `None`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+impl fmt::Display for RateLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the token endpoint answered 429")?;
+        match self.retry_after {
+            Some(pause) => write!(f, " and asks for a pause of {} s", pause.as_secs()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for RateLimited {}
 
 /// The provider refused, with a code.
 #[derive(Clone, Debug, PartialEq, Eq)]

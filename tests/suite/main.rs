@@ -9,6 +9,7 @@
 mod accounts;
 mod adversity;
 mod bad_input;
+mod clock_jumps;
 mod conformance;
 mod exhaustive;
 #[cfg(unix)]
@@ -22,6 +23,7 @@ mod layer;
 mod model;
 mod outcomes;
 mod peers;
+mod rate_limit;
 mod replay;
 mod rotation;
 mod secrets;

@@ -135,6 +135,10 @@ impl Model {
             Fault::ConnectionRefused,
             Fault::Delay(up_to(15)),
             Fault::Delay(up_to(15)).consumed(),
+            Fault::RateLimited { retry_after: None },
+            Fault::RateLimited {
+                retry_after: Some(up_to(15)),
+            },
         ];
         if !self.gentle {
             faults.extend([
