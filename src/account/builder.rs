@@ -8,6 +8,7 @@ use super::event::Channel;
 use super::policy::Policy;
 use super::realm::Realm;
 use super::rescue::Rescue;
+use super::work::Home;
 use super::{Account, AccountError, AccountErrorKind, Accounts, InDoubtPolicy, Shared};
 use crate::sign::MacKey;
 use crate::store::{
@@ -129,7 +130,7 @@ impl<For> AccountBuilder<For> {
             policy: self.policy,
             owner,
             events: Channel::new(),
-            runtime: tokio::runtime::Handle::current(),
+            home: Home::here(),
         };
         (Arc::new(realm), self.what)
     }
@@ -160,7 +161,7 @@ impl AccountBuilder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime: refreshes are tasks on the runtime that opened the account.
+    /// Outside a tokio runtime with its timer on.
     pub async fn open(self, name: &str) -> Result<Account, AccountError> {
         let name = AccountName::new(name)?;
         if let Some((
@@ -201,7 +202,7 @@ impl AccountBuilder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime with its timer on.
     ///
     /// # Cancel safety
     ///
@@ -229,10 +230,6 @@ impl AccountsBuilder {
     }
 
     /// The accounts, none of them open yet.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime: refreshes are tasks on the runtime that is current here.
     pub fn build(self) -> Accounts {
         let (realm, Many { capacity }) = self.realm();
         Accounts::new(realm, capacity)

@@ -219,6 +219,7 @@ impl Pending {
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let grant = self.grant.clone();
         let issued = Issued::rotated(self.generation, self.lineage, grant, rest);
+        account.note_commit();
         let commit = async { store.commit(name, issued).await };
         match in_time(&**clock, within, commit).await {
             Some(Ok(commit)) => Some(commit),

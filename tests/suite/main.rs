@@ -24,6 +24,7 @@ mod outcomes;
 mod peers;
 mod replay;
 mod rotation;
+mod runtimes;
 mod secrets;
 mod sockets;
 mod store_faults;
