@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::StatusCode;
-use tower_mac_auth::account::{Account, Event, InDoubtPolicy, RefreshError, RefreshErrorKind};
+use tower_mac_auth::account::{
+    Account, Event, InDoubtPolicy, RefreshError, RefreshErrorKind, RotationStatus,
+};
 use tower_mac_auth::layer::Error;
 use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RotationStore, Status};
 use tower_mac_auth::testing::{Fault, Presented};
@@ -14,6 +16,8 @@ use tower_mac_auth::token::{
 };
 
 use crate::world::{World, at_once, status};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why there was no refresh: with the refusal, or as the error of a request that was not sent.
 fn reason(answer: &crate::world::Answer) -> Option<RefreshErrorKind> {
@@ -379,4 +383,51 @@ async fn that_the_replay_is_lost_as_well_is_told() {
     let reauthorize = |event: &&Event| matches!(event, Event::ReauthorizationRequired { .. });
     assert_eq!(world.events_so_far().iter().filter(reauthorize).count(), 2);
     assert_eq!(world.presented(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_call_did_to_the_rotation_shows_at_once() {
+    let (world, _) = open(InDoubtPolicy::HoldUntilDead).await;
+    let rotation = |world: &World| world.account.status().rotation;
+    world.account.revoke().await.unwrap();
+    assert_eq!(rotation(&world), RotationStatus::Revoked);
+    let code = world.provider.authorization_code();
+    world.account.authorize(code).await.unwrap();
+    assert_eq!(rotation(&world), RotationStatus::Idle);
+
+    world.provider.fault_next(Fault::ConnectionRefused);
+    let refresh = world.account.refresh_if_current(world.account.generation());
+    assert_eq!(rotation(&world), RotationStatus::InFlight);
+    refresh.await.unwrap_err();
+    assert!(matches!(
+        rotation(&world),
+        RotationStatus::BackingOff { .. }
+    ));
+    world.clock.advance(MINUTE);
+    world.provider.fault_next(Fault::ConsumedThenReset);
+    let refresh = world.account.refresh_if_current(world.account.generation());
+    refresh.await.unwrap_err();
+    let may_recover = true;
+    assert_eq!(rotation(&world), RotationStatus::InDoubt { may_recover });
+    let code = world.provider.authorization_code();
+    world.account.authorize(code).await.unwrap();
+    assert_eq!(rotation(&world), RotationStatus::Idle);
+}
+
+/// Another process revoked the account, and this one learns of it.
+#[tokio::test(start_paused = true)]
+async fn a_revocation_elsewhere_shows_once_it_is_adopted_and_is_told_once() {
+    let (mut world, store) = open(InDoubtPolicy::HoldUntilDead).await;
+    let user = AccountName::new("user").unwrap();
+    store.revoke(&user).await.unwrap();
+    for _ in 0..3 {
+        let refresh = world.account.refresh_if_current(world.account.generation());
+        let error = refresh.await.unwrap_err();
+        assert_eq!(error.kind(), RefreshErrorKind::ReauthorizationRequired);
+        assert_eq!(world.account.status().rotation, RotationStatus::Revoked);
+        world.clock.advance(MINUTE);
+    }
+    let told = |event: &Event| matches!(event, Event::ReauthorizationRequired { .. });
+    let events = world.events_so_far();
+    assert_eq!(events.iter().filter(|it| told(it)).count(), 1, "{events:?}");
 }
