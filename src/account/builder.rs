@@ -2,6 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::accounts::Many;
 use super::authorize::{bounded, standing};
 use super::event::Channel;
@@ -176,20 +178,23 @@ impl AccountBuilder {
                 .map_err(|e| AccountError::with_source(AccountErrorKind::Credential, e))?;
         }
         let (realm, One { seed }) = self.realm();
-        let (store, clock, policy) = (&realm.store, &*realm.clock, &realm.policy);
-        let record = match (standing(&realm, &name).await?, seed) {
-            (Some(record), _) => record,
-            (None, Some((mut grant, expires_in))) => {
-                grant.client_id = Some(Arc::clone(&realm.client_id));
-                let first = Issued::authorized(Generation::FIRST, grant, expires_in);
-                let commit = bounded(clock, policy, store.commit(&name, first));
-                let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
-                record
-            }
-            (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
-        };
         let account = Shared::unopened(&realm, name);
-        account.open(record)?;
+        let open = async {
+            let (store, clock, policy) = (&realm.store, &*realm.clock, &realm.policy);
+            let record = match (standing(&realm, &account.name).await?, seed) {
+                (Some(record), _) => record,
+                (None, Some((mut grant, expires_in))) => {
+                    grant.client_id = Some(Arc::clone(&realm.client_id));
+                    let first = Issued::authorized(Generation::FIRST, grant, expires_in);
+                    let commit = bounded(clock, policy, store.commit(&account.name, first));
+                    let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
+                    record
+                }
+                (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
+            };
+            Ok(account.open(record)?)
+        };
+        open.instrument(account.span("open")).await?;
         Ok(Account(Arc::new(account)))
     }
 

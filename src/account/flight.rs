@@ -78,7 +78,7 @@ impl Failure {
 /// rate limit has let it pass already.
 pub(super) fn launch(account: &Arc<Shared>, generation: Generation, passed: bool) -> Arc<Work> {
     let landing = Landing::new(account, generation);
-    let span = tracing::debug_span!("refresh", account = %account.name, %generation);
+    let span = account.span("refresh");
     let account = Arc::clone(account);
     let task = {
         let account = Arc::clone(&account);

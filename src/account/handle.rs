@@ -11,12 +11,14 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use super::cell::Cell;
 use super::event::Channel;
 use super::presented::Presented;
 use super::realm::Realm;
 use super::snapshot::Snapshot;
+use super::state::Rotation;
 use super::status::rotation_of;
 use super::work::{self, Wait, Work};
 use super::{
@@ -104,9 +106,22 @@ impl Account {
         self.0.cell.load().grant.open_id.clone()
     }
 
-    /// The events from now on.
+    /// The events from now on. Of an account that is in doubt, or whose user must authorize it
+    /// again, the first says so.
     pub fn events(&self) -> Events {
-        self.0.events.subscribe(EVENTS)
+        let events = self.0.events.subscribe(EVENTS);
+        let snapshot = self.0.cell.load();
+        events.after(match self.0.cell.rotation().0 {
+            Rotation::InDoubt { why, .. } => Some(Event::InDoubt {
+                generation: snapshot.generation,
+                why: why.to_string(),
+            }),
+            Rotation::Revoked { .. } => Some(Event::ReauthorizationRequired {
+                deadline: snapshot.deadline(self.0.cell.rejected(), self.0.clock.now()),
+                may_recover: false,
+            }),
+            Rotation::Idle | Rotation::Backoff { .. } => None,
+        })
     }
 
     /// Exchanges an authorization code, which works once, for new tokens, and signs with them from
@@ -126,6 +141,7 @@ impl Account {
     ) -> Result<Generation, AccountError> {
         let (tell, told) = oneshot::channel();
         let exchange = authorize::exchange(Arc::clone(&self.0), code.into());
+        let exchange = exchange.instrument(self.0.span("authorize"));
         let work = self.0.begin(async move {
             // The caller may have been dropped.
             let _ = tell.send(exchange.await);
@@ -147,7 +163,8 @@ impl Account {
     /// A dropped future may leave the grant ended in the store and this process signing until its
     /// next refresh.
     pub async fn revoke(&self) -> Result<Generation, AccountError> {
-        authorize::revoke(&self.0).await
+        let revoke = authorize::revoke(&self.0);
+        revoke.instrument(self.0.span("revoke")).await
     }
 
     /// Starts no refresh any more and waits for the one that has sent its refresh token, until
@@ -259,8 +276,20 @@ impl Shared {
         let now = self.clock.now();
         let rotation = rotation_of(&record, self.realm.policy.in_doubt, now);
         let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), now);
-        self.cell.publish_with(snapshot, rotation);
+        let generation = snapshot.generation;
+        if self.cell.publish_with(snapshot, rotation.clone()) {
+            if let Rotation::InDoubt { why, .. } = &rotation {
+                let why = why.to_string();
+                self.emit(Event::InDoubt { generation, why });
+            }
+            self.announce_reauthorization(&Rotation::Idle, &rotation);
+        }
         Ok(())
+    }
+
+    /// Says whose trouble it is, whatever is logged under it, at any level: so it has the highest.
+    pub(super) fn span(&self, what: &'static str) -> Span {
+        tracing::error_span!("account", account = %self.name, what)
     }
 
     /// The tasks that the account's shutdown waits for.
@@ -285,7 +314,7 @@ impl Shared {
     /// Runs a task that the account's shutdown waits for, on the runtime that is current here: that
     /// of the flight, or of the caller, that leaves it behind.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks().spawn(task);
+        self.tasks().spawn(task.in_current_span());
     }
 
     /// The flight that may have to be taken over.

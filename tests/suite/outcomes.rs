@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::StatusCode;
 use tower_mac_auth::account::{
-    Account, Event, InDoubtPolicy, RefreshError, RefreshErrorKind, RotationStatus,
+    Account, Accounts, Event, InDoubtPolicy, RefreshError, RefreshErrorKind, RotationStatus,
 };
 use tower_mac_auth::layer::Error;
 use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RotationStore, Status};
@@ -15,7 +15,7 @@ use tower_mac_auth::token::{
     Connection, ErrorCode, SendError, TokenEndpoint, TokenSet, Transport, TransportError,
 };
 
-use crate::world::{World, at_once, status};
+use crate::world::{HOUR, World, at_once, status};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -430,4 +430,75 @@ async fn a_revocation_elsewhere_shows_once_it_is_adopted_and_is_told_once() {
     let told = |event: &Event| matches!(event, Event::ReauthorizationRequired { .. });
     let events = world.events_so_far();
     assert_eq!(events.iter().filter(|it| told(it)).count(), 1, "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_brings_nothing_that_signs_is_a_failure_and_no_success() {
+    // The old access token is dead, or signs on.
+    for ahead in [false, true] {
+        let (mut world, _) = open(InDoubtPolicy::Never).await;
+        world.events = world.account.events();
+        world.provider.fault_next(Fault::WrongAlgorithm);
+        if ahead {
+            world.clock.advance(HOUR * 91 / 100);
+            assert_eq!(status(&world.get("/").await), StatusCode::OK);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(status(&world.get("/").await), StatusCode::OK);
+        } else {
+            world.provider.expire_access_tokens();
+            let answer = world.get("/").await;
+            assert_eq!(reason(&answer), Some(RefreshErrorKind::UnusableAnswer));
+        }
+        assert_eq!(world.account.generation(), Generation::FIRST.next());
+        let events = world.events_so_far();
+        let [Event::RefreshFailed { error, .. }] = &events[..] else {
+            panic!("{ahead}: {events:?}")
+        };
+        assert_eq!(error.kind(), RefreshErrorKind::UnusableAnswer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_opened_in_trouble_says_so() {
+    let (world, store) = open(InDoubtPolicy::HoldUntilDead).await;
+    world.provider.fault_next(Fault::ConsumedThenReset);
+    let refresh = world.account.refresh_if_current(Generation::FIRST);
+    refresh.await.unwrap_err();
+    assert_eq!(record_status(&store).await, Status::InDoubt);
+
+    let builder = Accounts::builder(world.provider.endpoint()).clock(world.clock.clone());
+    let accounts = builder.store(store.clone()).build();
+    let mut events = accounts.events();
+    let account = accounts.get("user").await.unwrap();
+    let first = events.try_next().unwrap();
+    assert_eq!(first.account.unwrap().as_str(), "user");
+    assert!(
+        matches!(first.event, Event::InDoubt { .. }),
+        "{:?}",
+        first.event
+    );
+    let second = events.try_next().unwrap().event;
+    assert!(
+        matches!(second, Event::ReauthorizationRequired { .. }),
+        "{second:?}"
+    );
+    // Whoever listens later learns it too, and no request brings it up again.
+    let mut later = account.events();
+    assert!(matches!(later.try_next(), Some(Event::InDoubt { .. })));
+    let mut none = || events.try_next().is_none() && later.try_next().is_none();
+    assert!(none());
+    account
+        .refresh_if_current(Generation::FIRST)
+        .await
+        .unwrap_err();
+    assert!(none());
+
+    store.revoke(account.name()).await.unwrap();
+    let builder = Account::builder(world.provider.endpoint()).clock(world.clock.clone());
+    let account = builder.store(store).open("user").await.unwrap();
+    let told = account.events().try_next();
+    assert!(
+        matches!(told, Some(Event::ReauthorizationRequired { .. })),
+        "{told:?}"
+    );
 }

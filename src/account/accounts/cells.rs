@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use dashmap::DashMap;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::account::authorize::standing;
 use crate::account::cell::Join;
@@ -173,6 +174,7 @@ impl Cells {
     /// if it goes.
     fn launch(self: &Arc<Self>, account: &Arc<Shared>) {
         let landing = Landing::new(account, Generation::default());
+        let span = account.span("open");
         let (accounts, account) = (Arc::clone(self), Arc::clone(account));
         let task = async move {
             let read = accounts.read(&account).await;
@@ -186,6 +188,7 @@ impl Cells {
             landing.tell(&told);
             accounts.give_up(account);
         };
+        let task = task.instrument(span);
         match Handle::try_current() {
             Ok(here) => drop(here.spawn(task)),
             Err(_) => self.realm.home.spawn(task),
