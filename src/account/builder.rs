@@ -2,12 +2,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::accounts::Many;
 use super::authorize::{bounded, standing};
 use super::event::Channel;
 use super::policy::Policy;
 use super::realm::Realm;
 use super::rescue::Rescue;
+use super::work::Home;
 use super::{Account, AccountError, AccountErrorKind, Accounts, InDoubtPolicy, Shared};
 use crate::sign::MacKey;
 use crate::store::{
@@ -130,7 +133,7 @@ impl<For> AccountBuilder<For> {
             policy: self.policy,
             owner,
             events: Channel::new(),
-            runtime: tokio::runtime::Handle::current(),
+            home: Home::here(),
         };
         (Arc::new(realm), self.what)
     }
@@ -161,7 +164,7 @@ impl AccountBuilder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime: refreshes are tasks on the runtime that opened the account.
+    /// Outside a tokio runtime with its timer on.
     pub async fn open(self, name: &str) -> Result<Account, AccountError> {
         let name = AccountName::new(name)?;
         if let Some((
@@ -176,20 +179,23 @@ impl AccountBuilder {
                 .map_err(|e| AccountError::with_source(AccountErrorKind::Credential, e))?;
         }
         let (realm, One { seed }) = self.realm();
-        let (store, clock, policy) = (&realm.store, &*realm.clock, &realm.policy);
-        let record = match (standing(&realm, &name).await?, seed) {
-            (Some(record), _) => record,
-            (None, Some((mut grant, expires_in))) => {
-                grant.client_id = Some(Arc::clone(&realm.client_id));
-                let first = Issued::authorized(Generation::FIRST, grant, expires_in);
-                let commit = bounded(clock, policy, store.commit(&name, first));
-                let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
-                record
-            }
-            (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
-        };
         let account = Shared::unopened(&realm, name);
-        account.open(record)?;
+        let open = async {
+            let (store, clock, policy) = (&realm.store, &*realm.clock, &realm.policy);
+            let record = match (standing(&realm, &account.name).await?, seed) {
+                (Some(record), _) => record,
+                (None, Some((mut grant, expires_in))) => {
+                    grant.client_id = Some(Arc::clone(&realm.client_id));
+                    let first = Issued::authorized(Generation::FIRST, grant, expires_in);
+                    let commit = bounded(clock, policy, store.commit(&account.name, first));
+                    let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
+                    record
+                }
+                (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
+            };
+            Ok(account.open(record)?)
+        };
+        open.instrument(account.span("open")).await?;
         Ok(Account(Arc::new(account)))
     }
 
@@ -202,7 +208,7 @@ impl AccountBuilder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime with its timer on.
     ///
     /// # Cancel safety
     ///
@@ -230,10 +236,6 @@ impl AccountsBuilder {
     }
 
     /// The accounts, none of them open yet.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime: refreshes are tasks on the runtime that is current here.
     pub fn build(self) -> Accounts {
         let (realm, Many { capacity }) = self.realm();
         Accounts::new(realm, capacity)

@@ -101,8 +101,8 @@ impl<W> Cell<W> {
 
     /// Swaps in what the store has, also at the generation that stands here: that may have been
     /// published before the store took it, and the store have taken another grant meanwhile.
-    pub(super) fn adopt(&self, snapshot: Snapshot) -> bool {
-        self.swap(snapshot, Rotation::Idle, |stored, here| {
+    pub(super) fn adopt(&self, snapshot: Snapshot, rotation: Rotation) -> bool {
+        self.swap(snapshot, rotation, |stored, here| {
             stored.generation == here.generation && stored.grant != here.grant
         })
     }

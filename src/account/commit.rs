@@ -57,6 +57,8 @@ pub(super) struct Pending {
     issued_at: Timestamp,
     expires_at: Option<Timestamp>,
     outranks: Outranks,
+    /// Whether a rotation's commit is good news.
+    signs: bool,
     /// Its entry in the journal.
     kept: Option<Kept>,
 }
@@ -74,9 +76,10 @@ enum Outranks {
 }
 
 impl Pending {
-    /// What a rotation brought.
+    /// What a rotation brought. `signs`: that is a credential, and not a refresh token alone.
     pub(super) fn rotated(
         account: &Arc<Shared>,
+        signs: bool,
         (generation, lineage): (Generation, Generation),
         grant: Grant,
         issued_at: Timestamp,
@@ -91,6 +94,7 @@ impl Pending {
             issued_at,
             expires_at,
             outranks: Outranks::Nothing,
+            signs,
             kept: None,
         }
     }
@@ -107,7 +111,14 @@ impl Pending {
         let outranks = Outranks::Everything(over);
         Self {
             outranks,
-            ..Self::rotated(account, generations, grant, issued_at, Some(expires_at))
+            ..Self::rotated(
+                account,
+                true,
+                generations,
+                grant,
+                issued_at,
+                Some(expires_at),
+            )
         }
     }
 
@@ -159,6 +170,7 @@ impl Pending {
                 self.account.forget(self.kept.take());
                 let generation = self.generation;
                 self.account.emit(match self.outranks {
+                    Outranks::Nothing if !self.signs => return Some(generation),
                     Outranks::Nothing => Event::Refreshed { generation },
                     _ => Event::Authorized { generation },
                 });
@@ -214,6 +226,7 @@ impl Pending {
         let rest = self.expires_at.map(|end| end.saturating_since(now));
         let grant = self.grant.clone();
         let issued = Issued::rotated(self.generation, self.lineage, grant, rest);
+        account.note_commit();
         let commit = async { store.commit(name, issued).await };
         match in_time(within, commit).await {
             Some(Ok(commit)) => Some(commit),

@@ -2,6 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use super::work::Untold;
 use crate::Timestamp;
 use crate::store::{AccountNameError, StoreError};
 use crate::token::{ErrorCode, RateLimited, Unsent};
@@ -47,7 +48,8 @@ pub enum RefreshErrorKind {
     /// The store could not be used. What was sent before is in the record or, once the store is
     /// back, called in doubt.
     Store,
-    /// The refresh did not end in time; nothing was sent.
+    /// The refresh did not end in time. Nothing was sent; or, if the runtime that began it is not
+    /// driven, it may still end.
     TimedOut,
     /// The task or runtime that refreshed is gone.
     Interrupted,
@@ -82,6 +84,15 @@ impl RefreshError {
     /// Why it failed.
     pub fn kind(&self) -> RefreshErrorKind {
         self.kind
+    }
+}
+
+impl From<Untold> for RefreshError {
+    fn from(untold: Untold) -> Self {
+        Self::new(match untold {
+            Untold::Interrupted => RefreshErrorKind::Interrupted,
+            Untold::TimedOut => RefreshErrorKind::TimedOut,
+        })
     }
 }
 
@@ -187,6 +198,9 @@ pub enum AccountErrorKind {
     CodeInDoubt,
     /// The task that exchanged the code, or opened the account, is gone, with its runtime.
     Interrupted,
+    /// The account was not opened or authorized in time: nobody drives the runtime that began it.
+    /// Should it be driven again, it still may be.
+    TimedOut,
     /// The [`Accounts`](super::Accounts) were shut down: none is opened any more.
     Closed,
 }
@@ -228,6 +242,15 @@ impl AccountError {
     /// What kind of failure this is.
     pub fn kind(&self) -> AccountErrorKind {
         self.kind
+    }
+}
+
+impl From<Untold> for AccountError {
+    fn from(untold: Untold) -> Self {
+        Self::new(match untold {
+            Untold::Interrupted => AccountErrorKind::Interrupted,
+            Untold::TimedOut => AccountErrorKind::TimedOut,
+        })
     }
 }
 
@@ -274,6 +297,9 @@ impl fmt::Display for AccountError {
             ),
             AccountErrorKind::Interrupted => {
                 f.write_str("the task that opened or authorized the account was interrupted")
+            }
+            AccountErrorKind::TimedOut => {
+                f.write_str("the account was not opened or authorized in time")
             }
             AccountErrorKind::Closed => f.write_str("the accounts were shut down"),
         }

@@ -10,7 +10,7 @@ use crate::store::{AccountName, Generation};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A rotation by this process is done and durable.
+    /// A rotation by this process is done and durable, and what it brought signs.
     Refreshed {
         /// The new generation.
         generation: Generation,
@@ -25,7 +25,7 @@ pub enum Event {
         /// The new generation.
         generation: Generation,
     },
-    /// A refresh failed and will be tried again; the refresh token is not spent.
+    /// A refresh failed and will be tried again; the refresh token that is kept is not spent.
     RefreshFailed {
         /// The generation that stays.
         generation: Generation,
@@ -34,8 +34,8 @@ pub enum Event {
         /// When it is tried again, if a request asks for it.
         retry_at: Timestamp,
     },
-    /// The refresh token was presented and the answer is lost. See
-    /// [`InDoubtPolicy`](super::InDoubtPolicy).
+    /// The refresh token was presented and the answer is lost, now or before the account was
+    /// opened. See [`InDoubtPolicy`](super::InDoubtPolicy).
     InDoubt {
         /// The generation whose refresh token it is.
         generation: Generation,
@@ -94,9 +94,17 @@ pub struct AccountEvent {
 /// [`Account::events`](super::Account::events)) or of many ([`AccountEvent`]s, from
 /// [`Accounts::events`](super::Accounts::events)).
 #[derive(Debug)]
-pub struct Events<T = Event>(broadcast::Receiver<T>);
+pub struct Events<T = Event> {
+    first: Option<T>,
+    rest: broadcast::Receiver<T>,
+}
 
 impl<T: Clone + From<Event>> Events<T> {
+    /// The same, after what there was to tell before.
+    pub(super) fn after(self, first: Option<T>) -> Self {
+        Self { first, ..self }
+    }
+
     /// The next event; `None` once the account is gone. A reader that falls too far behind (64
     /// events of one account, 1024 of many) misses the oldest, and gets [`Event::Lagged`] in their
     /// place.
@@ -105,7 +113,10 @@ impl<T: Clone + From<Event>> Events<T> {
     ///
     /// Cancel safe: no event is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<T> {
-        match self.0.recv().await {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        match self.rest.recv().await {
             Ok(event) => Some(event),
             Err(broadcast::error::RecvError::Lagged(missed)) => {
                 Some(Event::Lagged { missed }.into())
@@ -116,7 +127,10 @@ impl<T: Clone + From<Event>> Events<T> {
 
     /// An event that is already there, or `None`.
     pub fn try_next(&mut self) -> Option<T> {
-        match self.0.try_recv() {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        match self.rest.try_recv() {
             Ok(event) => Some(event),
             Err(broadcast::error::TryRecvError::Lagged(missed)) => {
                 Some(Event::Lagged { missed }.into())
@@ -146,7 +160,10 @@ impl<T: Clone> Channel<T> {
     /// The first reader decides how many events a slow one may fall behind.
     pub(super) fn subscribe(&self, capacity: usize) -> Events<T> {
         let sender = self.0.get_or_init(|| broadcast::Sender::new(capacity));
-        Events(sender.subscribe())
+        Events {
+            first: None,
+            rest: sender.subscribe(),
+        }
     }
 
     pub(super) fn send(&self, event: impl FnOnce() -> T) {

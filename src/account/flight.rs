@@ -11,6 +11,7 @@ use super::commit::Pending;
 use super::landing::Landing;
 use super::next::Step;
 use super::state::Access;
+use super::work::Work;
 use super::{RefreshError, RefreshErrorKind, Shared, policy};
 use crate::Timestamp;
 use crate::clock::finish_by;
@@ -76,32 +77,37 @@ impl Failure {
 
 /// Starts the flight for `generation`. The caller was elected by the cell. `passed`: the endpoint's
 /// rate limit has let it pass already.
-pub(super) fn launch(account: &Arc<Shared>, generation: Generation, passed: bool) {
-    let deadline = account
-        .clock
-        .now()
-        .saturating_add(account.realm.policy.refresh_timeout);
+pub(super) fn launch(account: &Arc<Shared>, generation: Generation, passed: bool) -> Arc<Work> {
     let landing = Landing::new(account, generation);
-    let mut flight = Flight {
-        account: Arc::clone(account),
-        generation,
-        deadline,
-        in_doubt_since: None,
-        passed,
-    };
-    let span = tracing::debug_span!("refresh", account = %account.name, %generation);
-    let task = async move {
-        match flight.fly().await {
-            Ok(Flown::Done(generation)) => landing.succeed(generation),
-            Ok(Flown::Pending(pending)) => {
-                landing.succeed(pending.generation());
-                pending.until_durable().await;
+    let span = account.span("refresh");
+    let account = Arc::clone(account);
+    let task = {
+        let account = Arc::clone(&account);
+        async move {
+            // By when it ends is counted from when it begins.
+            let timeout = account.realm.policy.refresh_timeout;
+            let deadline = account.clock.now().saturating_add(timeout);
+            let mut flight = Flight {
+                account,
+                generation,
+                deadline,
+                in_doubt_since: None,
+                passed,
+            };
+            match flight.fly().await {
+                Ok(Flown::Done(generation)) => landing.succeed(generation),
+                Ok(Flown::Pending(pending)) => {
+                    landing.succeed(pending.generation());
+                    pending.until_durable().await;
+                }
+                Err(failure) => landing.fail(failure, flight.generation),
             }
-            Err(failure) => landing.fail(failure, flight.generation),
         }
     };
-    // Dropped whole, landing and all, if the runtime is gone.
-    account.spawn(task.instrument(span));
+    // Dropped whole, landing and all, if its runtime goes.
+    let work = account.begin(task.instrument(span));
+    account.note_flight(&work);
+    work
 }
 
 impl Flight {

@@ -2,7 +2,8 @@
 
 use super::rescue::{Answer, Kept};
 use super::snapshot::Snapshot;
-use super::state::Access;
+use super::state::{Access, Rotation};
+use super::status::rotation_of;
 use super::{Event, Shared};
 use crate::store::{Commit, Generation, Issued, Record, StoreError};
 
@@ -46,6 +47,7 @@ impl Shared {
         let generation = record.generation;
         if self.publish(record) {
             self.emit(Event::Adopted { generation });
+            self.announce_reauthorization(&Rotation::Idle, &self.cell.rotation().0);
         }
         (
             self.cell.load().generation,
@@ -53,7 +55,8 @@ impl Shared {
         )
     }
 
-    /// Signs with a record's credential from now on, unless there is a newer one.
+    /// Signs with a record's credential from now on, and rotates as it says, unless there is a newer
+    /// one.
     pub(super) fn publish(&self, record: Record) -> bool {
         let record = match record.usable_by(&self.realm.client_id) {
             Ok(record) => record,
@@ -62,7 +65,9 @@ impl Shared {
                 return false;
             }
         };
-        let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), self.clock.now());
-        self.cell.adopt(snapshot)
+        let now = self.clock.now();
+        let rotation = rotation_of(&record, self.realm.policy.in_doubt, now);
+        let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), now);
+        self.cell.adopt(snapshot, rotation)
     }
 }

@@ -1,24 +1,28 @@
 //! The handle of an account, and what stands behind all of its clones.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use super::cell::Cell;
 use super::event::Channel;
 use super::presented::Presented;
 use super::realm::Realm;
 use super::snapshot::Snapshot;
+use super::state::Rotation;
 use super::status::rotation_of;
+use super::work::{self, Wait, Work};
 use super::{
-    AccountBuilder, AccountError, AccountErrorKind, AccountEvent, Event, Events, One, RefreshError,
-    authorize,
+    AccountBuilder, AccountError, AccountEvent, Event, Events, One, RefreshError, authorize,
 };
 use crate::store::{AccountName, Generation, Record, StoreError};
 use crate::token::TokenEndpoint;
@@ -65,6 +69,9 @@ pub(super) struct Shared {
 struct Duties {
     tasks: TaskTracker,
     closing: CancellationToken,
+    flight: Mutex<Weak<Work>>,
+    /// How often tokens that are issued were brought to the store: whether somebody still does.
+    commits: AtomicU64,
 }
 
 impl Account {
@@ -99,9 +106,22 @@ impl Account {
         self.0.cell.load().grant.open_id.clone()
     }
 
-    /// The events from now on.
+    /// The events from now on. Of an account that is in doubt, or whose user must authorize it
+    /// again, the first says so.
     pub fn events(&self) -> Events {
-        self.0.events.subscribe(EVENTS)
+        let events = self.0.events.subscribe(EVENTS);
+        let snapshot = self.0.cell.load();
+        events.after(match self.0.cell.rotation().0 {
+            Rotation::InDoubt { why, .. } => Some(Event::InDoubt {
+                generation: snapshot.generation,
+                why: why.to_string(),
+            }),
+            Rotation::Revoked { .. } => Some(Event::ReauthorizationRequired {
+                deadline: snapshot.deadline(self.0.cell.rejected(), self.0.clock.now()),
+                may_recover: false,
+            }),
+            Rotation::Idle | Rotation::Backoff { .. } => None,
+        })
     }
 
     /// Exchanges an authorization code, which works once, for new tokens, and signs with them from
@@ -110,7 +130,7 @@ impl Account {
     /// # Errors
     ///
     /// If the token endpoint is not reached (the code is still good), refuses, or its answer is
-    /// lost.
+    /// lost; or if nobody drives the runtime that began the exchange.
     ///
     /// # Cancel safety
     ///
@@ -119,11 +139,15 @@ impl Account {
         &self,
         code: impl Into<AuthorizationCode>,
     ) -> Result<Generation, AccountError> {
+        let (tell, told) = oneshot::channel();
         let exchange = authorize::exchange(Arc::clone(&self.0), code.into());
-        match self.0.spawn(exchange).await {
-            Ok(authorized) => authorized,
-            Err(_) => Err(AccountError::new(AccountErrorKind::Interrupted)),
-        }
+        let exchange = exchange.instrument(self.0.span("authorize"));
+        let work = self.0.begin(async move {
+            // The caller may have been dropped.
+            let _ = tell.send(exchange.await);
+        });
+        let limit = self.0.realm.policy.longest_authorization();
+        Wait::new(told, Some(work), limit).await?
     }
 
     /// Ends the grant here: the tokens leave the store and this process, and nothing is signed any
@@ -139,21 +163,23 @@ impl Account {
     /// A dropped future may leave the grant ended in the store and this process signing until its
     /// next refresh.
     pub async fn revoke(&self) -> Result<Generation, AccountError> {
-        authorize::revoke(&self.0).await
+        let revoke = authorize::revoke(&self.0);
+        revoke.instrument(self.0.span("revoke")).await
     }
 
     /// Starts no refresh any more and waits for the one that has sent its refresh token, until
     /// what it brings is durable. The access token goes on signing until it ends.
     ///
     /// Call it before the process ends: a refresh cut off after it has sent leaves the account in
-    /// doubt.
+    /// doubt. For what a runtime began that is gone, or that nobody drives, it does not wait for
+    /// ever.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: call it again to go on waiting.
     pub async fn shutdown(&self) {
         self.0.close();
-        self.0.tasks().wait().await;
+        settle(std::slice::from_ref(&self.0)).await;
     }
 
     /// The time to put into a nonce: the clock, corrected by what the API's `Date` said.
@@ -190,6 +216,38 @@ impl Account {
     }
 }
 
+/// Waits until the tasks of these accounts have ended, of one realm and closed, or nobody drives
+/// them.
+pub(super) async fn settle(accounts: &[Arc<Shared>]) {
+    let all = async {
+        for account in accounts {
+            account.tasks().wait().await;
+        }
+    };
+    let mut all = pin!(all);
+    let (Some(any), Ok(_)) = (accounts.first(), Handle::try_current()) else {
+        return all.await;
+    };
+    if timeout(work::GRACE, all.as_mut()).await.is_ok() {
+        return;
+    }
+    // What nobody has begun has nothing to wait for.
+    let unbegun = accounts.iter().filter_map(|account| account.flight());
+    unbegun.for_each(|flight| flight.take_over());
+    let commits = || -> u64 { accounts.iter().map(|account| account.commits()).sum() };
+    // Tokens that the store does not take are waited for as long as somebody brings them to it.
+    let limit = any.realm.policy.longest_authorization();
+    let mut before = commits();
+    while timeout(limit, all.as_mut()).await.is_err() {
+        let now = commits();
+        if now == before {
+            tracing::warn!("shut down without the end of what no runtime drives any more");
+            return;
+        }
+        before = now;
+    }
+}
+
 impl Shared {
     /// An account of which nothing is known yet: it is below every generation, so whatever the
     /// store says is newer.
@@ -218,26 +276,66 @@ impl Shared {
         let now = self.clock.now();
         let rotation = rotation_of(&record, self.realm.policy.in_doubt, now);
         let snapshot = Snapshot::of(record, self.realm.endpoint.client_id(), now);
-        self.cell.publish_with(snapshot, rotation);
+        let generation = snapshot.generation;
+        if self.cell.publish_with(snapshot, rotation.clone()) {
+            if let Rotation::InDoubt { why, .. } = &rotation {
+                let why = why.to_string();
+                self.emit(Event::InDoubt { generation, why });
+            }
+            self.announce_reauthorization(&Rotation::Idle, &rotation);
+        }
         Ok(())
+    }
+
+    /// Says whose trouble it is, whatever is logged under it, at any level: so it has the highest.
+    pub(super) fn span(&self, what: &'static str) -> Span {
+        tracing::error_span!("account", account = %self.name, what)
     }
 
     /// The tasks that the account's shutdown waits for.
     pub(super) fn tasks(&self) -> &TaskTracker {
-        &self.duties.get_or_init(Duties::default).tasks
+        &self.duties().tasks
     }
 
     /// Ends the waits of those tasks.
     pub(super) fn closing(&self) -> &CancellationToken {
-        &self.duties.get_or_init(Duties::default).closing
+        &self.duties().closing
     }
 
-    /// Runs a task that the account's shutdown waits for.
-    pub(super) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        self.tasks().spawn_on(task, &self.realm.runtime)
+    fn duties(&self) -> &Duties {
+        self.duties.get_or_init(Duties::default)
+    }
+
+    /// Begins work that the account's shutdown waits for.
+    pub(super) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> Arc<Work> {
+        Work::begin(&self.realm.home, self.tasks().track_future(work))
+    }
+
+    /// Runs a task that the account's shutdown waits for, on the runtime that is current here: that
+    /// of the flight, or of the caller, that leaves it behind.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks().spawn(task.in_current_span());
+    }
+
+    /// The flight that may have to be taken over.
+    pub(super) fn note_flight(&self, flight: &Arc<Work>) {
+        let noted = self.duties().flight.lock();
+        *noted.unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(flight);
+    }
+
+    /// Issued tokens are brought to the store once more.
+    pub(super) fn note_commit(&self) {
+        self.duties().commits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn commits(&self) -> u64 {
+        self.duties().commits.load(Ordering::Relaxed)
+    }
+
+    /// The flight under way, if it is still held by whoever is to begin it.
+    pub(super) fn flight(&self) -> Option<Arc<Work>> {
+        let noted = self.duties().flight.lock();
+        noted.unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
     /// No flight starts from here on, and one that has sent nothing is called back.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::flight::Failure;
 use super::state::{Pause, Rotation};
 use super::{Event, RefreshError, RefreshErrorKind, Shared, policy};
-use crate::Timestamp;
 use crate::store::Generation;
 
 /// How often an account in doubt or revoked is looked at again, should a request ask.
@@ -90,7 +89,7 @@ impl Landing {
             // A user authorized it meanwhile: nobody need hear how the old grant ended.
             Ok(current)
         } else {
-            account.announce_reauthorization(&rotation, now);
+            account.announce_reauthorization(&account.cell.rotation().0, &rotation);
             Err(error)
         };
         for waiter in account.cell.land(generation, rotation) {
@@ -118,9 +117,8 @@ impl Shared {
 
     /// Tells that a person is needed, and how long the access token still signs: once, and once
     /// more when the last replay has been lost as well.
-    fn announce_reauthorization(&self, rotation: &Rotation, now: Timestamp) {
-        let (before, _) = self.cell.rotation();
-        let news = match (&before, rotation) {
+    pub(super) fn announce_reauthorization(&self, before: &Rotation, rotation: &Rotation) {
+        let news = match (before, rotation) {
             (Rotation::InDoubt { replay: before, .. }, Rotation::InDoubt { replay, .. }) => {
                 before.is_some() && replay.is_none()
             }
@@ -129,6 +127,7 @@ impl Shared {
             _ => false,
         };
         if news {
+            let now = self.clock.now();
             let deadline = self.cell.load().deadline(self.cell.rejected(), now);
             let may_recover =
                 matches!(rotation, Rotation::InDoubt { replay, .. } if replay.is_some());

@@ -197,11 +197,21 @@
 //! # fn main() {}
 //! ```
 //!
+//! # Runtimes
+//!
+//! What must outlive a request, a refresh or an authorization, is a task on the runtime that opened
+//! the account. If that is gone, the runtime of the next request that waits for one takes its place;
+//! no refresh ahead of time is made before, for a runtime that ends with its request would lose the
+//! answer. If it is there and nobody drives it (`current_thread`, between two `block_on`), a refresh
+//! that has not begun after a second is taken over by a runtime that waits for it, and one that has
+//! begun is waited for no longer than it could take if it were driven: the two timeouts and half a
+//! minute. Then it is `TimedOut`. It is never begun twice.
+//!
 //! # Before the process ends
 //!
-//! Await [`Account::shutdown`], or [`Accounts::shutdown`] for all of them: no new flight takes off, one that has sent nothing is called back,
-//! and one that has sent is waited for until what it brings is in the store. A process that is
-//! killed between the two leaves the account in doubt.
+//! Await [`Account::shutdown`], or [`Accounts::shutdown`] for all of them: no new flight takes off,
+//! one that has sent nothing is called back, and one that has sent is waited for until what it
+//! brings is in the store. A process that is killed between the two leaves the account in doubt.
 
 mod accounts;
 mod authorize;
@@ -225,6 +235,7 @@ mod snapshot;
 mod state;
 mod status;
 mod sync;
+mod work;
 
 pub use accounts::{Accounts, Many};
 pub use builder::{AccountBuilder, AccountsBuilder, One};

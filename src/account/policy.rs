@@ -32,6 +32,9 @@ pub enum InDoubtPolicy {
     Never,
 }
 
+/// What a refresh may take beside its two limits: steps on the store, each with a limit of its own.
+const STEPS: Duration = Duration::from_secs(30);
+
 /// How an account goes about refreshing.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
@@ -39,6 +42,21 @@ pub(super) struct Policy {
     pub(super) min_rotation_interval: Duration,
     pub(super) refresh_timeout: Duration,
     pub(super) answer_timeout: Duration,
+}
+
+impl Policy {
+    /// How long a refresh takes at most while its runtime is driven.
+    pub(super) fn longest_refresh(&self) -> Duration {
+        let timeouts = self.refresh_timeout.saturating_add(self.answer_timeout);
+        timeouts.saturating_add(STEPS)
+    }
+
+    /// How long an authorization takes at most, or opening an account: a few steps on the store may
+    /// each take as long as a refresh may until it sends.
+    pub(super) fn longest_authorization(&self) -> Duration {
+        let before = self.refresh_timeout.saturating_mul(3);
+        before.saturating_add(self.longest_refresh())
+    }
 }
 
 impl Default for Policy {

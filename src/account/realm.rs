@@ -6,6 +6,7 @@ use super::AccountEvent;
 use super::event::Channel;
 use super::policy::Policy;
 use super::rescue::Rescue;
+use super::work::Home;
 use crate::Clock;
 use crate::store::RotationStore;
 use crate::token::TokenEndpoint;
@@ -22,5 +23,5 @@ pub(super) struct Realm {
     /// The events of all of them.
     pub(super) events: Channel<AccountEvent>,
     /// The runtime that opened the first: a flight outlives the runtime of any one caller.
-    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) home: Home,
 }

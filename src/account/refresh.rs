@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
@@ -8,6 +9,7 @@ use super::cell::Join;
 use super::snapshot::Snapshot;
 use super::state::Access;
 use super::sync::Loaded;
+use super::work::{Wait, Work};
 use super::{Account, Event, RefreshError, RefreshErrorKind, flight};
 use crate::Timestamp;
 use crate::sign::Credential;
@@ -18,6 +20,10 @@ use crate::store::Generation;
 /// # Cancel safety
 ///
 /// Dropping it changes nothing: the refresh goes on without it.
+///
+/// # Panics
+///
+/// In a tokio runtime whose timer is off. Outside of any it waits as long as the refresh takes.
 #[must_use = "the refresh goes on by itself; await this to know how it ended"]
 #[derive(Debug)]
 pub struct Refresh(State);
@@ -25,7 +31,7 @@ pub struct Refresh(State);
 #[derive(Debug)]
 enum State {
     Known(Result<Generation, RefreshError>),
-    Waiting(oneshot::Receiver<Result<Generation, RefreshError>>),
+    Waiting(Wait<Result<Generation, RefreshError>>),
 }
 
 impl Future for Refresh {
@@ -34,9 +40,7 @@ impl Future for Refresh {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             State::Known(known) => Poll::Ready(known.clone()),
-            State::Waiting(waiting) => Pin::new(waiting).poll(cx).map(|told| {
-                told.unwrap_or_else(|_| Err(RefreshError::new(RefreshErrorKind::Interrupted)))
-            }),
+            State::Waiting(waiting) => Pin::new(waiting).poll(cx).map(|told| told?),
         }
     }
 }
@@ -92,8 +96,11 @@ impl Account {
         match snapshot.access(self.0.cell.rejected(), now) {
             Access::Dead => Signer::Wait(self.join(snapshot.generation, now)),
             access => {
-                let endpoint = &self.0.realm.endpoint;
-                if access == Access::Aging && self.0.cell.look_ahead(now, || endpoint.try_pass()) {
+                let realm = &self.0.realm;
+                // Nobody waits for it: on a runtime that ends with this request its answer would
+                // be lost.
+                let room = || realm.home.stands() && realm.endpoint.try_pass();
+                if access == Access::Aging && self.0.cell.look_ahead(now, room) {
                     flight::launch(&self.0, snapshot.generation, true);
                 }
                 Signer::Ready(Ready { snapshot, now })
@@ -127,15 +134,21 @@ impl Account {
         self.join(generation, now)
     }
 
+    fn wait(
+        &self,
+        told: oneshot::Receiver<Result<Generation, RefreshError>>,
+        flight: Option<Arc<Work>>,
+    ) -> Refresh {
+        let limit = self.0.realm.policy.longest_refresh();
+        Refresh(State::Waiting(Wait::new(told, flight, limit)))
+    }
+
     fn join(&self, generation: Generation, now: Timestamp) -> Refresh {
         let (tell, told) = oneshot::channel();
         match self.0.cell.join(generation, now, tell) {
             Join::Newer(newer) => Refresh(State::Known(Ok(newer))),
-            Join::Joined => Refresh(State::Waiting(told)),
-            Join::Lead => {
-                flight::launch(&self.0, generation, false);
-                Refresh(State::Waiting(told))
-            }
+            Join::Joined => self.wait(told, self.0.flight()),
+            Join::Lead => self.wait(told, Some(flight::launch(&self.0, generation, false))),
             Join::Grounded(rotation) => Refresh(State::Known(Err(rotation.error()))),
             Join::Closed => Refresh(State::Known(Err(RefreshError::closed()))),
         }

@@ -13,6 +13,7 @@ use super::state::Access;
 use super::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, commit, policy};
 use crate::Timestamp;
 use crate::clock::finish_by;
+use crate::sign::MacKey;
 use crate::store::{Grant, Guarded, Lease, LeaseFrom};
 use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, RateLimited, Refusal};
 
@@ -75,8 +76,9 @@ impl Flight {
         match timeout(answer_by.saturating_since(now), answer).await {
             Ok(Outcome::Tokens(tokens)) => {
                 let expires_at = started.saturating_add(tokens.expires_in);
-                let why = "the key that was issued cannot sign";
-                self.issued(&lease, tokens.into(), started, Some(expires_at), why)
+                let key = MacKey::new(tokens.algorithm, &tokens.mac_key);
+                let unusable = key.err().map(|_| "the key that was issued cannot sign");
+                self.issued(&lease, tokens.into(), started, Some(expires_at), unusable)
                     .await
             }
             Ok(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, unsent.into()).await),
@@ -101,19 +103,26 @@ impl Flight {
         }
     }
 
-    /// Commits and publishes what was issued, then sees whether it signs.
+    /// Commits and publishes what was issued, then sees whether the account signs. `unusable`: why
+    /// what was issued does not.
     async fn issued(
         &mut self,
         lease: &Lease,
         grant: Grant,
         issued_at: Timestamp,
         expires_at: Option<Timestamp>,
-        why: &str,
+        unusable: Option<&str>,
     ) -> Result<Option<Flown>, Failure> {
         let generation = lease.generation.next();
         let generations = (generation, lease.record.lineage);
-        let took = self.account.clock.now().saturating_since(issued_at);
-        let pending = Pending::rotated(&self.account, generations, grant, issued_at, expires_at);
+        let now = self.account.clock.now();
+        let took = now.saturating_since(issued_at);
+        let over = "what was issued has ended already";
+        let is_over = expires_at.is_some_and(|end| end <= now);
+        let unusable = unusable.or(is_over.then_some(over));
+        let signs = unusable.is_none();
+        let account = &self.account;
+        let pending = Pending::rotated(account, signs, generations, grant, issued_at, expires_at);
         let flown = pending.commit_or_publish().await;
         if matches!(flown, Flown::Done(standing) if standing != generation) {
             // A new authorization or a revocation overtook us: see what it says.
@@ -121,7 +130,22 @@ impl Flight {
         }
         self.generation = generation;
         let account = &self.account;
-        if account.cell.access(account.clock.now()) != Access::Dead {
+        let lives = account.cell.access(account.clock.now()) != Access::Dead;
+        if lives && signs {
+            return Ok(Some(flown));
+        }
+        let why = unusable.unwrap_or(over);
+        let error = |why: &str| {
+            RefreshError::with_source(RefreshErrorKind::UnusableAnswer, why.to_owned())
+        };
+        if lives {
+            // The old access token signs on, beside the next refresh token.
+            let retry_at = account.cell.load().refresh_at;
+            account.emit(Event::RefreshFailed {
+                generation,
+                error: error(why),
+                retry_at,
+            });
             return Ok(Some(flown));
         }
         // It does not sign, but the next refresh token is kept. Do not burn that at once, here or
@@ -142,11 +166,7 @@ impl Flight {
                 account.spawn(pending.until_durable());
             }
         }
-        let kind = RefreshErrorKind::UnusableAnswer;
-        Err(Failure::retry(
-            RefreshError::with_source(kind, why.to_owned()),
-            after,
-        ))
+        Err(Failure::retry(error(why), after))
     }
 
     async fn refused(&self, lease: &Lease, refusal: &Refusal) -> Result<Option<Flown>, Failure> {
@@ -205,7 +225,7 @@ impl Flight {
         };
         // The answer cannot be used, but it brought the next refresh token: keep that. The old
         // access token may still sign.
-        tracing::warn!(why, "the token endpoint's answer cannot be used");
+        tracing::debug!(why, "the token endpoint's answer cannot be used");
         let now = self.account.clock.now();
         // Of the grant that was leased: what signs here may be another user's by now.
         let grant = Grant {
@@ -217,7 +237,7 @@ impl Flight {
             .then(|| current.deadline(self.account.cell.rejected(), now))
             .flatten();
         drop(current);
-        self.issued(lease, grant, now, Some(deadline.unwrap_or(now)), &why)
+        self.issued(lease, grant, now, Some(deadline.unwrap_or(now)), Some(&why))
             .await
     }
 
@@ -264,7 +284,7 @@ impl Flight {
         account
             .presented
             .note(lease.generation, lease.record.replayed);
-        tracing::warn!(
+        tracing::debug!(
             why,
             "the answer to a refresh is lost: its refresh token is in doubt"
         );

@@ -89,8 +89,8 @@ impl Account {
     }
 }
 
-/// How an account begins that is opened from `record`. It is looked at anew as soon as a request
-/// asks.
+/// How an account goes on that is opened from `record`, or follows it. It is looked at anew as soon
+/// as a request asks.
 pub(super) fn rotation_of(record: &Record, policy: InDoubtPolicy, now: Timestamp) -> Rotation {
     let recheck = Pause::new(now, Duration::ZERO);
     let why = record.last_error.as_deref().unwrap_or_default().into();

@@ -26,6 +26,7 @@ mod peers;
 mod rate_limit;
 mod replay;
 mod rotation;
+mod runtimes;
 mod secrets;
 mod sockets;
 mod store_faults;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::StatusCode;
-use tower_mac_auth::account::{Account, Event, InDoubtPolicy, RefreshError, RefreshErrorKind};
+use tower_mac_auth::account::{
+    Account, Accounts, Event, InDoubtPolicy, RefreshError, RefreshErrorKind, RotationStatus,
+};
 use tower_mac_auth::layer::Error;
 use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RotationStore, Status};
 use tower_mac_auth::testing::{Fault, Presented};
@@ -13,7 +15,9 @@ use tower_mac_auth::token::{
     Connection, ErrorCode, SendError, TokenEndpoint, TokenSet, Transport, TransportError,
 };
 
-use crate::world::{World, at_once, status};
+use crate::world::{HOUR, World, at_once, status};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why there was no refresh: with the refusal, or as the error of a request that was not sent.
 fn reason(answer: &crate::world::Answer) -> Option<RefreshErrorKind> {
@@ -395,4 +399,122 @@ async fn that_the_replay_is_lost_as_well_is_told() {
     let reauthorize = |event: &&Event| matches!(event, Event::ReauthorizationRequired { .. });
     assert_eq!(world.events_so_far().iter().filter(reauthorize).count(), 2);
     assert_eq!(world.presented(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_call_did_to_the_rotation_shows_at_once() {
+    let (world, _) = open(InDoubtPolicy::HoldUntilDead).await;
+    let rotation = |world: &World| world.account.status().rotation;
+    world.account.revoke().await.unwrap();
+    assert_eq!(rotation(&world), RotationStatus::Revoked);
+    let code = world.provider.authorization_code();
+    world.account.authorize(code).await.unwrap();
+    assert_eq!(rotation(&world), RotationStatus::Idle);
+
+    world.provider.fault_next(Fault::ConnectionRefused);
+    let refresh = world.account.refresh_if_current(world.account.generation());
+    assert_eq!(rotation(&world), RotationStatus::InFlight);
+    refresh.await.unwrap_err();
+    assert!(matches!(
+        rotation(&world),
+        RotationStatus::BackingOff { .. }
+    ));
+    world.clock.advance(MINUTE);
+    world.provider.fault_next(Fault::ConsumedThenReset);
+    let refresh = world.account.refresh_if_current(world.account.generation());
+    refresh.await.unwrap_err();
+    let may_recover = true;
+    assert_eq!(rotation(&world), RotationStatus::InDoubt { may_recover });
+    let code = world.provider.authorization_code();
+    world.account.authorize(code).await.unwrap();
+    assert_eq!(rotation(&world), RotationStatus::Idle);
+}
+
+/// Another process revoked the account, and this one learns of it.
+#[tokio::test(start_paused = true)]
+async fn a_revocation_elsewhere_shows_once_it_is_adopted_and_is_told_once() {
+    let (mut world, store) = open(InDoubtPolicy::HoldUntilDead).await;
+    let user = AccountName::new("user").unwrap();
+    store.revoke(&user).await.unwrap();
+    for _ in 0..3 {
+        let refresh = world.account.refresh_if_current(world.account.generation());
+        let error = refresh.await.unwrap_err();
+        assert_eq!(error.kind(), RefreshErrorKind::ReauthorizationRequired);
+        assert_eq!(world.account.status().rotation, RotationStatus::Revoked);
+        world.clock.advance(MINUTE);
+    }
+    let told = |event: &Event| matches!(event, Event::ReauthorizationRequired { .. });
+    let events = world.events_so_far();
+    assert_eq!(events.iter().filter(|it| told(it)).count(), 1, "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_brings_nothing_that_signs_is_a_failure_and_no_success() {
+    // The old access token is dead, or signs on.
+    for ahead in [false, true] {
+        let (mut world, _) = open(InDoubtPolicy::Never).await;
+        world.events = world.account.events();
+        world.provider.fault_next(Fault::WrongAlgorithm);
+        if ahead {
+            world.clock.advance(HOUR * 91 / 100);
+            assert_eq!(status(&world.get("/").await), StatusCode::OK);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(status(&world.get("/").await), StatusCode::OK);
+        } else {
+            world.provider.expire_access_tokens();
+            let answer = world.get("/").await;
+            assert_eq!(reason(&answer), Some(RefreshErrorKind::UnusableAnswer));
+        }
+        assert_eq!(world.account.generation(), Generation::FIRST.next());
+        let events = world.events_so_far();
+        let [Event::RefreshFailed { error, .. }] = &events[..] else {
+            panic!("{ahead}: {events:?}")
+        };
+        assert_eq!(error.kind(), RefreshErrorKind::UnusableAnswer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_opened_in_trouble_says_so() {
+    let (world, store) = open(InDoubtPolicy::HoldUntilDead).await;
+    world.provider.fault_next(Fault::ConsumedThenReset);
+    let refresh = world.account.refresh_if_current(Generation::FIRST);
+    refresh.await.unwrap_err();
+    assert_eq!(record_status(&store).await, Status::InDoubt);
+
+    let builder = Accounts::builder(world.provider.endpoint()).clock(world.clock.clone());
+    let accounts = builder.store(store.clone()).build();
+    let mut events = accounts.events();
+    let account = accounts.get("user").await.unwrap();
+    let first = events.try_next().unwrap();
+    assert_eq!(first.account.unwrap().as_str(), "user");
+    assert!(
+        matches!(first.event, Event::InDoubt { .. }),
+        "{:?}",
+        first.event
+    );
+    let second = events.try_next().unwrap().event;
+    assert!(
+        matches!(second, Event::ReauthorizationRequired { .. }),
+        "{second:?}"
+    );
+    // Whoever listens later learns it too, and no request brings it up again.
+    let mut later = account.events();
+    assert!(matches!(later.try_next(), Some(Event::InDoubt { .. })));
+    let mut none = || events.try_next().is_none() && later.try_next().is_none();
+    assert!(none());
+    account
+        .refresh_if_current(Generation::FIRST)
+        .await
+        .unwrap_err();
+    assert!(none());
+
+    store.revoke(account.name()).await.unwrap();
+    let builder = Account::builder(world.provider.endpoint()).clock(world.clock.clone());
+    let account = builder.store(store).open("user").await.unwrap();
+    let told = account.events().try_next();
+    assert!(
+        matches!(told, Some(Event::ReauthorizationRequired { .. })),
+        "{told:?}"
+    );
 }

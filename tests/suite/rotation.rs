@@ -325,34 +325,6 @@ async fn a_clock_set_back_a_day_stops_neither_back_off_nor_the_storm_breaker() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_runtime_that_is_gone_is_an_error_and_not_a_hang() {
-    let (provider, clock) = provider();
-    let tokens = provider.issue(HOUR);
-    let endpoint = provider.endpoint();
-    let account = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(
-            Account::builder(endpoint)
-                .clock(clock)
-                .tokens(tokens)
-                .open("user"),
-        )
-    })
-    .join()
-    .unwrap()
-    .unwrap();
-    let error = account
-        .refresh_if_current(account.generation())
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), RefreshErrorKind::Interrupted);
-    assert_eq!(provider.token_requests(), 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_generation_that_is_not_the_current_one_refreshes_nothing() {
     let world = World::new().await;
     // Say, of another account.

@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 use http::StatusCode;
 use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::Account;
-use tower_mac_auth::store::{AccountName, MemoryStore, RotationStore};
+use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RotationStore};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 use tower_mac_auth::token::{ErrorCode, TokenSet};
 use tracing_subscriber::fmt::MakeWriter;
@@ -262,4 +262,68 @@ async fn a_signed_request_marks_its_authorization_sensitive() {
         )))
     });
     world.layer().layer(looked).oneshot(get("/")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_logged_by_default_says_whose_it_is() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(false)
+        .with_writer(log.clone())
+        .finish();
+    // As above: so that no other thread decides for this one.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::callsite::rebuild_interest_cache();
+    troubles("whose").await;
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for heard in [
+        "InDoubt",
+        "could not be committed",
+        "refused the refresh",
+        "writing back",
+    ] {
+        assert!(logged.contains(heard), "{heard}: {logged}");
+    }
+    for line in logged.lines() {
+        assert!(line.contains("account=whose"), "{line}");
+    }
+}
+
+/// What may go wrong with a refresh, and be logged where it happens.
+async fn troubles(name: &str) {
+    let clock = TestClock::new();
+    let provider = Provider::builder().clock(clock.clone()).build();
+    let store = Faulty::new(clock.clone());
+    let builder = Account::builder(provider.endpoint()).clock(clock.clone());
+    let account = builder
+        .store(store.clone())
+        .tokens(provider.issue(HOUR))
+        .open(name)
+        .await
+        .unwrap();
+    let first = store.inner().read(account.name()).await.unwrap().unwrap();
+    let refresh = async || {
+        clock.advance(HOUR / 4);
+        let _ = account.refresh_if_current(account.generation()).await;
+    };
+    provider.fault_next(Fault::RefuseWith(ErrorCode::ClientMismatch));
+    refresh().await;
+    // Brought to the store by a task that the refresh leaves behind, and by an authorization.
+    store.fail(Step::Commit, How::Before);
+    refresh().await;
+    tokio::time::sleep(HOUR / 60).await;
+    store.fail(Step::Commit, How::Before);
+    let code = provider.authorization_code();
+    account.authorize(code).await.unwrap();
+    tokio::time::sleep(HOUR / 60).await;
+    // Written back by a revocation.
+    let behind = MemoryStore::with_clock(clock.clone());
+    let issued = Issued::authorized(Generation::FIRST, first.grant, Some(HOUR));
+    let _ = behind.commit(account.name(), issued).await.unwrap();
+    store.fail_over(behind);
+    provider.fault_next(Fault::ConsumedThenReset);
+    refresh().await;
+    account.revoke().await.unwrap();
 }

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dashmap::DashMap;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::account::authorize::standing;
 use crate::account::cell::Join;
 use crate::account::landing::Landing;
 use crate::account::realm::Realm;
+use crate::account::work::Wait;
 use crate::account::{AccountError, AccountErrorKind, Shared};
 use crate::store::{AccountName, Generation};
 
@@ -159,19 +162,21 @@ impl Cells {
                 return Err(AccountError::new(AccountErrorKind::Closed));
             }
         }
-        match told.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(AccountError::from_refresh_error(error)),
-            Err(_) => Err(AccountError::new(AccountErrorKind::Interrupted)),
+        let limit = self.realm.policy.longest_authorization();
+        match Wait::new(told, None, limit).await? {
+            Ok(_) => Ok(()),
+            Err(error) => Err(AccountError::from_refresh_error(error)),
         }
     }
 
     /// Reads the account from the store, in a task of its own: the first who asked may be dropped,
-    /// and the others still wait.
+    /// and the others still wait. On the runtime that asks, which somebody drives: nothing is lost
+    /// if it goes.
     fn launch(self: &Arc<Self>, account: &Arc<Shared>) {
         let landing = Landing::new(account, Generation::default());
+        let span = account.span("open");
         let (accounts, account) = (Arc::clone(self), Arc::clone(account));
-        self.realm.runtime.spawn(async move {
+        let task = async move {
             let read = accounts.read(&account).await;
             let current = account.cell.load().generation;
             let told = match read {
@@ -182,7 +187,12 @@ impl Cells {
             };
             landing.tell(&told);
             accounts.give_up(account);
-        });
+        };
+        let task = task.instrument(span);
+        match Handle::try_current() {
+            Ok(here) => drop(here.spawn(task)),
+            Err(_) => self.realm.home.spawn(task),
+        }
     }
 
     async fn read(&self, account: &Shared) -> Result<(), AccountError> {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use self::cells::Cells;
+use super::handle::settle;
 use super::realm::Realm;
 use super::{Account, AccountBuilder, AccountError, AccountEvent, AccountsBuilder, Events, Shared};
 use crate::AuthorizationCode;
@@ -138,9 +139,7 @@ impl Accounts {
     /// Cancel safe: call it again to go on waiting.
     pub async fn shutdown(&self) {
         let open = self.0.close();
-        for account in &open {
-            account.tasks().wait().await;
-        }
+        settle(&open).await;
     }
 }
 
