@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::{AllowedAuthorities, InvalidAuthority, MacAuth, XiaomiRefusals};
+use super::{AllowedAuthorities, Identity, InvalidAuthority, MacAuth, XiaomiRefusals};
 use crate::account::Account;
 use crate::sign::XiaomiOpenApi;
 
@@ -16,15 +16,14 @@ const INSPECTION_LIMIT: Duration = Duration::from_secs(1);
 /// See the [module docs](super).
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct MacAuthLayer<Sch = XiaomiOpenApi, P = XiaomiRefusals> {
-    config: Config<Sch, P>,
+pub struct MacAuthLayer<Sch = XiaomiOpenApi, P = XiaomiRefusals, A = Account> {
+    config: Config<Sch, P, A>,
 }
 
 /// What all services of a layer share.
 #[derive(Clone, Debug)]
-pub(super) struct Config<Sch, P> {
-    /// Signs each request that does not carry an account of its own.
-    pub(super) account: Account,
+pub(super) struct Config<Sch, P, A> {
+    pub(super) identity: A,
     pub(super) scheme: Sch,
     pub(super) refusals: P,
     pub(super) allowed: AllowedAuthorities,
@@ -33,20 +32,24 @@ pub(super) struct Config<Sch, P> {
     pub(super) report_every_response: bool,
 }
 
-impl MacAuthLayer {
+impl<A: Identity> MacAuthLayer<XiaomiOpenApi, XiaomiRefusals, A> {
     /// For the Xiaomi Open API: its signature, its refusals, and `open.account.xiaomi.com` as the
     /// one host allowed. [`allow`](Self::allow) names others.
-    pub fn xiaomi(account: Account) -> Self {
+    ///
+    /// Signs as the [`Account`] it is given or, given [`PerRequest`](super::PerRequest), as the one
+    /// that each request brings.
+    pub fn xiaomi(identity: A) -> Self {
         let allowed = AllowedAuthorities::new(["open.account.xiaomi.com"]).unwrap_or_default();
-        Self::new(account, XiaomiOpenApi::new(), XiaomiRefusals, allowed)
+        Self::new(identity, XiaomiOpenApi::new(), XiaomiRefusals, allowed)
     }
 }
 
-impl<Sch, P> MacAuthLayer<Sch, P> {
-    /// For any provider: how it wants requests signed, how it refuses them, where it lives.
-    pub fn new(account: Account, scheme: Sch, refusals: P, allowed: AllowedAuthorities) -> Self {
+impl<Sch, P, A: Identity> MacAuthLayer<Sch, P, A> {
+    /// For any provider: whose credential signs, how the provider wants requests signed, how it
+    /// refuses them, where it lives.
+    pub fn new(identity: A, scheme: Sch, refusals: P, allowed: AllowedAuthorities) -> Self {
         let config = Config {
-            account,
+            identity,
             scheme,
             refusals,
             allowed,
@@ -58,11 +61,11 @@ impl<Sch, P> MacAuthLayer<Sch, P> {
     }
 
     /// Signs with this scheme instead.
-    pub fn scheme<T>(self, scheme: T) -> MacAuthLayer<T, P> {
+    pub fn scheme<T>(self, scheme: T) -> MacAuthLayer<T, P, A> {
         let Self { config } = self;
         MacAuthLayer {
             config: Config {
-                account: config.account,
+                identity: config.identity,
                 scheme,
                 refusals: config.refusals,
                 allowed: config.allowed,
@@ -114,8 +117,8 @@ impl<Sch, P> MacAuthLayer<Sch, P> {
     }
 }
 
-impl<S, Sch: Clone, P: Clone> Layer<S> for MacAuthLayer<Sch, P> {
-    type Service = MacAuth<S, Sch, P>;
+impl<S, Sch: Clone, P: Clone, A: Identity> Layer<S> for MacAuthLayer<Sch, P, A> {
+    type Service = MacAuth<S, Sch, P, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
         MacAuth::new(inner, Arc::new(self.config.clone()))

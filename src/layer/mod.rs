@@ -73,7 +73,10 @@
 //! - it goes to a host that is not among the [`AllowedAuthorities`], or over plain `http` to
 //!   another machine, or has a `Host` header that says something else than an allowed host;
 //! - a part of it cannot be signed: a bad escape in the query, say;
-//! - there is no live credential.
+//! - there is no live credential;
+//! - it is not clear who signs: it brings no account to a layer for [many users](PerRequest), or
+//!   another account to the layer of one. So what loses the extensions of a request above the layer
+//!   (a redirect, a retry that makes it anew) ends in an error, and never in another user's name.
 //!
 //! # Replay
 //!
@@ -101,7 +104,7 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | request | an [`Account`](crate::account::Account) there signs instead of the layer's: one client, many users. It is taken out |
+//! | request | the [`Account`](crate::account::Account) that signs it, through a layer for many users: [`PerRequest`]. It is taken out |
 //! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if it is a refusal or was replayed, or [always](MacAuthLayer::report_every_response) |
 //! | response | the [`RefreshError`](crate::account::RefreshError), if it is a refusal that would have been replayed and the refresh failed |
 //!
@@ -115,17 +118,15 @@
 //! # use http_body_util::Full;
 //! # use tower::{Layer, ServiceExt};
 //! # use tower_mac_auth::account::{Account, RefreshError, RefreshErrorKind};
-//! # use tower_mac_auth::layer::MacAuthLayer;
+//! # use tower_mac_auth::layer::{MacAuthLayer, PerRequest};
 //! # use tower_mac_auth::testing::{Fault, Provider};
 //! # let provider = Provider::new();
 //! # let hour = Duration::from_secs(3600);
-//! # let (anna, ben) = (provider.issue(hour), provider.issue(hour));
-//! # let builder = || Account::builder(provider.endpoint());
-//! # let anna = builder().tokens(anna).open("anna").await?;
-//! # let ben = builder().tokens(ben).open("ben").await?;
-//! let client = MacAuthLayer::xiaomi(anna).layer(provider.api());
+//! # let builder = Account::builder(provider.endpoint());
+//! # let ben = builder.tokens(provider.issue(hour)).open("ben").await?;
+//! let client = MacAuthLayer::xiaomi(PerRequest).layer(provider.api());
 //!
-//! // Signed as Ben, not as Anna.
+//! // Signed as Ben.
 //! let request = Request::get("https://open.account.xiaomi.com/user/profile")
 //!     .extension(ben.clone())
 //!     .body(Full::<Bytes>::default())?;
@@ -202,6 +203,7 @@ mod error;
 mod form;
 mod future;
 mod hint;
+mod identity;
 #[expect(
     clippy::module_inception,
     reason = "each middleware is a folder with these files"
@@ -219,6 +221,7 @@ pub use attempt::Attempt;
 pub use authority::{AllowedAuthorities, AuthorityError, AuthorityErrorKind, InvalidAuthority};
 pub use error::{AuthError, AuthErrorKind, Error};
 pub use future::MacAuthFuture;
+pub use identity::{Identity, PerRequest};
 pub use layer::MacAuthLayer;
 pub use refusal::{Head, Refusal, RefusalPolicy, XiaomiRefusals};
 pub use request_body::{RequestBody, RequestBodyError, RequestBodyErrorKind};

@@ -11,29 +11,28 @@ use tower_service::Service;
 use super::future::{MacAuthFuture, prepare};
 use super::layer::Config;
 use super::request_body::ReplayHandle;
-use super::{Error, RefusalPolicy, RequestBody, ResponseBody, XiaomiRefusals};
+use super::{Error, Identity, RefusalPolicy, RequestBody, ResponseBody, XiaomiRefusals};
 use crate::account::{Account, Signer};
 use crate::sign::{Scheme, XiaomiOpenApi};
 
 /// The service of a [`MacAuthLayer`](super::MacAuthLayer). See the [module docs](super).
 #[derive(Clone, Debug)]
-pub struct MacAuth<S, Sch = XiaomiOpenApi, P = XiaomiRefusals> {
+pub struct MacAuth<S, Sch = XiaomiOpenApi, P = XiaomiRefusals, A = Account> {
     inner: S,
-    config: Arc<Config<Sch, P>>,
+    config: Arc<Config<Sch, P, A>>,
 }
 
 /// What one call works with.
-#[derive(Debug)]
-pub(super) struct Call<Sch, P> {
-    pub(super) config: Arc<Config<Sch, P>>,
-    /// The account that came with the request.
-    own: Option<Account>,
+pub(super) struct Call<Sch, P, A: Identity> {
+    pub(super) config: Arc<Config<Sch, P, A>>,
+    account: A::OfRequest,
 }
 
-impl<Sch, P> Call<Sch, P> {
+impl<Sch, P, A: Identity> Call<Sch, P, A> {
+    /// The account that signs, at each attempt.
     #[inline]
     pub(super) fn account(&self) -> &Account {
-        self.own.as_ref().unwrap_or(&self.config.account)
+        self.config.identity.account(&self.account)
     }
 }
 
@@ -63,8 +62,8 @@ impl<B: Body> Outgoing<B> {
     }
 }
 
-impl<S, Sch, P> MacAuth<S, Sch, P> {
-    pub(super) fn new(inner: S, config: Arc<Config<Sch, P>>) -> Self {
+impl<S, Sch, P, A> MacAuth<S, Sch, P, A> {
+    pub(super) fn new(inner: S, config: Arc<Config<Sch, P, A>>) -> Self {
         Self { inner, config }
     }
 
@@ -84,7 +83,7 @@ impl<S, Sch, P> MacAuth<S, Sch, P> {
     }
 }
 
-impl<S, B, R, Sch, P> Service<Request<B>> for MacAuth<S, Sch, P>
+impl<S, B, R, Sch, P, A> Service<Request<B>> for MacAuth<S, Sch, P, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
@@ -92,10 +91,11 @@ where
     R: Body + Unpin,
     Sch: Scheme,
     P: RefusalPolicy,
+    A: Identity,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = Error<S::Error>;
-    type Future = MacAuthFuture<S, B, R, Sch, P>;
+    type Future = MacAuthFuture<S, B, R, Sch, P, A>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -104,9 +104,16 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let own = request.extensions_mut().remove();
+        let brought = request.extensions_mut().remove();
+        let account = match self.config.identity.of_request(brought) {
+            Ok(account) => account,
+            Err(error) => {
+                drop(self.take_ready());
+                return MacAuthFuture::unsigned(error);
+            }
+        };
         let config = Arc::clone(&self.config);
-        let call = Call { config, own };
+        let call = Call { config, account };
         if call.config.scheme.signs_form() && is_form(&request) {
             return MacAuthFuture::read_form(call, self.take_ready(), request);
         }
@@ -128,7 +135,7 @@ where
                 // The inner service is not called, so it gives up what being ready took: a permit,
                 // a place in a buffer.
                 drop(self.take_ready());
-                return MacAuthFuture::failed(call, error);
+                return MacAuthFuture::unsigned(error);
             }
         };
         let future = self.inner.call(request);
@@ -136,7 +143,7 @@ where
     }
 }
 
-impl<S: Clone, Sch, P> MacAuth<S, Sch, P> {
+impl<S: Clone, Sch, P, A> MacAuth<S, Sch, P, A> {
     /// The inner service that is ready goes along with a request that has to wait; what stays has
     /// to be polled ready again.
     #[cold]

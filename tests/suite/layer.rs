@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tokio::sync::oneshot;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_mac_auth::account::{Event, RefreshError, RefreshErrorKind};
+use tower_mac_auth::account::{Account, Event, RefreshError, RefreshErrorKind};
 use tower_mac_auth::layer::{Attempt, MacAuthFuture, RequestBody, XiaomiRefusals};
 use tower_mac_auth::sign::XiaomiOpenApi;
 use tower_mac_auth::store::Generation;
@@ -464,7 +464,8 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Never {
 #[test]
 fn the_layers_future_is_no_larger_than_the_inner_one_and_256_bytes() {
     fn sizes<S: Service<Request<RequestBody<Full<Bytes>>>>>() -> (usize, usize) {
-        type Outer<S> = MacAuthFuture<S, Full<Bytes>, Full<Bytes>, XiaomiOpenApi, XiaomiRefusals>;
+        type Outer<S> =
+            MacAuthFuture<S, Full<Bytes>, Full<Bytes>, XiaomiOpenApi, XiaomiRefusals, Account>;
         (size_of::<Outer<S>>(), size_of::<S::Future>())
     }
     for (outer, inner) in [sizes::<Api>(), sizes::<Never>()] {

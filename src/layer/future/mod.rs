@@ -15,7 +15,7 @@ pub(super) use self::replay::{Replay, prepare};
 use super::form::ReadForm;
 use super::refusal::{Inspect, Inspection, Reading, settle};
 use super::service::{Call, Outgoing};
-use super::{Attempt, AuthError, Error, RefusalPolicy, RequestBody, ResponseBody};
+use super::{Attempt, AuthError, Error, Identity, RefusalPolicy, RequestBody, ResponseBody};
 use crate::account::Refresh;
 use crate::sign::Scheme;
 use crate::store::Generation;
@@ -27,12 +27,40 @@ pin_project! {
     ///
     /// Dropping it cancels the request. A refresh it waited for goes on: it is the account's.
     #[must_use = "futures do nothing unless polled"]
-    pub struct MacAuthFuture<S, B, R, Sch, P>
+    pub struct MacAuthFuture<S, B, R, Sch, P, A>
     where
         S: Service<Request<RequestBody<B>>>,
         R: Body,
+        A: Identity,
     {
-        call: Call<Sch, P>,
+        #[pin]
+        kind: Kind<S, B, R, Sch, P, A>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<S, B, R, Sch, P, A>
+    where
+        S: Service<Request<RequestBody<B>>>,
+        R: Body,
+        A: Identity,
+    {
+        // It could not be signed, or nobody is there to sign it.
+        Unsigned { error: Option<AuthError> },
+        Exchange { #[pin] exchange: Exchange<S, B, R, Sch, P, A> },
+    }
+}
+
+pin_project! {
+    // A request of an account, and its response.
+    struct Exchange<S, B, R, Sch, P, A>
+    where
+        S: Service<Request<RequestBody<B>>>,
+        R: Body,
+        A: Identity,
+    {
+        call: Call<Sch, P, A>,
         // What signed the latest attempt.
         generation: Generation,
         attempt: Attempt,
@@ -77,51 +105,57 @@ where
     Respond(Response<ResponseBody<R>>),
 }
 
-impl<S, B, R, Sch, P> MacAuthFuture<S, B, R, Sch, P>
+impl<S, B, R, Sch, P, A> MacAuthFuture<S, B, R, Sch, P, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
     R: Body + Unpin,
     Sch: Scheme,
+    A: Identity,
 {
-    fn new(call: Call<Sch, P>, state: State<S, B, R>) -> Self {
-        let generation = Generation::default();
-        Self {
+    fn new(call: Call<Sch, P, A>, state: State<S, B, R>) -> Self {
+        let exchange = Exchange {
             call,
-            generation,
+            generation: Generation::default(),
             attempt: Attempt::FIRST,
             replay: None,
             state,
-        }
+        };
+        let kind = Kind::Exchange { exchange };
+        Self { kind }
     }
 
     /// The request was signed by `generation` and is on its way.
     #[inline]
     pub(super) fn called(
-        call: Call<Sch, P>,
+        call: Call<Sch, P, A>,
         generation: Generation,
         replay: Option<Box<Replay<S, B>>>,
         future: S::Future,
     ) -> Self {
-        Self {
+        let exchange = Exchange {
             call,
             generation,
             attempt: Attempt::FIRST,
             replay,
             state: State::Called { future },
-        }
+        };
+        let kind = Kind::Exchange { exchange };
+        Self { kind }
     }
 
-    /// The request could not be signed.
+    /// The request cannot be signed.
     #[cold]
-    pub(super) fn failed(call: Call<Sch, P>, error: AuthError) -> Self {
-        Self::new(call, State::Failed { error: Some(error) })
+    pub(super) fn unsigned(error: AuthError) -> Self {
+        let error = Some(error);
+        let kind = Kind::Unsigned { error };
+        Self { kind }
     }
 
     /// Waits for a credential. `service` is ready.
     pub(super) fn park(
-        call: Call<Sch, P>,
+        call: Call<Sch, P, A>,
         service: S,
         request: Request<B>,
         refresh: Refresh,
@@ -137,7 +171,7 @@ where
     }
 
     /// Reads the form to be signed. `service` is ready.
-    pub(super) fn read_form(call: Call<Sch, P>, service: S, request: Request<B>) -> Self {
+    pub(super) fn read_form(call: Call<Sch, P, A>, service: S, request: Request<B>) -> Self {
         let form = ReadForm::new(request, call.config.replay_cap);
         Self::new(
             call,
@@ -148,7 +182,7 @@ where
     }
 }
 
-impl<S, B, R, Sch, P> Future for MacAuthFuture<S, B, R, Sch, P>
+impl<S, B, R, Sch, P, A> Future for MacAuthFuture<S, B, R, Sch, P, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
@@ -156,6 +190,31 @@ where
     R: Body + Unpin,
     Sch: Scheme,
     P: RefusalPolicy,
+    A: Identity,
+{
+    type Output = Result<Response<ResponseBody<R>>, Error<S::Error>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProjection::Exchange { exchange } => exchange.poll(cx),
+            KindProjection::Unsigned { error } => match error.take() {
+                Some(error) => Poll::Ready(Err(Error::Auth(error))),
+                None => finished(),
+            },
+        }
+    }
+}
+
+impl<S, B, R, Sch, P, A> Future for Exchange<S, B, R, Sch, P, A>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    R: Body + Unpin,
+    Sch: Scheme,
+    P: RefusalPolicy,
+    A: Identity,
 {
     type Output = Result<Response<ResponseBody<R>>, Error<S::Error>>;
 
@@ -249,7 +308,7 @@ where
     }
 }
 
-impl<S, B, R, Sch, P> MacAuthFuture<S, B, R, Sch, P>
+impl<S, B, R, Sch, P, A> Exchange<S, B, R, Sch, P, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
@@ -257,6 +316,7 @@ where
     R: Body + Unpin,
     Sch: Scheme,
     P: RefusalPolicy,
+    A: Identity,
 {
     fn fail(self: Pin<&mut Self>, error: Error<S::Error>) -> Poll<<Self as Future>::Output> {
         self.project().state.set(State::Done);

@@ -7,7 +7,7 @@ use http_body::Body;
 use super::super::request_body::ReplayHandle;
 use super::super::service::{Call, Outgoing};
 use super::super::sign::sign;
-use super::super::{AuthError, RequestBody, ResponseBody};
+use super::super::{AuthError, Identity, RequestBody, ResponseBody};
 use crate::account::Ready;
 use crate::sign::Scheme;
 
@@ -59,8 +59,8 @@ impl<S, B> Replay<S, B> {
 
 /// Signs `request`, and keeps what it takes to send it again if there is a handle of its body.
 #[inline]
-pub(in super::super) fn prepare<S, B, Sch, P, T>(
-    call: &Call<Sch, P>,
+pub(in super::super) fn prepare<S, B, Sch, P, A, T>(
+    call: &Call<Sch, P, A>,
     service: &S,
     request: &mut Request<T>,
     form: Option<&Bytes>,
@@ -70,6 +70,7 @@ pub(in super::super) fn prepare<S, B, Sch, P, T>(
 where
     S: Clone,
     Sch: Scheme,
+    A: Identity,
 {
     let replay = handle.map(|handle| {
         let mut replay = Box::new(Replay {

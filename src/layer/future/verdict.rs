@@ -9,13 +9,13 @@ use tower_service::Service;
 
 use super::super::refusal::Inspected;
 use super::super::service::Outgoing;
-use super::super::{Attempt, Refusal, RefusalPolicy, RequestBody, ResponseBody};
-use super::{MacAuthFuture, Next, State, finished, prepare};
+use super::super::{Attempt, Identity, Refusal, RefusalPolicy, RequestBody, ResponseBody};
+use super::{Exchange, Next, State, finished, prepare};
 use crate::Timestamp;
 use crate::account::Signer;
 use crate::sign::Scheme;
 
-impl<S, B, R, Sch, P> MacAuthFuture<S, B, R, Sch, P>
+impl<S, B, R, Sch, P, A> Exchange<S, B, R, Sch, P, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
@@ -23,6 +23,7 @@ where
     R: Body + Unpin,
     Sch: Scheme,
     P: RefusalPolicy,
+    A: Identity,
 {
     /// The response to an attempt: hand it out, or do something about a refusal.
     #[inline]
