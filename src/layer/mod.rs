@@ -147,8 +147,10 @@
 //! [`MacAuth`] is ready when the inner service is. Each request is sent by an instance that was
 //! polled ready and has not been called since:
 //!
-//! - the first attempt, by the very instance that the caller polled. A request that has to wait for
-//!   a credential takes that instance, and a permit that it may hold, along, and leaves a clone;
+//! - the first attempt, by the very instance that the caller polled;
+//! - a request that has to wait for a credential, by a clone, which is polled ready once the
+//!   credential is there. The instance that the caller polled is dropped before the wait, with any
+//!   permit it held: requests of other accounts need it;
 //! - the replay, by a clone, which is polled ready after the future of the first attempt is dropped:
 //!   the first may hold the only permit there is.
 //!

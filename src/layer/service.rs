@@ -108,7 +108,7 @@ where
         let account = match self.config.identity.of_request(brought) {
             Ok(account) => account,
             Err(error) => {
-                drop(self.take_ready());
+                self.give_back();
                 return MacAuthFuture::unsigned(error);
             }
         };
@@ -120,7 +120,7 @@ where
         let ready = match call.account().signer() {
             Signer::Ready(ready) => ready,
             Signer::Wait(refresh) => {
-                return MacAuthFuture::park(call, self.take_ready(), request, refresh);
+                return MacAuthFuture::park(call, self.give_back(), request, refresh);
             }
         };
         let cap = call.config.replay_cap;
@@ -132,9 +132,7 @@ where
         let replay = match prepare(&call, &self.inner, &mut request, None, handle, &ready) {
             Ok(replay) => replay,
             Err(error) => {
-                // The inner service is not called, so it gives up what being ready took: a permit,
-                // a place in a buffer.
-                drop(self.take_ready());
+                self.give_back();
                 return MacAuthFuture::unsigned(error);
             }
         };
@@ -144,12 +142,19 @@ where
 }
 
 impl<S: Clone, Sch, P, A> MacAuth<S, Sch, P, A> {
-    /// The inner service that is ready goes along with a request that has to wait; what stays has
-    /// to be polled ready again.
+    /// The inner service that is ready goes along with a request whose body is read; what stays
+    /// has to be polled ready again.
     #[cold]
     fn take_ready(&mut self) -> S {
         let clone = self.inner.clone();
         mem::replace(&mut self.inner, clone)
+    }
+
+    /// The inner service is not called now, so it gives up what being ready took: a permit, a place
+    /// in a buffer. Others need that. What it gives and what stays have to be polled ready again.
+    #[cold]
+    fn give_back(&mut self) -> S {
+        self.take_ready().clone()
     }
 }
 

@@ -365,8 +365,9 @@ async fn if_the_refresh_fails_the_refusal_is_handed_back_whole_with_the_reason()
 /// Panics when it is called without having said that it is ready.
 struct Strict {
     api: Api,
-    ready: bool,
-    /// Readiness is a permit, given back when the response future is dropped.
+    ready: Option<Permit>,
+    /// Readiness is a permit, given back when the service is dropped uncalled, or the response
+    /// future is.
     permit: Arc<AtomicBool>,
 }
 
@@ -374,7 +375,7 @@ impl Clone for Strict {
     fn clone(&self) -> Self {
         Self {
             api: self.api.clone(),
-            ready: false,
+            ready: None,
             permit: Arc::clone(&self.permit),
         }
     }
@@ -395,22 +396,18 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Strict {
         std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        if !self.ready {
+        if self.ready.is_none() {
             if !self.permit.swap(false, Ordering::SeqCst) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            self.ready = true;
+            self.ready = Some(Permit(Arc::clone(&self.permit)));
         }
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<RequestBody<Full<Bytes>>>) -> Self::Future {
-        assert!(
-            std::mem::take(&mut self.ready),
-            "called without having been ready"
-        );
-        let permit = Permit(Arc::clone(&self.permit));
+        let permit = self.ready.take().expect("called without having been ready");
         let response = self.api.clone().oneshot(request);
         Box::pin(async move {
             let response = response.await;
@@ -428,7 +425,7 @@ async fn the_inner_service_is_called_only_when_ready_also_for_a_replay_that_need
     let permit = Arc::new(AtomicBool::new(true));
     let strict = Strict {
         api: world.provider.api(),
-        ready: false,
+        ready: None,
         permit,
     };
     let mut client = world.layer().layer(strict);

@@ -28,4 +28,5 @@ mod secrets;
 mod sockets;
 mod store_faults;
 mod users;
+mod waiting;
 mod world;

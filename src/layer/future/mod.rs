@@ -82,8 +82,11 @@ pin_project! {
     {
         // The body of a form is read, to be signed.
         Form { form: Box<(ReadForm<B>, Option<S>)> },
-        // There is no live credential: the request waits for one, unsigned.
+        // There is no live credential: the request waits for one, unsigned. Its service is not
+        // ready: whoever waits for a credential holds no permit that others need.
         Parked { refresh: Refresh, parked: Option<Box<(Outgoing<B>, S)>> },
+        // The credential is there: the service is made ready.
+        Unparking { parked: Option<Box<(Outgoing<B>, S)>> },
         Called { #[pin] future: S::Future },
         Inspecting { inspect: Inspect<R> },
         // The credential was refused; the refusal is kept, should the refresh fail.
@@ -153,7 +156,7 @@ where
         Self { kind }
     }
 
-    /// Waits for a credential. `service` is ready.
+    /// Waits for a credential. `service` is not ready.
     pub(super) fn park(
         call: Call<Sch, P, A>,
         service: S,
@@ -235,11 +238,22 @@ where
                 StateProjection::Parked { refresh, parked } => {
                     let refreshed = ready!(Pin::new(refresh).poll(cx));
                     match (refreshed, parked.take()) {
-                        (Ok(_), Some(parked)) => {
+                        (Ok(_), parked @ Some(_)) => Next::State(State::Unparking { parked }),
+                        (Err(error), _) => return self.fail_unsigned(error.into()),
+                        (_, None) => finished(),
+                    }
+                }
+                StateProjection::Unparking { parked } => {
+                    let readied = match parked {
+                        Some(parked) => ready!(parked.1.poll_ready(cx)),
+                        None => finished(),
+                    };
+                    match (readied, parked.take()) {
+                        (Ok(()), Some(parked)) => {
                             let (outgoing, service) = *parked;
                             self.as_mut().go(outgoing, service)
                         }
-                        (Err(error), _) => return self.fail_unsigned(error.into()),
+                        (Err(error), _) => return self.fail(Error::Service(error)),
                         (_, None) => finished(),
                     }
                 }

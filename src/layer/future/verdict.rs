@@ -79,8 +79,8 @@ where
         }
     }
 
-    /// The form is read, or a credential there: sends the request with the service that was ready
-    /// all along, or waits (again) for a credential.
+    /// The service is ready: sends the request with it, or gives its readiness back and waits
+    /// (again) for a credential.
     pub(super) fn go(self: Pin<&mut Self>, outgoing: Outgoing<B>, mut service: S) -> Next<S, B, R> {
         let this = self.project();
         match this.call.account().signer() {
@@ -102,7 +102,9 @@ where
                 }
             }
             Signer::Wait(refresh) => {
-                let parked = Some(Box::new((outgoing, service)));
+                let unready = service.clone();
+                drop(service);
+                let parked = Some(Box::new((outgoing, unready)));
                 Next::State(State::Parked { refresh, parked })
             }
         }
