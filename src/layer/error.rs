@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::AuthorityError;
+use super::authority::AuthorityError;
 use crate::account::RefreshError;
 use crate::sign::SignError;
 
@@ -103,7 +103,7 @@ impl AuthError {
     }
 
     /// Of a request that was sent before, and refused.
-    pub(super) fn of_replay(mut self) -> Self {
+    pub(super) fn of_resend(mut self) -> Self {
         self.refused = true;
         self
     }

@@ -1,7 +1,6 @@
 //! Whose credential signs a request.
 
-use super::AuthError;
-use super::error::Cause;
+use super::error::{AuthError, Cause};
 use crate::account::Account;
 
 /// Whose credential signs what goes through a layer: that of one [`Account`], or, with
@@ -21,8 +20,8 @@ impl Identity for Account {}
 impl Identity for PerRequest {}
 
 pub(super) mod sealed {
+    use super::super::error::AuthError;
     use crate::account::Account;
-    use crate::layer::AuthError;
 
     pub trait Resolve: Clone {
         /// What a request keeps, to know its account by.

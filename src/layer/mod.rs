@@ -33,7 +33,7 @@
 //! let response = client.oneshot(request).await?;
 //!
 //! assert_eq!(response.status(), 200);
-//! assert_eq!(response.extensions().get(), Some(&Attempt::REPLAY));
+//! assert_eq!(response.extensions().get(), Some(&Attempt::RESEND));
 //! assert_eq!(provider.accepted()[0].body, "on");
 //! assert_eq!(provider.presentations().len(), 1);
 //! # Ok(())
@@ -78,15 +78,15 @@
 //!   another account to the layer of one. So what loses the extensions of a request above the layer
 //!   (a redirect, a retry that makes it anew) ends in an error, and never in another user's name.
 //!
-//! # Replay
+//! # Sending again
 //!
-//! A body is kept while it is sent, up to [`replay_cap`](MacAuthLayer::replay_cap) bytes (64 KiB)
+//! A body is kept while it is sent, up to [`resend_cap`](MacAuthLayer::resend_cap) bytes (64 KiB)
 //! and 1024 frames; it is sent again with the same chunks and trailers. A refusal may come before
-//! the upload has ended: the replay sends what is kept and goes on with the rest, while the first
-//! attempt's body ends with an error. A body past the cap is sent all the same, but not again: its
-//! refusal is handed back, while the credential is refreshed for the next request.
+//! the upload has ended: the second attempt sends what is kept and goes on with the rest, while the
+//! first attempt's body ends with an error. A body past the cap is sent all the same, but not again:
+//! its refusal is handed back, while the credential is refreshed for the next request.
 //!
-//! A replay carries what the caller made: method, URI, headers, version and extensions, signed
+//! What is sent again is what the caller made: method, URI, headers, version and extensions, signed
 //! anew with a new nonce.
 //!
 //! # Reading refusals
@@ -105,8 +105,8 @@
 //! | where | what |
 //! |---|---|
 //! | request | the [`Account`](crate::account::Account) that signs it, through a layer for many users: [`PerRequest`]. It is taken out |
-//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if it is a refusal or was replayed, or [always](MacAuthLayer::report_every_response) |
-//! | response | the [`RefreshError`](crate::account::RefreshError), if it is a refusal that would have been replayed and the refresh failed |
+//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if it is a refusal or its request was sent again, or [always](MacAuthLayer::report_every_response) |
+//! | response | the [`RefreshError`](crate::account::RefreshError), if it is a refusal after which the request would have been sent again, and the refresh failed |
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -151,7 +151,7 @@
 //! - a request that has to wait for a credential, by a clone, which is polled ready once the
 //!   credential is there. The instance that the caller polled is dropped before the wait, with any
 //!   permit it held: requests of other accounts need it;
-//! - the replay, by a clone, which is polled ready after the future of the first attempt is dropped:
+//! - the second attempt, by a clone, which is polled ready after the future of the first attempt is dropped:
 //!   the first may hold the only permit there is.
 //!
 //! # Where it stands in a stack
@@ -201,28 +201,33 @@
 
 mod attempt;
 mod authority;
+mod call;
+mod config;
 mod error;
-mod form;
 mod future;
-mod hint;
 mod identity;
 #[expect(
     clippy::module_inception,
     reason = "each middleware is a folder with these files"
 )]
 mod layer;
+mod outgoing;
+mod read_form;
 mod refusal;
 mod request_body;
+mod resend;
 mod response_body;
 #[cfg(test)]
 mod scripted;
 mod service;
 mod sign;
+mod size_hint;
+mod unsent;
 
 pub use attempt::Attempt;
 pub use authority::{AllowedAuthorities, AuthorityError, AuthorityErrorKind, InvalidAuthority};
 pub use error::{AuthError, AuthErrorKind, Error};
-pub use future::MacAuthFuture;
+pub use future::ResponseFuture;
 pub use identity::{Identity, PerRequest};
 pub use layer::MacAuthLayer;
 pub use refusal::{Head, Refusal, RefusalPolicy, XiaomiRefusals};

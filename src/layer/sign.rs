@@ -4,9 +4,9 @@ use std::mem;
 
 use http::{Method, Request, Uri, header};
 
-use super::error::Cause;
-use super::service::Call;
-use super::{AuthError, Identity};
+use super::call::Call;
+use super::error::{AuthError, Cause};
+use super::identity::Identity;
 use crate::account::Ready;
 use crate::sign::{Nonce, RequestParts, Scheme, SignError};
 

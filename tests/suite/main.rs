@@ -22,7 +22,7 @@ mod layer;
 mod model;
 mod outcomes;
 mod peers;
-mod replay;
+mod resend;
 mod rotation;
 mod secrets;
 mod sockets;

@@ -137,5 +137,5 @@ async fn a_request_whose_credential_ends_before_it_is_sent_again_holds_up_no_oth
     let slow = a_slow_refresh_and_another_user(&world, &other, inner, slow).await;
     assert_eq!(status(&slow), StatusCode::OK);
     let slow = slow.unwrap();
-    assert_eq!(slow.extensions().get(), Some(&Attempt::REPLAY));
+    assert_eq!(slow.extensions().get(), Some(&Attempt::RESEND));
 }
