@@ -29,8 +29,8 @@ fn main() {
         "respelt" => respelt(rounds),
         "obvious" => obvious(rounds),
         "service" => service(rounds),
-        "replay_off" => replay_off(rounds),
-        "replayable_get" => replayable_get(rounds),
+        "resend_off" => resend_off(rounds),
+        "resendable_get" => resendable_get(rounds),
         // As `cargo bench` calls it.
         _ => [
             floor,
@@ -40,8 +40,8 @@ fn main() {
             respelt,
             obvious,
             service,
-            replay_off,
-            replayable_get,
+            resend_off,
+            resendable_get,
         ]
         .iter()
         .for_each(|run| run(rounds)),
@@ -125,12 +125,12 @@ fn service(rounds: usize) {
 }
 
 #[inline(never)]
-fn replay_off(rounds: usize) {
+fn resend_off(rounds: usize) {
     calls(rounds, memory::ready_layer(0));
 }
 
 #[inline(never)]
-fn replayable_get(rounds: usize) {
+fn resendable_get(rounds: usize) {
     calls(rounds, memory::ready_layer(64 * 1024));
 }
 

@@ -23,7 +23,7 @@ mod common;
 
 use common::memory::{Memory, get, layer, ready_layer, send};
 
-/// How much of a body is kept for a replay: as by default.
+/// How much of a body is kept to be sent again: as by default.
 const CAP: usize = 64 * 1024;
 
 fn benches(criterion: &mut Criterion) {
@@ -47,14 +47,14 @@ fn benches(criterion: &mut Criterion) {
     );
     let mut once = ready_layer(0);
     run(
-        "replay_off",
+        "resend_off",
         &mut |uri| drop(black_box(send(&mut once, get(uri)))),
         &uri,
     );
-    let mut replayable = ready_layer(CAP);
+    let mut resendable = ready_layer(CAP);
     run(
-        "replayable_get",
-        &mut |uri| drop(black_box(send(&mut replayable, get(uri)))),
+        "resendable_get",
+        &mut |uri| drop(black_box(send(&mut resendable, get(uri)))),
         &uri,
     );
     let mut obvious = Obvious::new(Memory);

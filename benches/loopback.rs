@@ -7,7 +7,7 @@
 //! - `unsigned` sends the request as the caller makes it;
 //! - `as signed` sends the bytes that the layer sends, signed once before: the query and the header
 //!   that any signer adds, and the server and the kernel carry, but no work to make them;
-//! - `layer` is the layer as it is by default: replay on, credentials put into the query.
+//! - `layer` is the layer as it is by default: resend on, credentials put into the query.
 //!
 //! `layer` to `as signed` is what the layer costs, to `unsigned` what signing costs in all. `cargo
 //! bench --manifest-path benches/Cargo.toml --bench loopback`.

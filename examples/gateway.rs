@@ -27,7 +27,7 @@ use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
 use tower::ServiceBuilder;
 use tower_mac_auth::account::{AccountErrorKind, Accounts};
-use tower_mac_auth::layer::{AuthErrorKind, Error as CallError, MacAuthLayer};
+use tower_mac_auth::layer::{AuthErrorKind, Error as CallError, MacAuthLayer, PerRequest};
 use tower_mac_auth::testing::Provider;
 
 /// Who asks.
@@ -51,7 +51,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         // axum wants services that do not fail: an error becomes a response.
         .layer(HandleErrorLayer::new(answer))
         .map_request(move |request| toward(&api, request))
-        .layer(MacAuthLayer::xiaomi(accounts.nobody()).allow(&server.authority())?)
+        // As the account that `as_user` gave the request, and never as another.
+        .layer(MacAuthLayer::xiaomi(PerRequest).allow(&server.authority())?)
         .service(Client::builder(TokioExecutor::new()).build_http());
     let gateway = Router::new()
         .fallback_service(signed)

@@ -74,16 +74,16 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         calls.spawn(async move {
             let response = call.await?;
             let good = response.status() == StatusCode::OK;
-            let replayed = response.extensions().get() == Some(&Attempt::REPLAY);
+            let resent = response.extensions().get() == Some(&Attempt::RESEND);
             // To its end, so that "it worked" means all of it.
             response.into_body().collect().await?;
-            Ok::<_, Box<dyn Error + Send + Sync>>((good, replayed))
+            Ok::<_, Box<dyn Error + Send + Sync>>((good, resent))
         });
     }
     let ended = calls.join_all().await;
     let took = SystemClock.now().saturating_since(start);
 
-    let replayed = ended
+    let resent = ended
         .iter()
         .filter(|call| matches!(call, Ok((_, true))))
         .count();
@@ -95,7 +95,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let presented = provider.presentations().len();
     println!("{CALLS} concurrent calls:             {took:?} in all");
     println!("  refused by the API:             {refused}");
-    println!("  signed anew and replayed:       {replayed}");
+    println!("  signed anew and resent:         {resent}");
     println!("  refresh tokens presented:       {presented}");
     println!("  failed:                         {failed}");
     println!(
@@ -104,7 +104,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     );
 
     account.shutdown().await;
-    if (refused, replayed, presented, failed) != (CALLS, CALLS, 1, 0) {
+    if (refused, resent, presented, failed) != (CALLS, CALLS, 1, 0) {
         return Err(format!("these are not the figures expected: {ended:?}").into());
     }
     Ok(())

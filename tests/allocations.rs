@@ -161,8 +161,8 @@ mod layer {
     }
 
     #[tokio::test]
-    async fn a_request_that_is_not_to_be_replayed_takes_one_allocation() {
-        let layer = MacAuthLayer::xiaomi(account().await).replay_cap(0);
+    async fn a_request_that_is_not_to_be_resent_takes_one_allocation() {
+        let layer = MacAuthLayer::xiaomi(account().await).resend_cap(0);
         let layer = layer.scheme(XiaomiOpenApi::new().query_credentials(false));
         // What a thread's first call sets up is no matter.
         allocations(&layer, request("GET", ""));
@@ -171,7 +171,7 @@ mod layer {
     }
 
     #[tokio::test]
-    async fn a_get_that_can_be_replayed_takes_four() {
+    async fn a_get_that_can_be_resent_takes_four() {
         let layer = MacAuthLayer::xiaomi(account().await);
         let layer = layer.scheme(XiaomiOpenApi::new().query_credentials(false));
         allocations(&layer, request("GET", ""));
@@ -184,7 +184,7 @@ mod layer {
         let layer = MacAuthLayer::xiaomi(account);
         allocations(&layer, request("GET", ""));
         assert_eq!(allocations(&layer, request("GET", "")), 5);
-        let layer = layer.replay_cap(0);
+        let layer = layer.resend_cap(0);
         assert_eq!(allocations(&layer, request("GET", "")), 2);
     }
 }

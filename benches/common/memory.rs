@@ -89,13 +89,13 @@ pub(crate) fn account() -> Account {
 }
 
 /// The layer around [`Memory`], for requests that carry their query already.
-pub(crate) fn ready_layer(replay_cap: usize) -> MacAuth<Memory> {
+pub(crate) fn ready_layer(resend_cap: usize) -> MacAuth<Memory> {
     let scheme = XiaomiOpenApi::new().query_credentials(false);
-    layer(replay_cap).scheme(scheme).layer(Memory)
+    layer(resend_cap).scheme(scheme).layer(Memory)
 }
 
 /// The layer around [`Memory`], as it is by default but for the cap.
-pub(crate) fn layer(replay_cap: usize) -> MacAuthLayer {
-    let layer = MacAuthLayer::xiaomi(account()).replay_cap(replay_cap);
+pub(crate) fn layer(resend_cap: usize) -> MacAuthLayer {
+    let layer = MacAuthLayer::xiaomi(account()).resend_cap(resend_cap);
     layer.allow("open.account.xiamomi.com").unwrap()
 }

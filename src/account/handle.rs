@@ -182,6 +182,12 @@ impl Account {
         settle(std::slice::from_ref(&self.0)).await;
     }
 
+    /// Whether both are handles of the same account.
+    #[inline]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The time to put into a nonce: the clock, corrected by what the API's `Date` said.
     pub(crate) fn nonce_time(&self, now: Timestamp) -> Timestamp {
         let offset = self.0.clock_offset_secs.load(Ordering::Relaxed);

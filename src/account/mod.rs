@@ -52,7 +52,7 @@
 //! use http_body_util::Empty;
 //! use tower::{Layer, ServiceExt};
 //! use tower_mac_auth::account::Accounts;
-//! use tower_mac_auth::layer::MacAuthLayer;
+//! use tower_mac_auth::layer::{MacAuthLayer, PerRequest};
 //! use tower_mac_auth::testing::Provider;
 //!
 //! # let provider = Provider::new();
@@ -62,7 +62,7 @@
 //! accounts.authorize("user-42", provider.authorization_code()).await?;
 //!
 //! // A request to which nobody has given an account is not sent.
-//! let client = MacAuthLayer::xiaomi(accounts.nobody()).layer(http_client);
+//! let client = MacAuthLayer::xiaomi(PerRequest).layer(http_client);
 //!
 //! // For each request: whose is it?
 //! let account = accounts.get("user-42").await?;

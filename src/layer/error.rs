@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::AuthorityError;
+use super::authority::AuthorityError;
 use crate::account::RefreshError;
 use crate::sign::SignError;
 
@@ -67,6 +67,8 @@ pub(super) enum Cause {
     Authority(AuthorityError),
     Sign(SignError),
     Refresh(RefreshError),
+    NoAccount,
+    OtherAccount,
     FormTooLong(usize),
     FormBody(Box<dyn StdError + Send + Sync>),
     Headers,
@@ -80,6 +82,9 @@ pub enum AuthErrorKind {
     Authority,
     /// A part of the request cannot be signed: see [`SignError`].
     Request,
+    /// The request brings no account to a layer that signs as the one it
+    /// [brings](super::PerRequest), or another one to the layer of one account.
+    Account,
     /// There is no live credential, and none could be had: see [`RefreshError`].
     Credential,
 }
@@ -89,6 +94,7 @@ impl AuthError {
     pub fn kind(&self) -> AuthErrorKind {
         match &*self.cause {
             Cause::Authority(_) => AuthErrorKind::Authority,
+            Cause::NoAccount | Cause::OtherAccount => AuthErrorKind::Account,
             Cause::Refresh(_) => AuthErrorKind::Credential,
             Cause::Sign(_) | Cause::FormTooLong(_) | Cause::FormBody(_) | Cause::Headers => {
                 AuthErrorKind::Request
@@ -97,7 +103,7 @@ impl AuthError {
     }
 
     /// Of a request that was sent before, and refused.
-    pub(super) fn of_replay(mut self) -> Self {
+    pub(super) fn of_resend(mut self) -> Self {
         self.refused = true;
         self
     }
@@ -158,6 +164,12 @@ impl fmt::Display for AuthError {
             Cause::Authority(error) => error.fmt(f),
             Cause::Sign(error) => error.fmt(f),
             Cause::Refresh(error) => error.fmt(f),
+            Cause::NoAccount => f.write_str(
+                "account: there is none in its extensions, and the layer has none of its own",
+            ),
+            Cause::OtherAccount => {
+                f.write_str("account: the one in its extensions is not the one the layer signs as")
+            }
             Cause::FormTooLong(cap) => {
                 write!(
                     f,
@@ -177,7 +189,7 @@ impl StdError for AuthError {
             Cause::Sign(error) => Some(error),
             Cause::Refresh(error) => Some(error),
             Cause::FormBody(error) => Some(&**error),
-            Cause::FormTooLong(_) | Cause::Headers => None,
+            Cause::NoAccount | Cause::OtherAccount | Cause::FormTooLong(_) | Cause::Headers => None,
         }
     }
 }

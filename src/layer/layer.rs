@@ -3,54 +3,50 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::{AllowedAuthorities, InvalidAuthority, MacAuth, XiaomiRefusals};
+use super::authority::{AllowedAuthorities, InvalidAuthority};
+use super::config::Config;
+use super::identity::Identity;
+use super::refusal::XiaomiRefusals;
+use super::service::MacAuth;
 use crate::account::Account;
 use crate::sign::XiaomiOpenApi;
 
-/// How much of a request body is kept for a replay, unless told otherwise.
-const REPLAY_CAP: usize = 64 * 1024;
+/// How much of a request body is kept to be sent again, unless told otherwise.
+const RESEND_CAP: usize = 64 * 1024;
 /// How long a response may be held up to see whether it is a refusal.
 const INSPECTION_LIMIT: Duration = Duration::from_secs(1);
 
-/// Signs every request that goes through, has a refused credential refreshed once, and replays.
+/// Signs every request that goes through, has a refused credential refreshed once, and sends the
+/// refused request again.
 /// See the [module docs](super).
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct MacAuthLayer<Sch = XiaomiOpenApi, P = XiaomiRefusals> {
-    config: Config<Sch, P>,
+pub struct MacAuthLayer<Sch = XiaomiOpenApi, P = XiaomiRefusals, A = Account> {
+    config: Config<Sch, P, A>,
 }
 
-/// What all services of a layer share.
-#[derive(Clone, Debug)]
-pub(super) struct Config<Sch, P> {
-    /// Signs each request that does not carry an account of its own.
-    pub(super) account: Account,
-    pub(super) scheme: Sch,
-    pub(super) refusals: P,
-    pub(super) allowed: AllowedAuthorities,
-    pub(super) replay_cap: usize,
-    pub(super) inspection_limit: Duration,
-    pub(super) report_every_response: bool,
-}
-
-impl MacAuthLayer {
+impl<A: Identity> MacAuthLayer<XiaomiOpenApi, XiaomiRefusals, A> {
     /// For the Xiaomi Open API: its signature, its refusals, and `open.account.xiaomi.com` as the
     /// one host allowed. [`allow`](Self::allow) names others.
-    pub fn xiaomi(account: Account) -> Self {
+    ///
+    /// Signs as the [`Account`] it is given or, given [`PerRequest`](super::PerRequest), as the one
+    /// that each request brings.
+    pub fn xiaomi(identity: A) -> Self {
         let allowed = AllowedAuthorities::new(["open.account.xiaomi.com"]).unwrap_or_default();
-        Self::new(account, XiaomiOpenApi::new(), XiaomiRefusals, allowed)
+        Self::new(identity, XiaomiOpenApi::new(), XiaomiRefusals, allowed)
     }
 }
 
-impl<Sch, P> MacAuthLayer<Sch, P> {
-    /// For any provider: how it wants requests signed, how it refuses them, where it lives.
-    pub fn new(account: Account, scheme: Sch, refusals: P, allowed: AllowedAuthorities) -> Self {
+impl<Sch, P, A: Identity> MacAuthLayer<Sch, P, A> {
+    /// For any provider: whose credential signs, how the provider wants requests signed, how it
+    /// refuses them, where it lives.
+    pub fn new(identity: A, scheme: Sch, refusals: P, allowed: AllowedAuthorities) -> Self {
         let config = Config {
-            account,
+            identity,
             scheme,
             refusals,
             allowed,
-            replay_cap: REPLAY_CAP,
+            resend_cap: RESEND_CAP,
             inspection_limit: INSPECTION_LIMIT,
             report_every_response: false,
         };
@@ -58,15 +54,15 @@ impl<Sch, P> MacAuthLayer<Sch, P> {
     }
 
     /// Signs with this scheme instead.
-    pub fn scheme<T>(self, scheme: T) -> MacAuthLayer<T, P> {
+    pub fn scheme<T>(self, scheme: T) -> MacAuthLayer<T, P, A> {
         let Self { config } = self;
         MacAuthLayer {
             config: Config {
-                account: config.account,
+                identity: config.identity,
                 scheme,
                 refusals: config.refusals,
                 allowed: config.allowed,
-                replay_cap: config.replay_cap,
+                resend_cap: config.resend_cap,
                 inspection_limit: config.inspection_limit,
                 report_every_response: config.report_every_response,
             },
@@ -89,12 +85,12 @@ impl<Sch, P> MacAuthLayer<Sch, P> {
         Ok(self)
     }
 
-    /// How many bytes of a request body are kept, while they are sent, for a replay; a longer body
-    /// is sent all the same, but not again. Default: 64 KiB. With 0 no request is replayed, not
+    /// How many bytes of a request body are kept, while they are sent, to be sent again; a longer body
+    /// is sent once. Default: 64 KiB. With 0 no request is sent again, not
     /// even one without a body, and nothing is kept or cloned: a refusal goes back to the caller,
     /// while the credential is refreshed for the next request.
-    pub fn replay_cap(mut self, bytes: usize) -> Self {
-        self.config.replay_cap = bytes;
+    pub fn resend_cap(mut self, bytes: usize) -> Self {
+        self.config.resend_cap = bytes;
         self
     }
 
@@ -107,15 +103,15 @@ impl<Sch, P> MacAuthLayer<Sch, P> {
 
     /// Puts [`Generation`](crate::store::Generation) and [`Attempt`](super::Attempt) into the
     /// extensions of every response, at the price of some allocations each. Default: only of a
-    /// response that is a refusal or the answer to a replay.
+    /// response that is a refusal, or whose request was sent again.
     pub fn report_every_response(mut self, report: bool) -> Self {
         self.config.report_every_response = report;
         self
     }
 }
 
-impl<S, Sch: Clone, P: Clone> Layer<S> for MacAuthLayer<Sch, P> {
-    type Service = MacAuth<S, Sch, P>;
+impl<S, Sch: Clone, P: Clone, A: Identity> Layer<S> for MacAuthLayer<Sch, P, A> {
+    type Service = MacAuth<S, Sch, P, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
         MacAuth::new(inner, Arc::new(self.config.clone()))

@@ -33,7 +33,7 @@
 //! let response = client.oneshot(request).await?;
 //!
 //! assert_eq!(response.status(), 200);
-//! assert_eq!(response.extensions().get(), Some(&Attempt::REPLAY));
+//! assert_eq!(response.extensions().get(), Some(&Attempt::RESEND));
 //! assert_eq!(provider.accepted()[0].body, "on");
 //! assert_eq!(provider.presentations().len(), 1);
 //! # Ok(())
@@ -73,17 +73,20 @@
 //! - it goes to a host that is not among the [`AllowedAuthorities`], or over plain `http` to
 //!   another machine, or has a `Host` header that says something else than an allowed host;
 //! - a part of it cannot be signed: a bad escape in the query, say;
-//! - there is no live credential.
+//! - there is no live credential;
+//! - it is not clear who signs: it brings no account to a layer for [many users](PerRequest), or
+//!   another account to the layer of one. So what loses the extensions of a request above the layer
+//!   (a redirect, a retry that makes it anew) ends in an error, and never in another user's name.
 //!
-//! # Replay
+//! # Sending again
 //!
-//! A body is kept while it is sent, up to [`replay_cap`](MacAuthLayer::replay_cap) bytes (64 KiB)
+//! A body is kept while it is sent, up to [`resend_cap`](MacAuthLayer::resend_cap) bytes (64 KiB)
 //! and 1024 frames; it is sent again with the same chunks and trailers. A refusal may come before
-//! the upload has ended: the replay sends what is kept and goes on with the rest, while the first
-//! attempt's body ends with an error. A body past the cap is sent all the same, but not again: its
-//! refusal is handed back, while the credential is refreshed for the next request.
+//! the upload has ended: the second attempt sends what is kept and goes on with the rest, while the
+//! first attempt's body ends with an error. A body past the cap is sent all the same, but not again:
+//! its refusal is handed back, while the credential is refreshed for the next request.
 //!
-//! A replay carries what the caller made: method, URI, headers, version and extensions, signed
+//! What is sent again is what the caller made: method, URI, headers, version and extensions, signed
 //! anew with a new nonce.
 //!
 //! # Reading refusals
@@ -103,9 +106,9 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | request | an [`Account`](crate::account::Account) there signs instead of the layer's: one client, many users. It is taken out |
-//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if it is a refusal or was replayed, or [always](MacAuthLayer::report_every_response) |
-//! | response | the [`RefreshError`](crate::account::RefreshError), if it is a refusal that would have been replayed and the refresh failed |
+//! | request | the [`Account`](crate::account::Account) that signs it, through a layer for many users: [`PerRequest`]. It is taken out |
+//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if it is a refusal or its request was sent again, or [always](MacAuthLayer::report_every_response) |
+//! | response | the [`RefreshError`](crate::account::RefreshError), if it is a refusal after which the request would have been sent again, and the refresh failed |
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -117,17 +120,15 @@
 //! # use http_body_util::Full;
 //! # use tower::{Layer, ServiceExt};
 //! # use tower_mac_auth::account::{Account, RefreshError, RefreshErrorKind};
-//! # use tower_mac_auth::layer::MacAuthLayer;
+//! # use tower_mac_auth::layer::{MacAuthLayer, PerRequest};
 //! # use tower_mac_auth::testing::{Fault, Provider};
 //! # let provider = Provider::new();
 //! # let hour = Duration::from_secs(3600);
-//! # let (anna, ben) = (provider.issue(hour), provider.issue(hour));
-//! # let builder = || Account::builder(provider.endpoint());
-//! # let anna = builder().tokens(anna).open("anna").await?;
-//! # let ben = builder().tokens(ben).open("ben").await?;
-//! let client = MacAuthLayer::xiaomi(anna).layer(provider.api());
+//! # let builder = Account::builder(provider.endpoint());
+//! # let ben = builder.tokens(provider.issue(hour)).open("ben").await?;
+//! let client = MacAuthLayer::xiaomi(PerRequest).layer(provider.api());
 //!
-//! // Signed as Ben, not as Anna.
+//! // Signed as Ben.
 //! let request = Request::get("https://open.account.xiaomi.com/user/profile")
 //!     .extension(ben.clone())
 //!     .body(Full::<Bytes>::default())?;
@@ -148,9 +149,11 @@
 //! [`MacAuth`] is ready when the inner service is. Each request is sent by an instance that was
 //! polled ready and has not been called since:
 //!
-//! - the first attempt, by the very instance that the caller polled. A request that has to wait for
-//!   a credential takes that instance, and a permit that it may hold, along, and leaves a clone;
-//! - the replay, by a clone, which is polled ready after the future of the first attempt is dropped:
+//! - the first attempt, by the very instance that the caller polled;
+//! - a request that has to wait for a credential, by a clone, which is polled ready once the
+//!   credential is there. The instance that the caller polled is dropped before the wait, with any
+//!   permit it held: requests of other accounts need it;
+//! - the second attempt, by a clone, which is polled ready after the future of the first attempt is dropped:
 //!   the first may hold the only permit there is.
 //!
 //! # Where it stands in a stack
@@ -201,27 +204,34 @@
 
 mod attempt;
 mod authority;
+mod call;
+mod config;
 mod error;
-mod form;
 mod future;
-mod hint;
+mod identity;
 #[expect(
     clippy::module_inception,
     reason = "each middleware is a folder with these files"
 )]
 mod layer;
+mod outgoing;
+mod read_form;
 mod refusal;
 mod request_body;
+mod resend;
 mod response_body;
 #[cfg(test)]
 mod scripted;
 mod service;
 mod sign;
+mod size_hint;
+mod unsent;
 
 pub use attempt::Attempt;
 pub use authority::{AllowedAuthorities, AuthorityError, AuthorityErrorKind, InvalidAuthority};
 pub use error::{AuthError, AuthErrorKind, Error};
-pub use future::MacAuthFuture;
+pub use future::ResponseFuture;
+pub use identity::{Identity, PerRequest};
 pub use layer::MacAuthLayer;
 pub use refusal::{Head, Refusal, RefusalPolicy, XiaomiRefusals};
 pub use request_body::{RequestBody, RequestBodyError, RequestBodyErrorKind};

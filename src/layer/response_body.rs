@@ -7,7 +7,7 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::hint;
+use super::size_hint;
 
 pin_project! {
     /// The body of a response that may have been looked at.
@@ -147,7 +147,7 @@ impl<B: Body> Body for ResponseBody<B> {
         };
         match &self.kept {
             Kept::Nothing => rest,
-            kept => hint::after(kept.len(), &rest),
+            kept => size_hint::after(kept.len(), &rest),
         }
     }
 }

@@ -3,68 +3,34 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
 
-use super::future::{MacAuthFuture, prepare};
-use super::layer::Config;
-use super::request_body::ReplayHandle;
-use super::{Error, RefusalPolicy, RequestBody, ResponseBody, XiaomiRefusals};
+use super::call::Call;
+use super::config::Config;
+use super::error::Error;
+use super::future::ResponseFuture;
+use super::identity::Identity;
+use super::outgoing::Outgoing;
+use super::read_form::ReadForm;
+use super::refusal::{RefusalPolicy, XiaomiRefusals};
+use super::request_body::RequestBody;
+use super::resend::prepare;
+use super::response_body::ResponseBody;
+use super::unsent::{Sent, Unsent};
 use crate::account::{Account, Signer};
 use crate::sign::{Scheme, XiaomiOpenApi};
 
 /// The service of a [`MacAuthLayer`](super::MacAuthLayer). See the [module docs](super).
 #[derive(Clone, Debug)]
-pub struct MacAuth<S, Sch = XiaomiOpenApi, P = XiaomiRefusals> {
+pub struct MacAuth<S, Sch = XiaomiOpenApi, P = XiaomiRefusals, A = Account> {
     inner: S,
-    config: Arc<Config<Sch, P>>,
+    config: Arc<Config<Sch, P, A>>,
 }
 
-/// What one call works with.
-#[derive(Debug)]
-pub(super) struct Call<Sch, P> {
-    pub(super) config: Arc<Config<Sch, P>>,
-    /// The account that came with the request.
-    own: Option<Account>,
-}
-
-impl<Sch, P> Call<Sch, P> {
-    #[inline]
-    pub(super) fn account(&self) -> &Account {
-        self.own.as_ref().unwrap_or(&self.config.account)
-    }
-}
-
-/// A request on its way to be signed.
-pub(super) struct Outgoing<B> {
-    /// As the caller made it.
-    pub(super) request: Request<RequestBody<B>>,
-    /// `None` if it is not to be replayed.
-    pub(super) handle: Option<ReplayHandle<B>>,
-    /// The pairs in the body that are signed with those of the query.
-    pub(super) form: Option<Bytes>,
-}
-
-impl<B: Body> Outgoing<B> {
-    pub(super) fn new(request: Request<B>, cap: usize) -> Self {
-        let mut handle = None;
-        let request = request.map(|body| {
-            let (body, replay) = RequestBody::replayable(body, cap);
-            handle = replay;
-            body
-        });
-        Self {
-            request,
-            handle,
-            form: None,
-        }
-    }
-}
-
-impl<S, Sch, P> MacAuth<S, Sch, P> {
-    pub(super) fn new(inner: S, config: Arc<Config<Sch, P>>) -> Self {
+impl<S, Sch, P, A> MacAuth<S, Sch, P, A> {
+    pub(super) fn new(inner: S, config: Arc<Config<Sch, P, A>>) -> Self {
         Self { inner, config }
     }
 
@@ -84,7 +50,7 @@ impl<S, Sch, P> MacAuth<S, Sch, P> {
     }
 }
 
-impl<S, B, R, Sch, P> Service<Request<B>> for MacAuth<S, Sch, P>
+impl<S, B, R, Sch, P, A> Service<Request<B>> for MacAuth<S, Sch, P, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
@@ -92,10 +58,11 @@ where
     R: Body + Unpin,
     Sch: Scheme,
     P: RefusalPolicy,
+    A: Identity,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = Error<S::Error>;
-    type Future = MacAuthFuture<S, B, R, Sch, P>;
+    type Future = ResponseFuture<S, B, R, Sch, P, A>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -104,45 +71,61 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let own = request.extensions_mut().remove();
-        let config = Arc::clone(&self.config);
-        let call = Call { config, own };
+        let call = match Call::new(&self.config, request.extensions_mut().remove()) {
+            Ok(call) => call,
+            Err(error) => {
+                self.give_back();
+                return ResponseFuture::unsigned(error);
+            }
+        };
+        let cap = call.config.resend_cap;
         if call.config.scheme.signs_form() && is_form(&request) {
-            return MacAuthFuture::read_form(call, self.take_ready(), request);
+            let form = ReadForm::new(request, cap);
+            return ResponseFuture::unsent(call, Unsent::with_form(form, self.take_ready()));
         }
         let ready = match call.account().signer() {
             Signer::Ready(ready) => ready,
             Signer::Wait(refresh) => {
-                return MacAuthFuture::park(call, self.take_ready(), request, refresh);
+                let outgoing = Outgoing::new(request, cap);
+                let unsent = Unsent::without_credential(refresh, outgoing, self.give_back());
+                return ResponseFuture::unsent(call, unsent);
             }
         };
-        let cap = call.config.replay_cap;
         // Here, and by way of no function of ours, and before anything is written to it: a request
         // is large to move.
         let (head, body) = request.into_parts();
-        let (body, handle) = RequestBody::replayable(body, cap);
+        let (body, handle) = RequestBody::resendable(body, cap);
         let mut request = Request::from_parts(head, body);
-        let replay = match prepare(&call, &self.inner, &mut request, None, handle, &ready) {
-            Ok(replay) => replay,
+        let resend = match prepare(&call, &self.inner, &mut request, None, handle, &ready) {
+            Ok(resend) => resend,
             Err(error) => {
-                // The inner service is not called, so it gives up what being ready took: a permit,
-                // a place in a buffer.
-                drop(self.take_ready());
-                return MacAuthFuture::failed(call, error);
+                self.give_back();
+                return ResponseFuture::unsigned(error);
             }
         };
-        let future = self.inner.call(request);
-        MacAuthFuture::called(call, ready.generation(), replay, future)
+        let sent = Sent {
+            generation: ready.generation(),
+            resend,
+            future: self.inner.call(request),
+        };
+        ResponseFuture::sent(call, sent)
     }
 }
 
-impl<S: Clone, Sch, P> MacAuth<S, Sch, P> {
-    /// The inner service that is ready goes along with a request that has to wait; what stays has
-    /// to be polled ready again.
+impl<S: Clone, Sch, P, A> MacAuth<S, Sch, P, A> {
+    /// The inner service that is ready goes along with a request whose body is read; what stays
+    /// has to be polled ready again.
     #[cold]
     fn take_ready(&mut self) -> S {
         let clone = self.inner.clone();
         mem::replace(&mut self.inner, clone)
+    }
+
+    /// The inner service is not called now, so it gives up what being ready took: a permit, a place
+    /// in a buffer. Others need that. What it gives and what stays have to be polled ready again.
+    #[cold]
+    fn give_back(&mut self) -> S {
+        self.take_ready().clone()
     }
 }
 

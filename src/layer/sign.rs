@@ -4,17 +4,17 @@ use std::mem;
 
 use http::{Method, Request, Uri, header};
 
-use super::AuthError;
-use super::error::Cause;
-use super::service::Call;
+use super::call::Call;
+use super::error::{AuthError, Cause};
+use super::identity::Identity;
 use crate::account::Ready;
 use crate::sign::{Nonce, RequestParts, Scheme, SignError};
 
 /// Signs `request`, and the form in its body if that is signed. On an error the request is as it
 /// was.
 #[inline]
-pub(super) fn sign<Sch: Scheme, P, B>(
-    call: &Call<Sch, P>,
+pub(super) fn sign<Sch: Scheme, P, A: Identity, B>(
+    call: &Call<Sch, P, A>,
     ready: &Ready,
     request: &mut Request<B>,
     form: Option<&[u8]>,

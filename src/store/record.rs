@@ -38,11 +38,6 @@ impl AccountName {
         }
     }
 
-    /// Of an account that is in no store.
-    pub(crate) fn nobody() -> Self {
-        Self(CompactString::const_new("nobody"))
-    }
-
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

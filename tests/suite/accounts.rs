@@ -12,7 +12,7 @@ use tower_mac_auth::account::{
     Account, AccountErrorKind, Accounts, AccountsBuilder, Event, InDoubtPolicy, RefreshErrorKind,
     RotationStatus,
 };
-use tower_mac_auth::layer::MacAuthLayer;
+use tower_mac_auth::layer::{MacAuthLayer, PerRequest};
 use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RotationStore};
 use tower_mac_auth::testing::{Fault, Presentation, Provider, TestClock};
 use tower_mac_auth::token::{TokenEndpoint, TokenSet};
@@ -481,14 +481,11 @@ async fn shutdown_waits_for_all_that_have_sent_and_opens_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_given_no_account_is_not_sent() {
     let crowd = Crowd::new(1).await;
-    let layer = MacAuthLayer::xiaomi(crowd.accounts.nobody())
-        .allow(HOST)
-        .unwrap();
+    let layer = MacAuthLayer::xiaomi(PerRequest).allow(HOST).unwrap();
     let client = layer.layer(crowd.provider.api());
     let refused = client.clone().oneshot(get("/")).await;
     assert!(refused.is_err());
     assert_eq!(crowd.provider.api_requests(), 0);
-    assert!(crowd.accounts.get("nobody").await.is_err(), "it is no user");
     let mut request = get("/");
     request.extensions_mut().insert(crowd.account(0).await);
     assert_eq!(status(&client.oneshot(request).await), StatusCode::OK);

@@ -113,7 +113,7 @@ impl Service<Sent> for PermitInBody {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replay_does_not_wait_for_what_the_refused_response_holds() {
+async fn a_resend_does_not_wait_for_what_the_refused_response_holds() {
     let world = World::new().await;
     let inner = PermitInBody {
         api: world.provider.api(),
@@ -192,7 +192,7 @@ impl Service<Sent> for ReadyOnce {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_fails_before_the_replay_says_so_in_its_own_words() {
+async fn a_service_that_fails_before_the_resend_says_so_in_its_own_words() {
     let world = World::new().await;
     let inner = ReadyOnce {
         api: world.provider.api(),
@@ -210,12 +210,12 @@ async fn a_service_that_fails_before_the_replay_says_so_in_its_own_words() {
 
 /// Panics when it is called a second time.
 #[derive(Clone)]
-struct PanicsOnReplay {
+struct PanicsOnResend {
     api: Api,
     calls: Arc<AtomicUsize>,
 }
 
-impl Service<Sent> for PanicsOnReplay {
+impl Service<Sent> for PanicsOnResend {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = <Api as Service<Sent>>::Future;
@@ -231,9 +231,9 @@ impl Service<Sent> for PanicsOnReplay {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_below_the_replay_hurts_that_request_alone() {
+async fn a_panic_below_the_resend_hurts_that_request_alone() {
     let world = World::new().await;
-    let client = world.layer().layer(PanicsOnReplay {
+    let client = world.layer().layer(PanicsOnResend {
         api: world.provider.api(),
         calls: Arc::default(),
     });
@@ -285,12 +285,12 @@ impl Service<Sent> for EndlessRefusal {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_401_without_end_is_replayed_once_and_then_handed_back() {
+async fn a_401_without_end_is_resent_once_and_then_handed_back() {
     let world = World::new().await;
     let client = world.layer().layer(EndlessRefusal);
     let answer = timeout(client.oneshot(post("/", "abc"))).await.unwrap();
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.extensions().get(), Some(&Attempt::REPLAY));
+    assert_eq!(answer.extensions().get(), Some(&Attempt::RESEND));
     let mut body = answer.into_body();
     let first = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
     assert!(first.unwrap().unwrap().is_data());

@@ -12,8 +12,8 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tokio::sync::oneshot;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_mac_auth::account::{Event, RefreshError, RefreshErrorKind};
-use tower_mac_auth::layer::{Attempt, MacAuthFuture, RequestBody, XiaomiRefusals};
+use tower_mac_auth::account::{Account, Event, RefreshError, RefreshErrorKind};
+use tower_mac_auth::layer::{Attempt, RequestBody, ResponseFuture, XiaomiRefusals};
 use tower_mac_auth::sign::XiaomiOpenApi;
 use tower_mac_auth::store::Generation;
 use tower_mac_auth::testing::{Api, Fault, RefusalStyle, TestClock};
@@ -139,7 +139,7 @@ async fn a_late_refusal_of_an_old_generation_is_signed_again_without_a_refresh()
     release.send(()).unwrap();
     let late = late.await.unwrap().unwrap();
     assert_eq!(late.status(), StatusCode::OK);
-    assert_eq!(late.extensions().get(), Some(&Attempt::REPLAY));
+    assert_eq!(late.extensions().get(), Some(&Attempt::RESEND));
     assert_eq!(late.extensions().get(), Some(&Generation::FIRST.next()));
     assert_eq!(world.presented(), 1);
 }
@@ -248,7 +248,7 @@ async fn a_wrong_clock_is_corrected_from_date_and_never_refreshed() {
         world.events = world.account.events();
         let answer = world.get("/").await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
-        assert_eq!(answer.extensions().get(), Some(&Attempt::REPLAY));
+        assert_eq!(answer.extensions().get(), Some(&Attempt::RESEND));
         assert_eq!(world.presented(), 0);
         let offset = world
             .events_so_far()
@@ -340,7 +340,7 @@ async fn a_refused_signature_is_handed_back_if_there_is_no_credential_for_one_mo
 async fn of_a_request_that_was_refused_nobody_says_that_it_was_not_sent() {
     let world = World::new().await;
     let refused = Arc::new(AtomicBool::new(false));
-    // The credential that the replay would carry ends while the service is made ready.
+    // The credential that the second attempt would carry ends while the service is made ready.
     let service = Closing {
         clock: world.clock.clone(),
         refused: Arc::clone(&refused),
@@ -399,8 +399,9 @@ async fn if_the_refresh_fails_the_refusal_is_handed_back_whole_with_the_reason()
 /// Panics when it is called without having said that it is ready.
 struct Strict {
     api: Api,
-    ready: bool,
-    /// Readiness is a permit, given back when the response future is dropped.
+    ready: Option<Permit>,
+    /// Readiness is a permit, given back when the service is dropped uncalled, or the response
+    /// future is.
     permit: Arc<AtomicBool>,
 }
 
@@ -408,7 +409,7 @@ impl Clone for Strict {
     fn clone(&self) -> Self {
         Self {
             api: self.api.clone(),
-            ready: false,
+            ready: None,
             permit: Arc::clone(&self.permit),
         }
     }
@@ -429,22 +430,18 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Strict {
         std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        if !self.ready {
+        if self.ready.is_none() {
             if !self.permit.swap(false, Ordering::SeqCst) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            self.ready = true;
+            self.ready = Some(Permit(Arc::clone(&self.permit)));
         }
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<RequestBody<Full<Bytes>>>) -> Self::Future {
-        assert!(
-            std::mem::take(&mut self.ready),
-            "called without having been ready"
-        );
-        let permit = Permit(Arc::clone(&self.permit));
+        let permit = self.ready.take().expect("called without having been ready");
         let response = self.api.clone().oneshot(request);
         Box::pin(async move {
             let response = response.await;
@@ -456,17 +453,17 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Strict {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_inner_service_is_called_only_when_ready_also_for_a_replay_that_needs_the_first_permit()
+async fn the_inner_service_is_called_only_when_ready_also_for_a_resend_that_needs_the_first_permit()
 {
     let world = World::new().await;
     let permit = Arc::new(AtomicBool::new(true));
     let strict = Strict {
         api: world.provider.api(),
-        ready: false,
+        ready: None,
         permit,
     };
     let mut client = world.layer().layer(strict);
-    // Live, then refused and replayed, then dead before it is sent.
+    // Live, then refused and resent, then dead before it is sent.
     let dead = |world: &World| world.clock.advance(Duration::from_secs(400_000));
     let refused = |world: &World| world.provider.expire_access_tokens();
     for prepare in [|_: &World| {}, refused, dead] {
@@ -498,7 +495,8 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Never {
 #[test]
 fn the_layers_future_is_no_larger_than_the_inner_one_and_256_bytes() {
     fn sizes<S: Service<Request<RequestBody<Full<Bytes>>>>>() -> (usize, usize) {
-        type Outer<S> = MacAuthFuture<S, Full<Bytes>, Full<Bytes>, XiaomiOpenApi, XiaomiRefusals>;
+        type Outer<S> =
+            ResponseFuture<S, Full<Bytes>, Full<Bytes>, XiaomiOpenApi, XiaomiRefusals, Account>;
         (size_of::<Outer<S>>(), size_of::<S::Future>())
     }
     for (outer, inner) in [sizes::<Api>(), sizes::<Never>()] {

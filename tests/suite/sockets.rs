@@ -84,7 +84,7 @@ async fn five_hundred_refused_requests_on_sockets_make_one_presentation() {
 }
 
 #[tokio::test]
-async fn a_refusal_before_the_upload_ends_is_replayed_with_the_exact_bytes() {
+async fn a_refusal_before_the_upload_ends_is_resent_with_the_exact_bytes() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let served = serve().await;
         let mut client = served.layer.layer(client::<Channel<Bytes>>(version));
@@ -113,7 +113,7 @@ async fn a_refusal_before_the_upload_ends_is_replayed_with_the_exact_bytes() {
         drop(upload);
         let answer = call.await.unwrap().unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{version:?}");
-        assert_eq!(answer.extensions().get(), Some(&Attempt::REPLAY));
+        assert_eq!(answer.extensions().get(), Some(&Attempt::RESEND));
         assert_eq!(
             served.provider.accepted()[0].body,
             "first,second,third",

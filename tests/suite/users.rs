@@ -1,32 +1,93 @@
 //! One client, many users.
 
-use http::StatusCode;
-use tower::{Layer, ServiceExt};
-use tower_mac_auth::account::Account;
+use std::convert::Infallible;
 
-use crate::world::{HOUR, World, get, status};
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_mac_auth::account::Account;
+use tower_mac_auth::layer::{AuthErrorKind, Error, MacAuthLayer, PerRequest};
+use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::token::TokenSet;
+
+use crate::world::{Answer, HOST, HOUR, World, get, status};
+
+/// A second user's account.
+pub async fn open(world: &World, tokens: TokenSet) -> Account {
+    let builder = Account::builder(world.provider.endpoint()).clock(world.clock.clone());
+    builder.tokens(tokens).open("other").await.unwrap()
+}
+
+pub fn get_as(account: &Account, path: &str) -> Request<Full<Bytes>> {
+    let mut request = get(path);
+    request.extensions_mut().insert(account.clone());
+    request
+}
+
+fn kind(answer: Answer) -> AuthErrorKind {
+    match answer {
+        Err(Error::Auth(error)) => error.kind(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_lost_its_account_on_the_way_is_not_signed_as_another() {
+    let world = World::new().await;
+    let layer = MacAuthLayer::xiaomi(PerRequest).allow(HOST).unwrap();
+    for layer in [
+        layer.clone(),
+        layer.scheme(XiaomiOpenApi::new().sign_form(true)),
+    ] {
+        let client = layer.layer(world.provider.api());
+        // Follows one redirect, as many do: with a request that it makes anew.
+        let hops = service_fn(move |request: Request<Full<Bytes>>| {
+            let client = client.clone();
+            async move {
+                let first = client.clone().oneshot(request).await;
+                let second = client.oneshot(get("/elsewhere")).await;
+                Ok::<_, Infallible>((status(&first), second))
+            }
+        });
+        let before = world.provider.api_requests();
+        let (first, second) = hops.oneshot(get_as(&world.account, "/")).await.unwrap();
+        assert_eq!(first, StatusCode::OK);
+        assert_eq!(kind(second), AuthErrorKind::Account);
+        assert_eq!(world.provider.api_requests(), before + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layer_of_one_account_refuses_a_request_that_brings_another() {
+    let world = World::new().await;
+    let other = open(&world, world.provider.issue(HOUR)).await;
+    let client = world.client();
+    let refused = client.clone().oneshot(get_as(&other, "/")).await;
+    assert_eq!(kind(refused), AuthErrorKind::Account);
+    assert_eq!(world.provider.api_requests(), 0);
+    let same = client.oneshot(get_as(&world.account, "/")).await;
+    assert_eq!(status(&same), StatusCode::OK);
+}
 
 #[tokio::test(start_paused = true)]
 async fn of_a_thousand_interleaved_requests_no_token_crosses_over() {
     let world = World::new().await;
     let other_tokens = world.provider.issue(HOUR);
-    let other = Account::builder(world.provider.endpoint())
-        .clock(world.clock.clone())
-        .tokens(other_tokens.clone())
-        .open("other")
-        .await
-        .unwrap();
-    let client = world.layer().layer(world.provider.api());
+    let other = open(&world, other_tokens.clone()).await;
+    let layer = MacAuthLayer::xiaomi(PerRequest).allow(HOST).unwrap();
+    let client = layer.layer(world.provider.api());
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..1_000 {
         if number == 500 {
             world.provider.expire_access_tokens();
         }
         let is_other = number % 2 == 1;
-        let mut request = get(if is_other { "/other" } else { "/user" });
-        if is_other {
-            request.extensions_mut().insert(other.clone());
-        }
+        let request = if is_other {
+            get_as(&other, "/other")
+        } else {
+            get_as(&world.account, "/user")
+        };
         tasks.spawn(client.clone().oneshot(request));
         if number % 7 == 0 {
             tokio::task::yield_now().await;

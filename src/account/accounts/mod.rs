@@ -8,9 +8,8 @@ use std::sync::Arc;
 use self::cells::Cells;
 use super::handle::settle;
 use super::realm::Realm;
-use super::{Account, AccountBuilder, AccountError, AccountEvent, AccountsBuilder, Events, Shared};
+use super::{Account, AccountBuilder, AccountError, AccountEvent, AccountsBuilder, Events};
 use crate::AuthorizationCode;
-use crate::store::AccountName;
 use crate::token::TokenEndpoint;
 
 /// How many events of all accounts a slow reader may fall behind.
@@ -72,16 +71,6 @@ impl Accounts {
     /// The account of this name, if it is open. It allocates nothing and asks nobody.
     pub fn peek(&self, name: &str) -> Option<Account> {
         self.0.find(name).map(Account)
-    }
-
-    /// An account that never signs, for a layer in front of which each request is given an account
-    /// of its own: one that was forgotten is refused with
-    /// [`RefreshErrorKind::Closed`](super::RefreshErrorKind::Closed), and not sent in another
-    /// user's name.
-    pub fn nobody(&self) -> Account {
-        let nobody = Shared::unopened(self.0.realm(), AccountName::nobody());
-        nobody.close();
-        Account(Arc::new(nobody))
     }
 
     /// Exchanges an authorization code for the account's first tokens, or for new ones, and opens

@@ -18,7 +18,7 @@ pub struct RequestBodyError {
 pub enum RequestBodyErrorKind {
     /// The caller's body gave an error; it is the [`source`](Error::source).
     Body,
-    /// A replay of the request took the body over. Only an attempt whose answer is already
+    /// The request is sent again, and the next attempt took the body over. Only an attempt whose answer is already
     /// known ever sees this.
     Superseded,
     /// The caller's body panicked earlier, so how it goes on is not known.
@@ -58,7 +58,7 @@ impl fmt::Display for RequestBodyError {
         f.write_str(match self.kind {
             RequestBodyErrorKind::Body => "request body: reading it failed",
             RequestBodyErrorKind::Superseded => {
-                "request body: a replay of the request took it over"
+                "request body: the request is sent again, and the next attempt took it over"
             }
             RequestBodyErrorKind::Panicked => "request body: it panicked while it was read",
         })

@@ -1,26 +1,28 @@
-//! The recording behind a replayable body.
+//! What was sent of a body, kept so that it can be sent again.
 
 use std::error::Error;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::super::hint;
-use super::{PolledFrame, RequestBodyError, to_bytes};
+use super::super::size_hint;
+use super::error::RequestBodyError;
 
-/// A body of more frames than this is not replayable, however few bytes they hold: each one
+pub(super) type PolledFrame = Option<Result<Frame<Bytes>, RequestBodyError>>;
+
+/// A body of more frames than this is not resendable, however few bytes they hold: each one
 /// kept costs a handle of 32 bytes.
 const MAX_FRAMES: usize = 1024;
 
 /// What was sent of a body, and the rest of it. One attempt at a time reads; which one, the
 /// epoch says.
-pub(super) struct Tape<B> {
+pub(super) struct Buffer<B> {
     source: Source<B>,
-    frames: Vec<Recorded>,
+    frames: Vec<BufferedFrame>,
     /// Where in `frames` the current attempt stands. There is one cursor because there is one
     /// current attempt.
     next: usize,
@@ -29,8 +31,8 @@ pub(super) struct Tape<B> {
     /// Bytes in all of `frames`, trailers included: what `cap` bounds.
     held: usize,
     cap: usize,
-    recording: bool,
-    /// The attempt that may read. It goes up by one when a replay takes over.
+    buffering: bool,
+    /// The attempt that may read. It goes up by one when the next attempt takes over.
     epoch: u32,
     /// The task of the current attempt, if the source left it waiting.
     waker: Option<Waker>,
@@ -43,13 +45,13 @@ enum Source<B> {
     Lost,
 }
 
-enum Recorded {
+enum BufferedFrame {
     Data(Bytes),
     /// Boxed, or every chunk would take as much room as a header map.
     Trailers(Box<HeaderMap>),
 }
 
-impl Recorded {
+impl BufferedFrame {
     fn data_len(&self) -> u64 {
         match self {
             Self::Data(data) => data.len() as u64,
@@ -65,7 +67,7 @@ impl Recorded {
     }
 }
 
-impl<B> Tape<B> {
+impl<B> Buffer<B> {
     pub(super) fn new(source: B, cap: usize) -> Self {
         Self {
             source: Source::Live(Box::pin(source)),
@@ -74,26 +76,26 @@ impl<B> Tape<B> {
             ahead: 0,
             held: 0,
             cap,
-            recording: true,
+            buffering: true,
             epoch: 0,
             waker: None,
         }
     }
 
-    pub(super) fn is_replayable(&self) -> bool {
-        self.recording && !matches!(self.source, Source::Lost)
+    pub(super) fn is_resendable(&self) -> bool {
+        self.buffering && !matches!(self.source, Source::Lost)
     }
 
     /// Starts over for a new attempt: its epoch, and the task of the attempt before.
     pub(super) fn rewind(&mut self) -> (u32, Option<Waker>) {
         self.epoch = self.epoch.wrapping_add(1);
         self.next = 0;
-        self.ahead = self.frames.iter().map(Recorded::data_len).sum();
+        self.ahead = self.frames.iter().map(BufferedFrame::data_len).sum();
         (self.epoch, self.waker.take())
     }
 
-    pub(super) fn stop_recording(&mut self) {
-        self.recording = false;
+    pub(super) fn stop_buffering(&mut self) {
+        self.buffering = false;
         // The current attempt may still have to send some of them.
         if self.next == self.frames.len() {
             self.forget();
@@ -106,7 +108,7 @@ impl<B> Tape<B> {
     }
 }
 
-impl<B> Tape<B>
+impl<B> Buffer<B>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -115,18 +117,18 @@ where
         if epoch != self.epoch {
             return Poll::Ready(Some(Err(RequestBodyError::superseded())));
         }
-        if let Some(recorded) = self.frames.get(self.next) {
+        if let Some(frame) = self.frames.get(self.next) {
             self.next += 1;
-            self.ahead -= recorded.data_len();
-            return Poll::Ready(Some(Ok(recorded.to_frame())));
+            self.ahead -= frame.data_len();
+            return Poll::Ready(Some(Ok(frame.to_frame())));
         }
-        if !self.recording {
+        if !self.buffering {
             self.forget();
         }
         self.poll_source(cx)
     }
 
-    /// Reads on from the source. Called only when everything recorded has been sent.
+    /// Reads on from the source. Called only when all that is kept has been sent.
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<PolledFrame> {
         // Should the source panic, it stays `Lost`.
         let mut source = match mem::replace(&mut self.source, Source::Lost) {
@@ -151,13 +153,13 @@ where
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                self.stop_recording();
+                self.stop_buffering();
                 Poll::Ready(Some(Err(RequestBodyError::body(error))))
             }
             Poll::Ready(Some(Ok(frame))) => {
                 let frame = to_bytes(frame);
-                if self.recording {
-                    self.record(&frame);
+                if self.buffering {
+                    self.keep(&frame);
                 }
                 self.source = Source::Live(source);
                 Poll::Ready(Some(Ok(frame)))
@@ -165,24 +167,24 @@ where
         }
     }
 
-    fn record(&mut self, frame: &Frame<Bytes>) {
-        let (recorded, len) = if let Some(data) = frame.data_ref() {
-            (Recorded::Data(data.clone()), data.len())
+    fn keep(&mut self, frame: &Frame<Bytes>) {
+        let (kept, len) = if let Some(data) = frame.data_ref() {
+            (BufferedFrame::Data(data.clone()), data.len())
         } else if let Some(trailers) = frame.trailers_ref() {
             let len = trailers
                 .iter()
                 .map(|(name, value)| name.as_str().len() + value.len())
                 .sum();
-            (Recorded::Trailers(Box::new(trailers.clone())), len)
+            (BufferedFrame::Trailers(Box::new(trailers.clone())), len)
         } else {
             // A kind of frame that came after this was written cannot be copied.
-            return self.stop_recording();
+            return self.stop_buffering();
         };
         if len > self.cap - self.held || self.frames.len() == MAX_FRAMES {
-            return self.stop_recording();
+            return self.stop_buffering();
         }
         self.held += len;
-        self.frames.push(recorded);
+        self.frames.push(kept);
         self.next = self.frames.len();
     }
 
@@ -202,9 +204,14 @@ where
             return SizeHint::new();
         }
         match &self.source {
-            Source::Live(source) => hint::after(self.ahead, &source.size_hint()),
+            Source::Live(source) => size_hint::after(self.ahead, &source.size_hint()),
             Source::Ended => SizeHint::with_exact(self.ahead),
             Source::Lost => SizeHint::new(),
         }
     }
+}
+
+/// Without a copy when the data are `Bytes`.
+pub(super) fn to_bytes<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
+    frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
 }

@@ -1,4 +1,4 @@
-//! Bodies: what is replayed is what was sent, byte for byte, or it is not replayed.
+//! Bodies: what is sent again is what was sent, byte for byte, or it is not sent again.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use tower_mac_auth::store::Generation;
 use crate::world::{HOST, World, post, status};
 
 #[tokio::test(start_paused = true)]
-async fn a_body_is_replayed_byte_for_byte() {
+async fn a_body_is_resent_byte_for_byte() {
     for len in [0, 1, 1_000, 64 * 1024] {
         let world = World::new().await;
         world.provider.expire_access_tokens();
@@ -28,13 +28,13 @@ async fn a_body_is_replayed_byte_for_byte() {
             .await
             .unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
-        assert_eq!(answer.extensions().get(), Some(&Attempt::REPLAY));
+        assert_eq!(answer.extensions().get(), Some(&Attempt::RESEND));
         assert_eq!(world.provider.accepted()[0].body, body);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_with_trailers_is_replayed_whole() {
+async fn a_stream_with_trailers_is_resent_whole() {
     let world = World::new().await;
     world.provider.expire_access_tokens();
     let mut trailers = HeaderMap::new();
@@ -113,10 +113,10 @@ async fn past_the_cap_the_refusal_is_handed_back_and_the_token_refreshed_all_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_replay_off_nothing_is_replayed_and_the_next_request_succeeds() {
+async fn with_resend_off_nothing_is_resent_and_the_next_request_succeeds() {
     let world = World::new().await;
     world.provider.expire_access_tokens();
-    let client = world.layer().replay_cap(0).layer(world.provider.api());
+    let client = world.layer().resend_cap(0).layer(world.provider.api());
     let refused = client.clone().oneshot(crate::world::get("/")).await;
     assert_eq!(status(&refused), StatusCode::UNAUTHORIZED);
     assert_eq!(
@@ -127,7 +127,7 @@ async fn with_replay_off_nothing_is_replayed_and_the_next_request_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_early_refusal_is_replayed_with_the_rest_of_the_upload() {
+async fn a_request_refused_early_is_resent_with_the_rest_of_the_upload() {
     let world = World::new().await;
     world.provider.set_early_refusal(true);
     world.provider.expire_access_tokens();
@@ -149,7 +149,7 @@ fn form(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_is_signed_sent_unchanged_and_replayed() {
+async fn a_form_is_signed_sent_unchanged_and_resent() {
     let scheme = XiaomiOpenApi::new().sign_form(true);
     let body = "b=x+y&a=%E5%B0%8F&empty=";
     for cap in [0, 10, body.len(), 64 * 1024] {
@@ -158,7 +158,7 @@ async fn a_form_is_signed_sent_unchanged_and_replayed() {
             |account| account,
         )
         .await;
-        let layer = world.layer().scheme(scheme.clone()).replay_cap(cap);
+        let layer = world.layer().scheme(scheme.clone()).resend_cap(cap);
         let client = layer.layer(world.provider.api());
         assert_eq!(
             status(&client.clone().oneshot(form(body)).await),
@@ -202,7 +202,7 @@ async fn a_form_that_cannot_be_signed_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn method_uri_version_headers_and_extensions_survive_the_replay() {
+async fn method_uri_version_headers_and_extensions_survive_the_resend() {
     #[derive(Clone, PartialEq, Debug)]
     struct Mark(u8);
 

@@ -1,31 +1,34 @@
-//! One attempt, and what it takes to make another.
+//! What it takes to send a request once more.
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 
-use super::super::request_body::ReplayHandle;
-use super::super::service::{Call, Outgoing};
-use super::super::sign::sign;
-use super::super::{AuthError, RequestBody, ResponseBody};
+use super::call::Call;
+use super::error::AuthError;
+use super::identity::Identity;
+use super::outgoing::Outgoing;
+use super::request_body::{RequestBody, ResendHandle};
+use super::response_body::ResponseBody;
+use super::sign::sign;
 use crate::account::Ready;
 use crate::sign::Scheme;
 
 /// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
-pub(in super::super) struct Replay<S, B> {
+pub(super) struct Resend<S, B> {
     /// As the caller made it, before it was signed.
-    pub(super) head: Request<()>,
-    handle: ReplayHandle<B>,
-    pub(super) form: Option<Bytes>,
+    head: Request<()>,
+    handle: ResendHandle<B>,
+    form: Option<Bytes>,
     /// Polled ready before it is called.
-    pub(super) service: S,
-    /// Once the replay has taken the body over.
-    pub(super) body: Option<RequestBody<B>>,
+    service: S,
+    /// Once the next attempt has taken the body over.
+    body: Option<RequestBody<B>>,
 }
 
-impl<S, B> Replay<S, B> {
+impl<S, B> Resend<S, B> {
     pub(super) fn is_possible(&self) -> bool {
-        self.handle.is_replayable()
+        self.handle.is_resendable()
     }
 
     /// Takes the body over before the wait for a refresh, so that an upload under way does not go
@@ -33,21 +36,16 @@ impl<S, B> Replay<S, B> {
     /// whole, for it may have to be handed back.
     pub(super) fn take_over_after<R: Body>(&mut self, refused: &Response<ResponseBody<R>>) {
         if refused.body().is_read() {
-            self.take_over();
-        }
-    }
-
-    /// Takes the body over, unless that is done; `false` if it cannot be sent again.
-    pub(super) fn take_over(&mut self) -> bool {
-        if self.body.is_none() {
             self.body = self.handle.take_over();
         }
-        self.body.is_some()
     }
 
-    /// What is sent again, and by what. `None` if the body was not taken over.
-    pub(super) fn outgoing(self) -> Option<(Outgoing<B>, S)> {
-        let body = self.body?;
+    /// What is sent again, and by what, which is not ready. `None` if the body cannot be sent again.
+    pub(super) fn into_outgoing(self) -> Option<(Outgoing<B>, S)> {
+        let body = match self.body {
+            Some(body) => body,
+            None => self.handle.take_over()?,
+        };
         let outgoing = Outgoing {
             request: self.head.map(|()| body),
             handle: None,
@@ -59,31 +57,32 @@ impl<S, B> Replay<S, B> {
 
 /// Signs `request`, and keeps what it takes to send it again if there is a handle of its body.
 #[inline]
-pub(in super::super) fn prepare<S, B, Sch, P, T>(
-    call: &Call<Sch, P>,
+pub(super) fn prepare<S, B, Sch, P, A, T>(
+    call: &Call<Sch, P, A>,
     service: &S,
     request: &mut Request<T>,
     form: Option<&Bytes>,
-    handle: Option<ReplayHandle<B>>,
+    handle: Option<ResendHandle<B>>,
     ready: &Ready,
-) -> Result<Option<Box<Replay<S, B>>>, AuthError>
+) -> Result<Option<Box<Resend<S, B>>>, AuthError>
 where
     S: Clone,
     Sch: Scheme,
+    A: Identity,
 {
-    let replay = handle.map(|handle| {
-        let mut replay = Box::new(Replay {
+    let resend = handle.map(|handle| {
+        let mut resend = Box::new(Resend {
             head: Request::new(()),
             handle,
             form: form.cloned(),
             service: service.clone(),
             body: None,
         });
-        copy_head(request, &mut replay.head);
-        replay
+        copy_head(request, &mut resend.head);
+        resend
     });
     sign(call, ready, request, form.map(|form| &**form))?;
-    Ok(replay)
+    Ok(resend)
 }
 
 /// Copies all of a request but its body, each part to its place.

@@ -1,0 +1,15 @@
+use std::time::Duration;
+
+use super::authority::AllowedAuthorities;
+
+/// What all services of a layer share.
+#[derive(Clone, Debug)]
+pub(super) struct Config<Sch, P, A> {
+    pub(super) identity: A,
+    pub(super) scheme: Sch,
+    pub(super) refusals: P,
+    pub(super) allowed: AllowedAuthorities,
+    pub(super) resend_cap: usize,
+    pub(super) inspection_limit: Duration,
+    pub(super) report_every_response: bool,
+}

@@ -1,0 +1,151 @@
+//! A request that cannot be sent yet.
+
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::call::Call;
+use super::error::{AuthError, Error};
+use super::identity::Identity;
+use super::outgoing::Outgoing;
+use super::read_form::ReadForm;
+use super::request_body::RequestBody;
+use super::resend::{Resend, prepare};
+use crate::account::{Ready, Refresh, Signer};
+use crate::sign::Scheme;
+use crate::store::Generation;
+
+/// A request that cannot be sent yet, and the service that will send it.
+pub(super) struct Unsent<S, B> {
+    waits_for: WaitsFor<B>,
+    /// `None` while a form is read, and once it was sent.
+    outgoing: Option<Outgoing<B>>,
+    service: S,
+}
+
+enum WaitsFor<B> {
+    /// Its body, which is a form to be signed. The service is ready all the time, as if the body
+    /// were read by the service itself.
+    Form(Box<ReadForm<B>>),
+    /// A live credential. The service is not ready: whoever waits for a credential holds nothing
+    /// that others need.
+    Credential(Refresh),
+    /// The service, to be ready.
+    Service,
+}
+
+type Attempted<S, B> = Result<Sent<S, B>, Error<<S as Service<Request<RequestBody<B>>>>::Error>>;
+
+/// An attempt that was made.
+pub(super) struct Sent<S, B>
+where
+    S: Service<Request<RequestBody<B>>>,
+{
+    /// What signed it.
+    pub(super) generation: Generation,
+    /// `None` if it cannot be sent again.
+    pub(super) resend: Option<Box<Resend<S, B>>>,
+    pub(super) future: S::Future,
+}
+
+impl<S, B> Unsent<S, B> {
+    /// Its form is read first. `service` is ready.
+    pub(super) fn with_form(form: ReadForm<B>, service: S) -> Self {
+        Self {
+            waits_for: WaitsFor::Form(Box::new(form)),
+            outgoing: None,
+            service,
+        }
+    }
+
+    /// Waits for a credential, and then for the service. `service` is not ready.
+    pub(super) fn without_credential(refresh: Refresh, outgoing: Outgoing<B>, service: S) -> Self {
+        Self {
+            waits_for: WaitsFor::Credential(refresh),
+            outgoing: Some(outgoing),
+            service,
+        }
+    }
+
+    /// Waits for the service, which is not ready.
+    pub(super) fn until_ready(outgoing: Outgoing<B>, service: S) -> Self {
+        Self {
+            waits_for: WaitsFor::Service,
+            outgoing: Some(outgoing),
+            service,
+        }
+    }
+}
+
+impl<S, B, R> Unsent<S, B>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    /// Sends the request as soon as it can be.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it was ready.
+    pub(super) fn poll<Sch: Scheme, P, A: Identity>(
+        &mut self,
+        call: &Call<Sch, P, A>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Attempted<S, B>> {
+        loop {
+            match &mut self.waits_for {
+                WaitsFor::Form(form) => {
+                    self.outgoing = Some(ready!(form.poll(cx)).map_err(Error::Auth)?);
+                }
+                WaitsFor::Credential(refresh) => {
+                    ready!(Pin::new(refresh).poll(cx))
+                        .map_err(|error| Error::Auth(error.into()))?;
+                    self.waits_for = WaitsFor::Service;
+                    continue;
+                }
+                WaitsFor::Service => {
+                    ready!(self.service.poll_ready(cx)).map_err(Error::Service)?;
+                }
+            }
+            match call.account().signer() {
+                Signer::Ready(ready) => {
+                    let Some(outgoing) = self.outgoing.take() else {
+                        panic!("an `Unsent` was polled after it was ready");
+                    };
+                    return Poll::Ready(self.send(call, outgoing, &ready).map_err(Error::Auth));
+                }
+                // The credential ended meanwhile.
+                Signer::Wait(refresh) => {
+                    self.service = self.service.clone();
+                    self.waits_for = WaitsFor::Credential(refresh);
+                }
+            }
+        }
+    }
+
+    /// The service is ready.
+    fn send<Sch: Scheme, P, A: Identity>(
+        &mut self,
+        call: &Call<Sch, P, A>,
+        outgoing: Outgoing<B>,
+        ready: &Ready,
+    ) -> Result<Sent<S, B>, AuthError> {
+        let Outgoing {
+            mut request,
+            handle,
+            form,
+        } = outgoing;
+        let form = form.as_ref();
+        let resend = prepare(call, &self.service, &mut request, form, handle, ready)?;
+        Ok(Sent {
+            generation: ready.generation(),
+            resend,
+            future: self.service.call(request),
+        })
+    }
+}
