@@ -12,6 +12,8 @@ mod bad_input;
 mod conformance;
 mod exhaustive;
 #[cfg(unix)]
+mod file_access;
+#[cfg(unix)]
 mod file_store;
 mod hostile_inner;
 mod hostile_token;

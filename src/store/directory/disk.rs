@@ -5,8 +5,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
+
+use super::ours::Piece;
 
 /// What is being written is here until it is whole. One for each directory: whoever writes holds
 /// the directory's lock.
@@ -132,13 +134,7 @@ impl Lock {
     /// Takes the lock, or `None` if somebody else has it.
     pub(in crate::store) fn try_take(dir: &Path) -> io::Result<Option<Self>> {
         let path = dir.join(LOCK);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)?;
+        let file = Piece::File.open(&path, OFlags::RDWR | OFlags::CREATE)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(None),

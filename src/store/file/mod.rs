@@ -52,6 +52,11 @@ use watch::Changes;
 /// locks and atomic renames; `open` tries them out. Do not share it between machines: each would
 /// go by a clock of its own.
 ///
+/// All of it belongs to the user that the process runs as: a directory or a file of another owner,
+/// or what is no regular file (a FIFO, a link, a device), is an error that names it, and is not
+/// opened. Root is no exception, for it would leave files that the directory's owner cannot read.
+/// The directory itself may be named by a link.
+///
 /// One client, one directory: an account's refresh token is of no use to another client. If
 /// several clients or providers have directories side by side, name each one's
 /// [realm](FileStoreBuilder::realm), and a directory mistaken for another is refused.

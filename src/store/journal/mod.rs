@@ -13,7 +13,7 @@ pub use builder::JournalBuilder;
 
 #[cfg(feature = "seal")]
 use super::Keyring;
-use super::directory::{Directory, FileName, blocking, failed};
+use super::directory::{Directory, FileName, blocking};
 use super::{AccountName, Grant, RotationStore, StoreError, StoreErrorKind};
 use crate::{Clock, SystemClock};
 
@@ -137,8 +137,7 @@ impl Journal {
         let this = self.clone();
         let entries = blocking(move || {
             let directory = &this.0.directory;
-            let shards = directory.shards();
-            let shards = shards.map_err(failed("the journal cannot be read", directory.path()))?;
+            let shards = directory.shards()?;
             directory.check()?;
             let mut entries = Vec::new();
             for shard in shards {
