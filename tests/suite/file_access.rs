@@ -1,22 +1,34 @@
-//! Who may get at the files of a store and of a journal: what is put in their place, and whose they
-//! are.
+//! Who may get at the files of a store and of a journal: what a mount does to their modes, what is
+//! put in their place, and whose they are.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tower_mac_auth::account::Account;
 use tower_mac_auth::store::{
-    AccountName, FileStore, Journal, MemoryStore, RotationStore, StoreError, StoreErrorKind,
+    AccountName, FileStore, Generation, Journal, MemoryStore, RotationStore, StoreError,
+    StoreErrorKind,
 };
 
 use crate::world::World;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 fn user() -> AccountName {
     AccountName::new("user").unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 /// The directory, and all that is in it.
@@ -33,9 +45,140 @@ fn tree(dir: &Path) -> Vec<PathBuf> {
     all
 }
 
+/// What Kubernetes does at each mount for a pod with an `fsGroup`.
+fn mount_for_a_group(dir: &Path) {
+    for path in tree(dir) {
+        let added = if path.is_dir() { 0o2770 } else { 0o660 };
+        set_mode(&path, mode(&path) | added);
+    }
+}
+
+fn assert_for_its_owner_alone(dir: &Path) {
+    for path in tree(dir) {
+        let wanted = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&path), wanted, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_a_mount_opened_to_a_group_starts_again_with_its_records_and_for_its_owner_alone()
+ {
+    let scratch = TempDir::new().unwrap();
+    let dir = scratch.path().join("tokens");
+    let store = FileStore::open(&dir).await.unwrap();
+    let world = World::with(|it| it, |it| it.store(store.clone())).await;
+    let first = Generation::FIRST;
+    let refreshed = world.account.refresh_if_current(first).await.unwrap();
+    world.account.shutdown().await;
+    // One that was given up as well.
+    let other = AccountName::new("other").unwrap();
+    store.revoke(&other).await.unwrap();
+    let record = find(&dir, "other.json");
+    fs::write(record, "damaged").unwrap();
+    store.set_aside(&other).await.unwrap().unwrap();
+    drop(store);
+
+    for restart in 1..=2 {
+        mount_for_a_group(&dir);
+        let store = FileStore::open(&dir).await.unwrap();
+        assert_for_its_owner_alone(&dir);
+        let account = Account::builder(world.provider.endpoint())
+            .clock(world.clock.clone())
+            .store(store)
+            .tokens(world.tokens.clone())
+            .open("user")
+            .await
+            .unwrap();
+        let generation = account.generation();
+        assert_eq!(generation.number(), refreshed.number() + restart - 1);
+        world.clock.advance(2 * MINUTE);
+        account.refresh_if_current(generation).await.unwrap();
+        account.shutdown().await;
+    }
+    assert_eq!(world.presented(), 3);
+    assert!(world.provider.presented_twice().is_empty());
+}
+
 fn find(dir: &Path, name: &str) -> PathBuf {
     let found = tree(dir).into_iter().find(|path| path.ends_with(name));
     found.unwrap()
+}
+
+#[tokio::test]
+async fn a_single_file_or_directory_that_is_not_for_its_owner_alone_is_made_so_at_the_start() {
+    let scratch = TempDir::new().unwrap();
+    let dir = scratch.path().join("tokens");
+    let store = FileStore::open(&dir).await.unwrap();
+    store.revoke(&user()).await.unwrap();
+    for path in tree(&dir) {
+        for loose in [0o777, 0o666] {
+            if path.is_dir() && loose == 0o666 {
+                continue;
+            }
+            set_mode(&path, loose);
+            FileStore::open(&dir).await.unwrap();
+            assert_for_its_owner_alone(&dir);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_a_mount_opened_to_a_group_is_tightened_too() {
+    let scratch = TempDir::new().unwrap();
+    let dir = scratch.path().join("journal");
+    Journal::open(&dir).await.unwrap();
+    mount_for_a_group(&dir);
+    Journal::open(&dir).await.unwrap();
+    assert_for_its_owner_alone(&dir);
+}
+
+#[tokio::test]
+async fn a_file_that_a_mount_opens_to_a_group_meanwhile_is_tightened_when_it_is_next_read() {
+    let scratch = TempDir::new().unwrap();
+    let dir = scratch.path().join("tokens");
+    let store = FileStore::open(&dir).await.unwrap();
+    store.revoke(&user()).await.unwrap();
+    let record = find(&dir, "user.json");
+    set_mode(&record, 0o660);
+    store.read(&user()).await.unwrap().unwrap();
+    assert_eq!(mode(&record), 0o600);
+}
+
+/// A directory of a program's own that others use as well, or everybody's, is not a store's to
+/// close; and no error sends its reader to an empty store in another place.
+#[tokio::test]
+async fn a_directory_that_others_write_to_is_left_as_it_is_and_what_the_error_advises_is_safe() {
+    let scratch = TempDir::new().unwrap();
+    let dir = scratch.path().join("shared");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("of-somebody"), "").unwrap();
+    for loose in [0o770, 0o2770, 0o702, 0o1777] {
+        set_mode(&dir, loose);
+        let error = FileStore::open(&dir).await.unwrap_err();
+        let told = format!("{error:?}");
+        assert!(told.contains("Unsuitable"), "{told}");
+        assert!(told.contains(&format!("{loose:04o}")), "{told}");
+        assert!(!told.contains("inside"), "{told}");
+        assert_eq!(told.contains("`chmod 0700`"), loose & 0o1000 == 0, "{told}");
+        assert_eq!(mode(&dir), loose);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing was made");
+    }
+    set_mode(&dir, 0o700);
+    FileStore::open(&dir).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_empty_directory_of_ours_is_made_for_its_owner_alone_unless_it_is_everybodys() {
+    let scratch = TempDir::new().unwrap();
+    for (number, loose) in [0o775, 0o2777, 0o1777].into_iter().enumerate() {
+        let dir = scratch.path().join(number.to_string());
+        fs::create_dir(&dir).unwrap();
+        set_mode(&dir, loose);
+        let opened = FileStore::open(&dir).await;
+        let everybodys = loose & 0o1000 != 0;
+        assert_eq!(opened.is_err(), everybodys);
+        assert_eq!(mode(&dir), if everybodys { loose } else { 0o700 });
+    }
 }
 
 /// Puts something else in the place of a file: each of what is no file, one after another.

@@ -19,7 +19,6 @@ mod trouble;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,20 +72,24 @@ impl Directory {
         // It must stay the same when the process changes its own.
         let path =
             &fs::canonicalize(path).map_err(failed("the directory cannot be found", path))?;
-        refuse_if_shared(path)?;
+        ours::claim(&disk, path)?;
         let this = Self(Arc::new(Inner {
             path: path.clone(),
             disk,
             durable: (0..=u8::MAX).map(|_| AtomicBool::new(false)).collect(),
         }));
-        let _lock = wait_for_lock(path)?;
-        let probe = this.0.disk.replace(path, PROBE, b"can be written\n");
+        let disk = &this.0.disk;
+        let lock = wait_for_lock(disk, path)?;
+        let probe = disk.replace(path, PROBE, b"can be written\n");
         probe
-            .and_then(|()| this.0.disk.remove(path, PROBE))
+            .and_then(|()| disk.remove(path, PROBE))
             .map_err(failed("the directory cannot be written", path))?;
         marker::check(&this, kind, realm)?;
+        // What follows takes a second for 100,000 files, and needs no lock.
+        drop(lock);
         for shard in this.shards()? {
-            clean(&shard)?;
+            ours::tighten(disk, &shard)?;
+            clean(disk, &shard)?;
         }
         Ok(this)
     }
@@ -116,7 +119,7 @@ impl Directory {
     /// The bytes of a file, or `None` if there is none: which is not said of a directory that was
     /// removed, or is not mounted.
     pub(super) fn read(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let bytes = read(path).map_err(failed("the file cannot be read", path))?;
+        let bytes = read(&self.0.disk, path).map_err(failed("the file cannot be read", path))?;
         if bytes.is_none() {
             self.check()?;
         }
@@ -149,13 +152,13 @@ impl Directory {
     fn try_lock(&self, shard: u8) -> Result<Option<Locked>, StoreError> {
         let path = self.shard(shard);
         let durable = &self.0.durable[usize::from(shard)];
-        let lock = match Lock::try_take(&path) {
+        let lock = match Lock::try_take(&self.0.disk, &path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.check()?;
                 durable.store(false, Ordering::SeqCst);
                 let made = self.0.disk.make_dir(&path);
                 made.map_err(failed("a directory cannot be made", &path))?;
-                Lock::try_take(&path)
+                Lock::try_take(&self.0.disk, &path)
             }
             taken => taken,
         };
@@ -215,8 +218,8 @@ pub(super) async fn blocking<T: Send + 'static>(
     })
 }
 
-fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut file = match Piece::File.open(path, OFlags::RDONLY) {
+fn read(disk: &Disk, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut file = match Piece::File.open(disk, path, OFlags::RDONLY) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
@@ -228,8 +231,8 @@ fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
 }
 
 /// Removes what a crash left half written in a shard.
-fn clean(shard: &Path) -> Result<(), StoreError> {
-    let lock = Lock::try_take(shard).map_err(not_locked(shard))?;
+fn clean(disk: &Disk, shard: &Path) -> Result<(), StoreError> {
+    let lock = Lock::try_take(disk, shard).map_err(not_locked(shard))?;
     if lock.is_some() {
         Disk::clean(shard).map_err(failed("the directory cannot be cleaned", shard))?;
     }
@@ -259,36 +262,10 @@ fn make_dirs(disk: &Disk, path: &Path) -> io::Result<()> {
     synced
 }
 
-/// Whoever may write there may put a record in place of another, or take the lock away.
-fn refuse_if_shared(path: &Path) -> Result<(), StoreError> {
-    let metadata = fs::metadata(path).map_err(failed("the directory cannot be read", path))?;
-    let ours = Piece::Directory.check(&metadata);
-    ours.map_err(failed("the directory is not for this process", path))?;
-    let mode = metadata.permissions().mode();
-    let (what, why) = if mode & 0o022 != 0 {
-        // One that is everybody's, as /tmp, is to stay so.
-        let or_mend = if mode & 0o1000 == 0 {
-            ", or `chmod go-w` it"
-        } else {
-            ""
-        };
-        let mode = mode & 0o7777;
-        (
-            "the directory is not for its owner alone to write",
-            format!(
-                "its mode is {mode:04o}: name a directory inside it that will be made{or_mend}"
-            ),
-        )
-    } else {
-        return Ok(());
-    };
-    Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(FileTrouble::new(path, why)))
-}
-
-fn wait_for_lock(path: &Path) -> Result<Lock, StoreError> {
+fn wait_for_lock(disk: &Disk, path: &Path) -> Result<Lock, StoreError> {
     let mut waited = Duration::ZERO;
     while waited < PATIENCE {
-        let taken = Lock::try_take(path);
+        let taken = Lock::try_take(disk, path);
         if let Some(lock) = taken.map_err(not_locked(path))? {
             return Ok(lock);
         }

@@ -48,7 +48,8 @@ impl FileStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`Unsuitable`] if others may write to the directory, it belongs to another user, it is used
+    /// [`Unsuitable`] if others may write to the directory or a file in it and that cannot be
+    /// changed, it belongs to another user, it is used
     /// for something else, this process may not write there, or the file system is read-only;
     /// [`Unavailable`] if it cannot be made, locked, written, or synced for another reason. All of
     /// that is tried out here, before any token is spent.

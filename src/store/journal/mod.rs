@@ -47,7 +47,7 @@ use crate::{Clock, SystemClock};
 /// # The directory
 ///
 /// As that of a [`FileStore`](super::FileStore#the-directory), and another one: mode 0700, files
-/// 0600, checked when it is opened, shared by any number of processes of one machine. It must
+/// 0600, seen to when it is opened, shared by any number of processes of one machine. It must
 /// outlive the process: a disk, not a container's own file system.
 ///
 /// One store, one journal. What is in it goes into the store it is replayed to; the
