@@ -58,8 +58,12 @@ use crate::{Clock, SystemClock};
 /// A journal that cannot be written is told in the log, and the commit goes on without it. One that
 /// cannot be read keeps an account from being opened, and from presenting a token in doubt: the
 /// answer may be there. So does an entry of the account that is damaged, or sealed with a key that
-/// is not given, or another client's; it stays as it is, and the error says which file it is. Mend
-/// what is wrong, or delete it.
+/// is not given, or another client's; it stays as it is, and the error says which file it is.
+///
+/// Mend what is wrong; another client's leaves once that client opens the account with this journal.
+/// One that nobody can read any more is lost: [`revoke`](RotationStore::revoke) the account in the
+/// store, delete the file, and have the user authorize again, in this order. **Do not only delete
+/// the file**: the account would be in doubt, and its token is spent.
 ///
 /// # Panics
 ///
