@@ -227,6 +227,29 @@ fn an_answer_that_cannot_be_read_keeps_its_token_from_being_presented_again() {
     });
 }
 
+/// As the documents say. To delete the file alone is not enough: the account would be in doubt, and
+/// once its access token is dead the default policy presents the refresh token once more.
+#[test]
+fn an_answer_that_nobody_can_read_any_more_is_given_up_without_presenting_its_token_again() {
+    let machine = Machine::new();
+    machine.die_before_the_commit(false);
+    let entry = entries(machine.scratch.path()).pop().unwrap();
+    fs::write(&entry, "damaged").unwrap();
+    run(async {
+        machine.clock.advance(120 * MINUTE);
+        machine.builder().await.open("user").await.unwrap_err();
+        machine.store.revoke(&user()).await.unwrap();
+        fs::remove_file(&entry).unwrap();
+        let account = machine.builder().await.open("user").await.unwrap();
+        let current = account.generation();
+        account.refresh_if_current(current).await.unwrap_err();
+        let code = machine.provider.authorization_code();
+        account.authorize(code).await.unwrap();
+        assert!(account.expires_at().is_some());
+    });
+    assert!(machine.provider.presented_twice().is_empty());
+}
+
 #[tokio::test]
 async fn a_commit_that_succeeds_in_the_end_clears_the_journal() {
     let machine = Machine::new();

@@ -13,6 +13,8 @@ mod clock_jumps;
 mod conformance;
 mod exhaustive;
 #[cfg(unix)]
+mod file_access;
+#[cfg(unix)]
 mod file_store;
 mod hostile_inner;
 mod hostile_token;

@@ -5,12 +5,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
+
+use super::ours::Piece;
 
 /// What is being written is here until it is whole. One for each directory: whoever writes holds
 /// the directory's lock.
-const NEW: &str = ".new";
+pub(super) const NEW: &str = ".new";
 
 /// Writes so that each file is, after a crash at any moment, what it was or what it was to become.
 #[derive(Clone, Default)]
@@ -33,11 +35,12 @@ pub(in crate::store) enum Change {
     Rename,
     Remove,
     SyncDir,
+    SetMode,
 }
 
 impl Disk {
     #[cfg_attr(not(test), expect(clippy::unused_self, clippy::unnecessary_wraps))]
-    fn before(&self, change: Change, path: &Path) -> io::Result<()> {
+    pub(super) fn before(&self, change: Change, path: &Path) -> io::Result<()> {
         #[cfg(test)]
         if let Some(hook) = &self.hook {
             return hook(change, path);
@@ -130,15 +133,9 @@ pub(in crate::store) const LOCK: &str = ".lock";
 
 impl Lock {
     /// Takes the lock, or `None` if somebody else has it.
-    pub(in crate::store) fn try_take(dir: &Path) -> io::Result<Option<Self>> {
+    pub(in crate::store) fn try_take(disk: &Disk, dir: &Path) -> io::Result<Option<Self>> {
         let path = dir.join(LOCK);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)?;
+        let file = Piece::File.open(disk, &path, OFlags::RDWR | OFlags::CREATE)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(None),

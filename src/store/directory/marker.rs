@@ -37,7 +37,7 @@ pub(super) fn check(
         let what = "the directory is used for something else";
         StoreError::new(StoreErrorKind::Unsuitable, what).with_source(FileTrouble::new(&path, why))
     };
-    let read = read(&path).map_err(failed("the directory cannot be read", &path))?;
+    let read = read(disk, &path).map_err(failed("the directory cannot be read", &path))?;
     let Some(bytes) = read else {
         let bytes = serde_json::to_vec(&ours).map_err(|error| unsuitable(error.to_string()))?;
         let marked = disk.replace(dir, MARKER, &bytes);

@@ -13,17 +13,18 @@ mod disk;
 mod envelope;
 mod marker;
 mod name;
+mod ours;
 mod trouble;
 
 use std::fmt;
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 pub(super) use disk::Disk;
@@ -32,6 +33,7 @@ use disk::Lock;
 pub(super) use disk::{Change, LOCK};
 pub(super) use envelope::{unwrap, unwrap_all_but_grant, wrap};
 pub(super) use name::{FileName, hex};
+use ours::Piece;
 pub(super) use trouble::FileTrouble;
 use trouble::stuck;
 pub(super) use trouble::{corrupt, failed};
@@ -70,46 +72,42 @@ impl Directory {
         // It must stay the same when the process changes its own.
         let path =
             &fs::canonicalize(path).map_err(failed("the directory cannot be found", path))?;
-        refuse_if_shared(path)?;
+        ours::claim(&disk, path)?;
         let this = Self(Arc::new(Inner {
             path: path.clone(),
             disk,
             durable: (0..=u8::MAX).map(|_| AtomicBool::new(false)).collect(),
         }));
-        let _lock = wait_for_lock(path)?;
-        let probe = this.0.disk.replace(path, PROBE, b"can be written\n");
+        let disk = &this.0.disk;
+        let lock = wait_for_lock(disk, path)?;
+        let probe = disk.replace(path, PROBE, b"can be written\n");
         probe
-            .and_then(|()| this.0.disk.remove(path, PROBE))
+            .and_then(|()| disk.remove(path, PROBE))
             .map_err(failed("the directory cannot be written", path))?;
         marker::check(&this, kind, realm)?;
-        this.clean()
-            .map_err(failed("the directory cannot be cleaned", path))?;
+        // What follows takes a second for 100,000 files, and needs no lock.
+        drop(lock);
+        for shard in this.shards()? {
+            ours::tighten(disk, &shard)?;
+            clean(disk, &shard)?;
+        }
         Ok(this)
     }
 
-    /// Removes what crashes left half written.
-    fn clean(&self) -> io::Result<()> {
-        for shard in self.shards()? {
-            // Whoever has the lock will write there, and so clean up.
-            if let Some(_lock) = Lock::try_take(&shard)? {
-                Disk::clean(&shard)?;
-            }
-        }
-        Ok(())
-    }
-
     /// The directories in which there may be files.
-    pub(super) fn shards(&self) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn shards(&self) -> Result<Vec<PathBuf>, StoreError> {
         let mut shards = Vec::new();
-        for entry in fs::read_dir(&self.0.path)? {
-            let entry = entry?;
-            if entry.file_name().len() == 2 && entry.file_type()?.is_dir() {
-                shards.push(entry.path());
+        for path in (0..=u8::MAX).map(|shard| self.shard(shard)) {
+            match fs::symlink_metadata(&path).and_then(|it| Piece::Directory.check(&it)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                checked => checked.map_err(failed("the directory cannot be read", &path))?,
             }
+            shards.push(path);
         }
         Ok(shards)
     }
 
+    #[cfg(test)]
     pub(super) fn path(&self) -> &Path {
         &self.0.path
     }
@@ -121,7 +119,7 @@ impl Directory {
     /// The bytes of a file, or `None` if there is none: which is not said of a directory that was
     /// removed, or is not mounted.
     pub(super) fn read(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let bytes = read(path).map_err(failed("the file cannot be read", path))?;
+        let bytes = read(&self.0.disk, path).map_err(failed("the file cannot be read", path))?;
         if bytes.is_none() {
             self.check()?;
         }
@@ -131,9 +129,8 @@ impl Directory {
     /// That the directory is still there.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let marker = self.0.path.join(MARKER);
-        let there = fs::metadata(&marker);
-        there.map_err(failed("the directory is gone, or not mounted", &marker))?;
-        Ok(())
+        let there = fs::symlink_metadata(&marker).and_then(|it| Piece::File.check(&it));
+        there.map_err(failed("the directory is gone, or not mounted", &marker))
     }
 
     /// Waits for the lock of a shard. Nobody waits on a thread: one that is stuck with the lock must
@@ -155,17 +152,17 @@ impl Directory {
     fn try_lock(&self, shard: u8) -> Result<Option<Locked>, StoreError> {
         let path = self.shard(shard);
         let durable = &self.0.durable[usize::from(shard)];
-        let lock = match Lock::try_take(&path) {
+        let lock = match Lock::try_take(&self.0.disk, &path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.check()?;
                 durable.store(false, Ordering::SeqCst);
                 let made = self.0.disk.make_dir(&path);
                 made.map_err(failed("a directory cannot be made", &path))?;
-                Lock::try_take(&path)
+                Lock::try_take(&self.0.disk, &path)
             }
             taken => taken,
         };
-        let lock = lock.map_err(failed("the directory cannot be locked", &path))?;
+        let lock = lock.map_err(not_locked(&path))?;
         if lock.is_some() && !durable.load(Ordering::SeqCst) {
             let synced = self.0.disk.sync_dir(&self.0.path);
             synced.map_err(failed("the directory cannot be synced", &self.0.path))?;
@@ -221,12 +218,30 @@ pub(super) async fn blocking<T: Send + 'static>(
     })
 }
 
-fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+fn read(disk: &Disk, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut file = match Piece::File.open(disk, path, OFlags::RDONLY) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut bytes = Zeroizing::new(Vec::new());
+    // Of its full size at once: a buffer that grows leaves secrets behind.
+    bytes.try_reserve_exact(usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Removes what a crash left half written in a shard.
+fn clean(disk: &Disk, shard: &Path) -> Result<(), StoreError> {
+    let lock = Lock::try_take(disk, shard).map_err(not_locked(shard))?;
+    if lock.is_some() {
+        Disk::clean(shard).map_err(failed("the directory cannot be cleaned", shard))?;
     }
+    // Else whoever has it will write there, and so clean up.
+    Ok(())
+}
+
+fn not_locked(dir: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    |error| failed("the directory cannot be locked", &dir.join(disk::LOCK))(error)
 }
 
 /// Makes the directory and those it is in; each is durable when this returns.
@@ -247,37 +262,11 @@ fn make_dirs(disk: &Disk, path: &Path) -> io::Result<()> {
     synced
 }
 
-/// Whoever may write there may put a record in place of another, or take the lock away.
-fn refuse_if_shared(path: &Path) -> Result<(), StoreError> {
-    let metadata = fs::metadata(path).map_err(failed("the directory cannot be read", path))?;
-    let mode = metadata.permissions().mode();
-    let (what, why) = if !metadata.is_dir() {
-        ("there is no directory", "it is something else".to_owned())
-    } else if mode & 0o022 != 0 {
-        // One that is everybody's, as /tmp, is to stay so.
-        let or_mend = if mode & 0o1000 == 0 {
-            ", or `chmod go-w` it"
-        } else {
-            ""
-        };
-        let mode = mode & 0o7777;
-        (
-            "the directory is not for its owner alone to write",
-            format!(
-                "its mode is {mode:04o}: name a directory inside it that will be made{or_mend}"
-            ),
-        )
-    } else {
-        return Ok(());
-    };
-    Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(FileTrouble::new(path, why)))
-}
-
-fn wait_for_lock(path: &Path) -> Result<Lock, StoreError> {
+fn wait_for_lock(disk: &Disk, path: &Path) -> Result<Lock, StoreError> {
     let mut waited = Duration::ZERO;
     while waited < PATIENCE {
-        let taken = Lock::try_take(path);
-        if let Some(lock) = taken.map_err(failed("the directory cannot be locked", path))? {
+        let taken = Lock::try_take(disk, path);
+        if let Some(lock) = taken.map_err(not_locked(path))? {
             return Ok(lock);
         }
         let pause = Duration::from_millis(fastrand::u64(PAUSE_MILLIS));

@@ -48,10 +48,11 @@ impl FileStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`Unsuitable`] if others may write to the directory, it is used for something else, this
-    /// process may not write there, or the file system is read-only; [`Unavailable`] if it cannot be
-    /// made, locked, written, or synced for another reason. All of that is tried out here, before
-    /// any token is spent.
+    /// [`Unsuitable`] if others may write to the directory or a file in it and that cannot be
+    /// changed, it belongs to another user, it is used
+    /// for something else, this process may not write there, or the file system is read-only;
+    /// [`Unavailable`] if it cannot be made, locked, written, or synced for another reason. All of
+    /// that is tried out here, before any token is spent.
     ///
     /// [`Unsuitable`]: crate::store::StoreErrorKind::Unsuitable
     /// [`Unavailable`]: crate::store::StoreErrorKind::Unavailable

@@ -47,10 +47,20 @@ use watch::Changes;
 ///
 /// # The directory
 ///
-/// It is made with mode 0700, the files in it with 0600. The tokens in them are in the clear. One
-/// that is there already must be writable for its owner alone. It must be on a file system with
-/// locks and atomic renames; `open` tries them out. Do not share it between machines: each would
-/// go by a clock of its own.
+/// It is made with mode 0700, the files in it with 0600. The tokens in them are in the clear. It must
+/// be on a file system with locks and atomic renames; `open` tries them out. Do not share it between
+/// machines: each would go by a clock of its own.
+///
+/// What a mount opens to a group is closed again at each start, with every file in it (a second for
+/// 100,000): Kubernetes does that for a pod with an `fsGroup`. There, name a directory inside the
+/// volume from the first start on, for the volume's own belongs to root. A directory of yours that
+/// is there already is taken if it is empty, or for its owner alone to write; one that is everybody's
+/// or holds other things is left as it is, and refused if others may write to it.
+///
+/// All of it belongs to the user that the process runs as: a directory or a file of another owner,
+/// or what is no regular file (a FIFO, a link, a device), is an error that names it, and is not
+/// opened. Root is no exception, for it would leave files that the directory's owner cannot read.
+/// The directory itself may be named by a link.
 ///
 /// One client, one directory: an account's refresh token is of no use to another client. If
 /// several clients or providers have directories side by side, name each one's

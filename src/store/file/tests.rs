@@ -648,20 +648,44 @@ async fn a_directory_of_another_realm_or_use_is_refused() {
 }
 
 #[tokio::test]
-async fn a_directory_that_others_may_write_to_is_refused() {
-    let (_scratch, dir) = scratch();
-    fs::create_dir(&dir).unwrap();
-    for (mode, refused) in [(0o770, true), (0o702, true), (0o1777, true), (0o755, false)] {
-        fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
-        match FileStore::open(&dir).await {
-            Ok(_) => assert!(!refused, "{mode:o}"),
-            Err(error) => {
+async fn what_others_may_write_to_and_cannot_be_changed_is_refused_and_named() {
+    let (_scratch, store, user) = stored().await;
+    let (root, record) = (store.0.directory.path(), path_of(&store, &user));
+    let shard = record.parent().unwrap();
+    for path in [
+        root.to_owned(),
+        root.join("store.json"),
+        root.join(LOCK),
+        shard.to_owned(),
+        shard.join(LOCK),
+        record.clone(),
+    ] {
+        let mode = fs::metadata(&path).unwrap().mode();
+        for (added, refused) in [(0o020, true), (0o002, true), (0o044, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode | added)).unwrap();
+            let mut builder = FileStore::builder(root);
+            builder.disk.hook = Some(Arc::new(|change, _: &Path| match change {
+                Change::SetMode => Err(io::Error::from_raw_os_error(1 /* EPERM */)),
+                _ => Ok(()),
+            }));
+            let opened = builder.open().await;
+            assert_eq!(opened.is_err(), refused, "{added:o} {}", path.display());
+            if let Err(error) = opened {
                 assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
-                assert!(refused && told(&error).contains(&format!("{mode:04o}")));
+                let told = told(&error);
+                let wanted = format!("{}: its mode is", path.display());
+                assert!(
+                    told.contains(&wanted) && told.contains("not permitted"),
+                    "{told}"
+                );
             }
+            FileStore::open(root).await.unwrap();
+            let open_to_all = fs::metadata(&path).unwrap().mode() & 0o022;
+            assert_eq!(open_to_all, 0, "{}", path.display());
         }
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let file = dir.join("file");
+    let file = root.join("file");
     fs::write(&file, "").unwrap();
     FileStore::open(&file).await.unwrap_err();
 }

@@ -66,7 +66,7 @@ impl Journal {
         };
         if let (Some(owner), Some(expected)) = (&answer.grant.client_id, expected) {
             if *owner != expected {
-                let what = "the journal holds another client's answer; each needs one of its own";
+                let what = "the journal holds another client's answer";
                 let trouble = FileTrouble::new(path, format!("client {owner:?}, not {expected:?}"));
                 return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(trouble));
             }

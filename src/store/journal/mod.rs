@@ -13,7 +13,7 @@ pub use builder::JournalBuilder;
 
 #[cfg(feature = "seal")]
 use super::Keyring;
-use super::directory::{Directory, FileName, blocking, failed};
+use super::directory::{Directory, FileName, blocking};
 use super::{AccountName, Grant, RotationStore, StoreError, StoreErrorKind};
 use crate::{Clock, SystemClock};
 
@@ -47,7 +47,7 @@ use crate::{Clock, SystemClock};
 /// # The directory
 ///
 /// As that of a [`FileStore`](super::FileStore#the-directory), and another one: mode 0700, files
-/// 0600, checked when it is opened, shared by any number of processes of one machine. It must
+/// 0600, seen to when it is opened, shared by any number of processes of one machine. It must
 /// outlive the process: a disk, not a container's own file system.
 ///
 /// One store, one journal. What is in it goes into the store it is replayed to; the
@@ -58,8 +58,12 @@ use crate::{Clock, SystemClock};
 /// A journal that cannot be written is told in the log, and the commit goes on without it. One that
 /// cannot be read keeps an account from being opened, and from presenting a token in doubt: the
 /// answer may be there. So does an entry of the account that is damaged, or sealed with a key that
-/// is not given, or another client's; it stays as it is, and the error says which file it is. Mend
-/// what is wrong, or delete it.
+/// is not given, or another client's; it stays as it is, and the error says which file it is.
+///
+/// Mend what is wrong; another client's leaves once that client opens the account with this journal.
+/// One that nobody can read any more is lost: [`revoke`](RotationStore::revoke) the account in the
+/// store, delete the file, and have the user authorize again, in this order. **Do not only delete
+/// the file**: the account would be in doubt, and its token is spent.
 ///
 /// # Panics
 ///
@@ -137,8 +141,7 @@ impl Journal {
         let this = self.clone();
         let entries = blocking(move || {
             let directory = &this.0.directory;
-            let shards = directory.shards();
-            let shards = shards.map_err(failed("the journal cannot be read", directory.path()))?;
+            let shards = directory.shards()?;
             directory.check()?;
             let mut entries = Vec::new();
             for shard in shards {
