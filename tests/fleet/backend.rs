@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use tower_mac_auth::store::redis::RedisStore;
 use tower_mac_auth::store::{FileStore, PostgresStore, RotationStore, StoreError};
 
-use crate::report::tell;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "as the tests of each are named")]
 pub enum Kind {
@@ -68,8 +66,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// `None` if its server is not there, and need not be.
-    pub async fn new(kind: Kind) -> Option<Self> {
+    pub async fn new(kind: Kind) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("fleet_{}_{number}_", std::process::id());
@@ -81,36 +78,24 @@ impl Backend {
             }
             Kind::postgres => {
                 let variable = "TOWER_MAC_AUTH_TEST_POSTGRES";
-                let url = server(variable)?;
+                let url = server(variable);
                 let store = PostgresStore::builder(&url).table_prefix(&prefix);
                 store.connect().await.unwrap().migrate().await.unwrap();
                 (Some(variable), StoreSpec::Postgres { url, prefix })
             }
             Kind::redis => {
                 let variable = "TOWER_MAC_AUTH_TEST_REDIS";
-                let url = server(variable)?;
+                let url = server(variable);
                 (Some(variable), StoreSpec::Redis { url, prefix })
             }
         };
-        Some(Self {
+        Self {
             kind,
             spec,
             journal: scratch.path().join("journal"),
-            server_dir: variable.and_then(|name| std::env::var(format!("{name}_DIR")).ok()),
+            server_dir: variable.map(|name| server(&format!("{name}_DIR"))),
             _scratch: scratch,
-        })
-    }
-
-    /// Whether it is known how: a directory can be moved, a server must say where it runs.
-    pub fn can_be_taken_away(&self) -> bool {
-        let can = self.kind == Kind::file || self.server_dir.is_some();
-        if !can {
-            tell(format_args!(
-                "{:?} stays: the variable with its URL, and _DIR, is not set",
-                self.kind
-            ));
         }
-        can
     }
 
     /// Takes the store away: a server crashes, a directory is moved.
@@ -135,7 +120,7 @@ impl Backend {
     }
 
     fn control(&self, what: &'static str) -> impl Future<Output = ()> + Send + use<> {
-        let dir = self.server_dir.as_ref().expect("it can be taken away");
+        let dir = self.server_dir.as_ref().expect("it is a server");
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/servers");
         let status = tokio::process::Command::new(scripts.join(format!("{:?}", self.kind)))
             .args([what, dir, "immediate"])
@@ -148,12 +133,6 @@ fn away(dir: &Path) -> PathBuf {
     dir.with_extension("away")
 }
 
-fn server(variable: &str) -> Option<String> {
-    let url = std::env::var(variable).ok();
-    let required = std::env::var("TOWER_MAC_AUTH_REQUIRE_SERVERS").is_ok_and(|it| it == "1");
-    assert!(url.is_some() || !required, "{variable} is not set");
-    if url.is_none() {
-        tell(format_args!("skipped: {variable} is not set"));
-    }
-    url
+fn server(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: see scripts/test"))
 }

@@ -17,9 +17,6 @@ struct Latency {
 }
 
 pub async fn run(backend: Backend, time: Duration) {
-    if !backend.can_be_taken_away() {
-        return;
-    }
     let account = "live".to_owned();
     let scene = Scene::new(&backend.spec, vec![account.clone()]).await;
     let mut fleet = Vec::new();

@@ -57,7 +57,7 @@ pub async fn round(backend: &Backend, seed: u64, time: Duration) -> Tally {
     while began.elapsed() < time {
         if began.elapsed() >= restart_at {
             restart_at += Duration::from_secs(20);
-            if backend.kind != Kind::file && backend.can_be_taken_away() {
+            if backend.kind != Kind::file {
                 storm.tally.store_restarts += 1;
                 crashes.spawn(backend.crash());
             }

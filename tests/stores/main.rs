@@ -1,7 +1,6 @@
 //! The promises of the stores that many processes share, kept against real servers.
 //!
-//! `scripts/test` starts the servers. A test whose server was not named is skipped, and says so,
-//! unless `TOWER_MAC_AUTH_REQUIRE_SERVERS` is set.
+//! `scripts/test` starts the servers. Without one, a test that needs it is ignored.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

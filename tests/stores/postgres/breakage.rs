@@ -15,8 +15,8 @@ use super::server::{
 use super::steps::{listening, until_it_waits_for_a_lock};
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_store_goes_on_after_the_server_restarted() {
-    shared!();
     let server = Server::start(&[]);
     let schema = fresh();
     let here = store_with(&server.url, |builder| builder.schema(&schema)).await;
@@ -77,8 +77,8 @@ async fn with_eight_sessions(sql: &Sql, url: &str) -> (PostgresStore, Vec<i32>) 
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn sessions_that_a_failover_left_read_only_fail_no_step_and_are_all_closed() {
-    shared!();
     let server = Server::start(&[]);
     let sql = Sql::connect(&server.url).await;
     let (store, sessions) = with_eight_sessions(&sql, &server.url).await;
@@ -121,8 +121,8 @@ async fn sessions_that_a_failover_left_read_only_fail_no_step_and_are_all_closed
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn sessions_that_a_restart_ended_fail_no_look_and_one_step() {
-    shared!();
     let server = Server::start(&[]);
     let user = name("user");
     for mode in ["fast", "immediate"] {
@@ -143,8 +143,8 @@ async fn sessions_that_a_restart_ended_fail_no_look_and_one_step() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn what_was_done_survives_a_crash_whatever_the_role_says_of_commits() {
-    shared!();
     // What is not waited for is lost: the writer in the background comes by every ten seconds.
     let server = Server::start(&["wal_writer_delay=10s"]);
     let sql = Sql::connect(&server.url).await;
@@ -197,7 +197,6 @@ async fn what_was_done_survives_a_crash_whatever_the_role_says_of_commits() {
 
 #[tokio::test]
 async fn a_server_that_hangs_or_is_gone_is_unavailable_in_time() {
-    shared!();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connect = || async {
@@ -214,8 +213,9 @@ async fn a_server_that_hangs_or_is_gone_is_unavailable_in_time() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_row_that_stays_locked_costs_the_timeout_and_no_connection() {
-    let url = shared!();
+    let url = shared();
     let schema = fresh();
     let store = store_with(&url, |builder| {
         let builder = builder.schema(&schema).pool_size(1);
@@ -253,8 +253,9 @@ async fn a_row_that_stays_locked_costs_the_timeout_and_no_connection() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_step_that_is_dropped_half_way_holds_up_no_other() {
-    let url = shared!();
+    let url = shared();
     let schema = fresh();
     let store = store_with(&url, |builder| builder.schema(&schema).pool_size(1)).await;
     let table = format!("{schema}.tower_mac_auth_records");
@@ -280,8 +281,9 @@ async fn a_step_that_is_dropped_half_way_holds_up_no_other() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_store_works_behind_a_pooler_that_shares_connections_by_transaction() {
-    let url = shared!();
+    let url = shared();
     let pooler = Server::pooler(&url);
     let schema = fresh();
     let mut stores = Vec::new();

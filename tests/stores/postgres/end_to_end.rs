@@ -34,8 +34,9 @@ async fn open(provider: &Provider, store: &PostgresStore) -> Account {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn two_machines_on_one_database_present_each_refresh_token_once() {
-    let stores = two(&shared!()).await;
+    let stores = two(&shared()).await;
     let provider = Provider::new();
     let accounts = [
         open(&provider, &stores[0]).await,
@@ -60,8 +61,8 @@ async fn two_machines_on_one_database_present_each_refresh_token_once() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_rotation_costs_four_round_trips_and_a_look_one() {
-    shared!();
     let server = Server::start(&["shared_preload_libraries=pg_stat_statements"]);
     let sql = Sql::connect(&server.url).await;
     sql.run("CREATE EXTENSION pg_stat_statements").await;

@@ -53,8 +53,9 @@ impl Printed {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn no_secret_is_ever_printed() {
-    let url = shared!();
+    let url = shared();
     let printed = Printed::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)

@@ -14,27 +14,10 @@ use tower_mac_auth::token::TokenSet;
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const PASSWORD: &str = "Canary-PW";
 
-/// The URL of the shared server. `None`, and a line that says so, where there is none.
-pub fn shared_url() -> Option<String> {
-    let url = std::env::var("TOWER_MAC_AUTH_TEST_POSTGRES").ok();
-    if url.is_none() {
-        let required = std::env::var_os("TOWER_MAC_AUTH_REQUIRE_SERVERS").is_some();
-        assert!(!required, "TOWER_MAC_AUTH_TEST_POSTGRES is not set");
-        eprintln!("skipped: TOWER_MAC_AUTH_TEST_POSTGRES is not set, see scripts/test");
-    }
-    url
+/// The URL of the shared server.
+pub fn shared() -> String {
+    std::env::var("TOWER_MAC_AUTH_TEST_POSTGRES").expect("the URL of a PostgreSQL server")
 }
-
-/// The URL of the shared server, or the test ends here.
-macro_rules! shared {
-    () => {
-        match crate::postgres::server::shared_url() {
-            Some(url) => url,
-            None => return,
-        }
-    };
-}
-pub(crate) use shared;
 
 /// A schema of this test's own.
 pub fn fresh() -> String {

@@ -36,14 +36,16 @@ async fn will_not_do(url: &str, schema: &str, says: &str) {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_database_that_was_not_migrated_says_what_to_call() {
-    will_not_do(&shared!(), "public", "call PostgresStore::migrate").await;
-    will_not_do(&shared!(), &fresh(), "call PostgresStore::migrate").await;
+    will_not_do(&shared(), "public", "call PostgresStore::migrate").await;
+    will_not_do(&shared(), &fresh(), "call PostgresStore::migrate").await;
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_table_that_goes_away_says_so_too() {
-    let url = shared!();
+    let url = shared();
     let (store, table) = with_table(&url).await;
     assert!(store.read(&name("user")).await.unwrap().is_none());
     Sql::connect(&url)
@@ -56,8 +58,9 @@ async fn a_table_that_goes_away_says_so_too() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_table_of_a_later_version_is_left_alone() {
-    let url = shared!();
+    let url = shared();
     let schema = fresh();
     let store = store_with(&url, |builder| builder.schema(&schema)).await;
     let sql = Sql::connect(&url).await;
@@ -71,8 +74,9 @@ async fn a_table_of_a_later_version_is_left_alone() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_role_without_a_right_is_told_which() {
-    let url = shared!();
+    let url = shared();
     let schema = fresh();
     store_with(&url, |builder| builder.schema(&schema)).await;
     let sql = Sql::connect(&url).await;
@@ -129,8 +133,9 @@ async fn a_role_without_a_right_is_told_which() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_table_of_another_shape_says_which_column() {
-    let url = shared!();
+    let url = shared();
     let sql = Sql::connect(&url).await;
     for (change, says, seen_by_migrate) in [
         ("DROP COLUMN last_error", "has no column last_error", true),
@@ -165,8 +170,9 @@ async fn a_table_of_another_shape_says_which_column() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_session_that_cannot_write_will_not_do() {
-    let url = shared!();
+    let url = shared();
     let schema = fresh();
     let store = store_with(&url, |builder| builder.schema(&schema)).await;
     let read_only = format!("{url}?options=-c%20default_transaction_read_only%3Don");
@@ -186,8 +192,9 @@ async fn a_session_that_cannot_write_will_not_do() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn to_check_leaves_nothing_behind() {
-    let url = shared!();
+    let url = shared();
     let (store, table) = with_table(&url).await;
     store.check().await.unwrap();
     let ask = format!("SELECT count(*) FROM {table}");
@@ -197,8 +204,9 @@ async fn to_check_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_table_that_a_crash_empties_will_not_do() {
-    let url = shared!();
+    let url = shared();
     let schema = fresh();
     store_with(&url, |builder| builder.schema(&schema)).await;
     let sql = Sql::connect(&url).await;
@@ -210,8 +218,9 @@ async fn a_table_that_a_crash_empties_will_not_do() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_database_that_does_not_write_to_disk_or_in_another_encoding_will_not_do() {
-    let url = shared!();
+    let url = shared();
     let latin = fresh();
     let create = format!("CREATE DATABASE {latin} ENCODING 'LATIN1' TEMPLATE template0");
     Sql::connect(&url).await.run(&create).await;
@@ -224,8 +233,9 @@ async fn a_database_that_does_not_write_to_disk_or_in_another_encoding_will_not_
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_wrong_password_or_database_is_no_reason_to_try_again() {
-    let url = shared!();
+    let url = shared();
     let elsewhere = format!("{}nowhere", url.strip_suffix("postgres").unwrap());
     for (url, says) in [
         (
@@ -242,16 +252,16 @@ async fn a_wrong_password_or_database_is_no_reason_to_try_again() {
 
 #[tokio::test]
 async fn names_that_would_need_quotes_are_refused() {
-    let url = shared!();
+    let url = "postgres://nobody@127.0.0.1:1/nowhere";
     for name in ["", "a b", "a\"b", "A", &"a".repeat(49)] {
-        let error = PostgresStore::builder(&url)
+        let error = PostgresStore::builder(url)
             .schema(name)
             .connect()
             .await
             .unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unsuitable, "{name}");
         assert!(
-            PostgresStore::builder(&url)
+            PostgresStore::builder(url)
                 .table_prefix(name)
                 .connect()
                 .await
@@ -261,8 +271,9 @@ async fn names_that_would_need_quotes_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn any_number_of_programs_may_migrate_at_once() {
-    let url = shared!();
+    let url = shared();
     let schema = fresh();
     let mut programs = JoinSet::new();
     for _ in 0..16 {
@@ -277,8 +288,9 @@ async fn any_number_of_programs_may_migrate_at_once() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_pool_of_ones_own_will_do() {
-    let url = shared!();
+    let url = shared();
     let manager = deadpool_postgres::Manager::new(url.parse().unwrap(), tokio_postgres::NoTls);
     let pool = deadpool_postgres::Pool::builder(manager).build().unwrap();
     let builder = PostgresStore::builder_with_pool(pool.clone()).schema(fresh());
@@ -292,8 +304,9 @@ async fn a_pool_of_ones_own_will_do() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn two_prefixes_are_two_stores() {
-    let url = shared!();
+    let url = shared();
     let schema = fresh();
     let one = store_with(&url, |builder| builder.schema(&schema).table_prefix("one_")).await;
     let two = store_with(&url, |builder| builder.schema(&schema).table_prefix("two_")).await;

@@ -22,14 +22,16 @@ async fn acquire(store: &PostgresStore, account: &str, generation: u64) -> Acqui
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn it_keeps_what_every_store_promises() {
-    let [one, other] = two(&shared!()).await;
+    let [one, other] = two(&shared()).await;
     Conformance::new(Arc::new(one), Arc::new(other)).run().await;
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_record_comes_back_as_it_was_written() {
-    let store = store(&shared!()).await;
+    let store = store(&shared()).await;
     let user = name("小米 'user'; \"--$1\\");
     assert!(store.read(&user).await.unwrap().is_none());
     let Commit::Committed(written) = store.commit(&user, issued(1)).await.unwrap() else {
@@ -70,8 +72,9 @@ async fn a_record_comes_back_as_it_was_written() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn why_is_kept_whatever_is_in_it() {
-    let store = store(&shared!()).await;
+    let store = store(&shared()).await;
     let user = name("user");
     let _ = store.commit(&user, issued(1)).await.unwrap();
     let Acquire::Granted(lease) = acquire(&store, "user", 1).await else {
@@ -89,8 +92,9 @@ async fn why_is_kept_whatever_is_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn of_those_who_acquire_at_once_one_wins_and_the_others_see_its_lease() {
-    let stores = two(&shared!()).await;
+    let stores = two(&shared()).await;
     let _ = stores[0].commit(&name("user"), issued(1)).await.unwrap();
     for generation in 1..=10 {
         let mut racers = JoinSet::new();
@@ -132,8 +136,9 @@ async fn of_those_who_acquire_at_once_one_wins_and_the_others_see_its_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn of_those_who_commit_the_first_record_at_once_one_does_and_the_others_see_it() {
-    let stores = two(&shared!()).await;
+    let stores = two(&shared()).await;
     for round in 0..10 {
         let mut racers = JoinSet::new();
         for racer in 0..24 {
@@ -158,8 +163,9 @@ async fn of_those_who_commit_the_first_record_at_once_one_does_and_the_others_se
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn of_generations_committed_at_once_the_highest_stands_and_no_answer_is_behind() {
-    let stores = two(&shared!()).await;
+    let stores = two(&shared()).await;
     let mut racers = JoinSet::new();
     for generation in 1..=24_u64 {
         let store = stores[usize::from(generation % 2 == 0)].clone();
@@ -180,8 +186,9 @@ async fn of_generations_committed_at_once_the_highest_stands_and_no_answer_is_be
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_step_that_waited_for_another_sees_what_that_wrote() {
-    let url = shared!();
+    let url = shared();
     let (store, table) = with_table(&url).await;
     let user = name("user");
     let _ = store.commit(&user, issued(1)).await.unwrap();
@@ -220,8 +227,9 @@ pub async fn until_it_waits_for_a_lock(url: &str, table: &str) {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn what_lies_too_far_ahead_was_written_before_the_clock_was_set_back() {
-    let url = shared!();
+    let url = shared();
     let (store, table) = with_table(&url).await;
     let sql = Sql::connect(&url).await;
     let far = "floor(extract(epoch FROM clock_timestamp()) * 1000) + 3600000";
@@ -280,8 +288,9 @@ async fn rows(sql: &Sql, table: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_row_that_cannot_be_read_is_an_error_and_no_step_changes_it() {
-    let url = shared!();
+    let url = shared();
     let (store, table) = with_table(&url).await;
     let sql = Sql::connect(&url).await;
     let user = name("user");
@@ -327,8 +336,9 @@ async fn a_row_that_cannot_be_read_is_an_error_and_no_step_changes_it() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_row_that_cannot_be_read_is_given_up_by_revoking_and_then_lets_an_authorization_in() {
-    let url = shared!();
+    let url = shared();
     let (store, table) = with_table(&url).await;
     let sql = Sql::connect(&url).await;
     let user = name("user");
@@ -354,8 +364,9 @@ async fn a_row_that_cannot_be_read_is_given_up_by_revoking_and_then_lets_an_auth
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_bit_flipped_in_a_secret_is_an_error_and_the_row_stays() {
-    let url = shared!();
+    let url = shared();
     let (store, table) = with_table(&url).await;
     let sql = Sql::connect(&url).await;
     let user = name("user");
@@ -374,8 +385,9 @@ async fn a_bit_flipped_in_a_secret_is_an_error_and_the_row_stays() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
-    let url = shared!();
+    let url = shared();
     let (store, table) = with_table(&url).await;
     let sql = Sql::connect(&url).await;
     for (number, secret) in (2..).zip(["", "09aa"]) {
@@ -397,8 +409,9 @@ async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_change_by_another_process_wakes_in_milliseconds_and_only_who_watches_it() {
-    let [here, there] = two(&shared!()).await;
+    let [here, there] = two(&shared()).await;
     let (user, other) = (name("woken"), name("left alone"));
     for account in [&user, &other] {
         let _ = here.commit(account, issued(1)).await.unwrap();
@@ -442,9 +455,10 @@ pub async fn listening(here: &PostgresStore, there: &PostgresStore) {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn who_does_not_listen_hears_its_own_changes() {
     let store = store_with(
-        &shared!(),
+        &shared(),
         tower_mac_auth::store::postgres::PostgresStoreBuilder::without_listening,
     )
     .await;
@@ -456,8 +470,9 @@ async fn who_does_not_listen_hears_its_own_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_database_that_defaults_to_serializable_does_as_well() {
-    let url = shared!();
+    let url = shared();
     let options = "?options=-c%20default_transaction_isolation%3Dserializable";
     let stores = two(&format!("{url}{options}")).await;
     let _ = stores[0].commit(&name("user"), issued(1)).await.unwrap();

@@ -35,8 +35,8 @@ fn certify(dir: &Path, host: &str) {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_server_is_verified_unless_told_otherwise() {
-    shared!();
     let dir = std::env::temp_dir().join(format!("tower-mac-auth-tls-{}", fresh()));
     certify(&dir, "127.0.0.1");
     let [cert, key] = ["server.pem", "server.key"].map(|file| dir.join(file));
@@ -75,8 +75,9 @@ async fn a_server_is_verified_unless_told_otherwise() {
 }
 
 #[tokio::test]
+#[ignore = "needs a PostgreSQL server: scripts/test"]
 async fn a_server_without_tls_is_not_spoken_to_in_the_clear() {
-    let url = format!("{}?sslmode=require", shared!());
+    let url = format!("{}?sslmode=require", shared());
     let error = PostgresStore::connect(&url).await.unwrap_err();
     let cause = error.source().unwrap().to_string();
     assert!(cause.contains("server does not support TLS"), "{cause}");

@@ -16,16 +16,18 @@ use super::server::{Server, shared};
 use super::{KEY, MINUTE, issued, lease, user, whole};
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn two_processes_are_promised_what_every_store_promises() {
-    let Some(url) = shared() else { return };
+    let url = shared();
     let one = Arc::new(RedisStore::connect(&url).await.unwrap());
     let other = Arc::new(RedisStore::connect(&url).await.unwrap());
     Conformance::new(one, other).run().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn of_24_that_race_one_is_granted_the_lease() {
-    let Some(url) = shared() else { return };
+    let url = shared();
     let stores = [
         RedisStore::connect(&url).await.unwrap(),
         RedisStore::connect(&url).await.unwrap(),
@@ -66,10 +68,9 @@ fn random() -> u64 {
 }
 
 #[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn fences_lose_nothing_above_2_to_the_53() {
-    let Some(server) = Server::safe().await else {
-        return;
-    };
+    let server = Server::safe().await;
     let (store, name) = (server.store().await, user());
     let _ = store.commit(&name, issued(1)).await.unwrap();
     for (stands, next) in [
@@ -117,10 +118,9 @@ async fn fences_lose_nothing_above_2_to_the_53() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn what_was_written_before_the_clock_was_set_back_no_longer_counts() {
-    let Some(server) = Server::safe().await else {
-        return;
-    };
+    let server = Server::safe().await;
     let (store, name) = (server.store().await, user());
     let _ = store.commit(&name, issued(1)).await.unwrap();
     let now = store.read(&name).await.unwrap().unwrap().now;
@@ -168,10 +168,9 @@ const SPOILS: &[&[&str]] = &[
 ];
 
 #[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn a_record_that_cannot_be_read_is_an_error_and_left_as_it_is_by_all_but_revoking() {
-    let Some(server) = Server::safe().await else {
-        return;
-    };
+    let server = Server::safe().await;
     let (store, name) = (server.store().await, user());
     for spoil in SPOILS {
         server.tell::<()>(&["DEL", KEY]).await;
@@ -214,11 +213,10 @@ async fn a_record_that_cannot_be_read_is_an_error_and_left_as_it_is_by_all_but_r
 }
 
 #[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn a_record_that_cannot_be_read_is_kept_aside_by_revoking_and_then_lets_an_authorization_in()
 {
-    let Some(server) = Server::safe().await else {
-        return;
-    };
+    let server = Server::safe().await;
     let (store, name) = (server.store().await, user());
     let mut kept = BTreeMap::new();
     for spoil in SPOILS {
@@ -263,10 +261,9 @@ async fn a_record_that_cannot_be_read_is_kept_aside_by_revoking_and_then_lets_an
 }
 
 #[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn what_is_kept_aside_takes_no_place_of_what_was_kept_before() {
-    let Some(server) = Server::safe().await else {
-        return;
-    };
+    let server = Server::safe().await;
     let (store, name) = (server.store().await, user());
     // Each name that it could be given in the next seconds.
     let now: (u64, u64) = server.tell(&["TIME"]).await;
@@ -291,10 +288,9 @@ async fn what_is_kept_aside_takes_no_place_of_what_was_kept_before() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
-    let Some(server) = Server::safe().await else {
-        return;
-    };
+    let server = Server::safe().await;
     let (store, name) = (server.store().await, user());
     for spoil in [
         &["HSET", KEY, "grant", "\u{9}of a later form"][..],
@@ -318,10 +314,9 @@ async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn a_bit_flipped_in_a_secret_is_an_error_and_the_record_stays() {
-    let Some(server) = Server::safe().await else {
-        return;
-    };
+    let server = Server::safe().await;
     let (store, name) = (server.store().await, user());
     let _ = store.commit(&name, issued(1)).await.unwrap();
     let grant: Vec<u8> = server.tell(&["HGET", KEY, "grant"]).await;
@@ -353,6 +348,7 @@ async fn a_bit_flipped_in_a_secret_is_an_error_and_the_record_stays() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
 async fn an_account_has_one_key_in_one_slot_whatever_its_name() {
     let args = [
         "--cluster-enabled",
@@ -362,9 +358,7 @@ async fn an_account_has_one_key_in_one_slot_whatever_its_name() {
         "--appendfsync",
         "always",
     ];
-    let Some(server) = Server::start(&args).await else {
-        return;
-    };
+    let server = Server::start(&args).await;
     server
         .tell::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])
         .await;

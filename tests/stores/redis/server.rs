@@ -14,15 +14,9 @@ use tower_mac_auth::store::redis::RedisStore;
 /// What a store accepts without being told to.
 pub const SAFE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
-/// The address of the server for tests, or `None` to skip.
-pub fn shared() -> Option<String> {
-    let url = std::env::var("TOWER_MAC_AUTH_TEST_REDIS").ok();
-    if url.is_none() {
-        let required = std::env::var_os("TOWER_MAC_AUTH_REQUIRE_SERVERS").is_some();
-        assert!(!required, "TOWER_MAC_AUTH_TEST_REDIS is not set");
-        eprintln!("skipped: TOWER_MAC_AUTH_TEST_REDIS is not set");
-    }
-    url
+/// The address of the server for tests.
+pub fn shared() -> String {
+    std::env::var("TOWER_MAC_AUTH_TEST_REDIS").expect("the address of a Redis server")
 }
 
 /// A server of a test's own.
@@ -34,10 +28,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// `None` to skip. With these arguments beside a port, a directory and no snapshots.
-    pub async fn start(args: &[&str]) -> Option<Self> {
+    /// With these arguments beside a port, a directory and no snapshots.
+    pub async fn start(args: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        shared()?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("redis-{}-{number}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
@@ -50,10 +43,10 @@ impl Server {
         };
         drop(free);
         server.restart().await;
-        Some(server)
+        server
     }
 
-    pub async fn safe() -> Option<Self> {
+    pub async fn safe() -> Self {
         Self::start(&SAFE).await
     }
 
