@@ -351,7 +351,7 @@ async fn a_compressed_refusal_is_refreshed_and_one_that_is_not_is_handed_on_as_i
         let answer = client.clone().oneshot(get("/")).await.unwrap();
         assert_eq!(
             answer.extensions().get(),
-            Some(&Attempt::REPLAY),
+            Some(&Attempt::RESEND),
             "{style:?}"
         );
         assert_eq!(world.presented(), 1, "{style:?}");
@@ -408,7 +408,7 @@ async fn a_refusal_in_two_pieces_is_refreshed_whatever_its_status() {
         let answer = client.oneshot(get("/")).await.unwrap();
         assert_eq!(
             answer.extensions().get(),
-            Some(&Attempt::REPLAY),
+            Some(&Attempt::RESEND),
             "{style:?}"
         );
         let text = answer.into_body().collect().await.unwrap().to_bytes();

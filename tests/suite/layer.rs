@@ -288,7 +288,7 @@ async fn the_date_of_an_answer_out_of_a_cache_sets_no_clock() {
         });
         let client = world.layer().layer(cached);
         let answer = client.oneshot(get("/")).await.unwrap();
-        assert_eq!(answer.extensions().get(), Some(&Attempt::REPLAY));
+        assert_eq!(answer.extensions().get(), Some(&Attempt::RESEND));
         let learnt = |event: &Event| matches!(event, Event::ClockCorrected { .. });
         assert_eq!(
             world.events_so_far().iter().any(learnt),
