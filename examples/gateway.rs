@@ -98,7 +98,7 @@ async fn as_user(
             next.run(request).await
         }
         Err(error) => {
-            eprintln!("{error}");
+            report(&error);
             let status = match error.kind() {
                 AccountErrorKind::Name | AccountErrorKind::NotAuthorized => StatusCode::FORBIDDEN,
                 _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -123,9 +123,20 @@ fn toward(api: &Uri, mut request: Request<Body>) -> Request<Body> {
     request
 }
 
+/// The details: an error says one thing, and its source the next.
+fn report(error: &dyn Error) {
+    eprint!("{error}");
+    let mut next = error.source();
+    while let Some(cause) = next {
+        eprint!(": {cause}");
+        next = cause.source();
+    }
+    eprintln!();
+}
+
 /// What the one who asked is told, in place of the details.
 async fn answer(error: CallError<legacy::Error>) -> (StatusCode, &'static str) {
-    eprintln!("{error}");
+    report(&error);
     match error {
         CallError::Auth(error) if error.kind() == AuthErrorKind::Request => {
             (StatusCode::BAD_REQUEST, "this request cannot be signed")

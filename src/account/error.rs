@@ -67,10 +67,14 @@ impl RefreshError {
     }
 
     pub(super) fn backing_off(until: Timestamp, cause: &Arc<RefreshError>) -> Self {
-        let source = Arc::clone(cause);
+        // A back-off that the record told of has the cause of it.
+        let source = match (cause.kind, &cause.source) {
+            (RefreshErrorKind::BackingOff { .. }, source) => source.clone(),
+            _ => Some(Arc::clone(cause) as Source),
+        };
         Self {
             kind: RefreshErrorKind::BackingOff { until },
-            source: Some(source),
+            source,
         }
     }
 
@@ -281,9 +285,7 @@ impl fmt::Display for AccountError {
             ),
             AccountErrorKind::Credential => f.write_str("the tokens given cannot sign"),
             AccountErrorKind::Store => f.write_str("the token store could not be used"),
-            AccountErrorKind::CodeUnsent => {
-                f.write_str("the authorization code was not sent: the token endpoint was not reached")
-            }
+            AccountErrorKind::CodeUnsent => f.write_str("the authorization code was not sent"),
             AccountErrorKind::CodeRateLimited { until } => write!(
                 f,
                 "the token endpoint's rate limit is reached and the authorization code not spent; \

@@ -135,9 +135,8 @@ impl Flight {
             return Ok(Some(flown));
         }
         let why = unusable.unwrap_or(over);
-        let error = |why: &str| {
-            RefreshError::with_source(RefreshErrorKind::UnusableAnswer, why.to_owned())
-        };
+        let error =
+            |why: &str| RefreshError::with_source(RefreshErrorKind::UnusableAnswer, why.to_owned());
         if lives {
             // The old access token signs on, beside the next refresh token.
             let retry_at = account.cell.load().refresh_at;

@@ -55,7 +55,8 @@ impl<E: StdError> StdError for Error<E> {
     }
 }
 
-/// Why a request was not signed. It was not sent, or not again after it was refused.
+/// Why a request was not signed. It was not sent, or not again after it was refused. Print its
+/// [`source`](StdError::source) beside it: that says what is wrong.
 pub struct AuthError {
     cause: Box<Cause>,
     /// It was sent before, and refused.
@@ -156,28 +157,27 @@ impl fmt::Debug for AuthError {
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.refused {
-            "the request was refused, and not sent again: "
+            "the request was refused, and not sent again"
         } else {
-            "the request was not sent: "
+            "the request was not sent"
         })?;
         match &*self.cause {
-            Cause::Authority(error) => error.fmt(f),
-            Cause::Sign(error) => error.fmt(f),
-            Cause::Refresh(error) => error.fmt(f),
+            // The source says it.
+            Cause::Authority(_) | Cause::Sign(_) | Cause::Refresh(_) => Ok(()),
             Cause::NoAccount => f.write_str(
-                "account: there is none in its extensions, and the layer has none of its own",
+                ": account: there is none in its extensions, and the layer has none of its own",
             ),
-            Cause::OtherAccount => {
-                f.write_str("account: the one in its extensions is not the one the layer signs as")
-            }
+            Cause::OtherAccount => f.write_str(
+                ": account: the one in its extensions is not the one the layer signs as",
+            ),
             Cause::FormTooLong(cap) => {
                 write!(
                     f,
-                    "form: has more than the {cap} bytes, or than the pieces, that are kept to be signed"
+                    ": form: has more than the {cap} bytes, or than the pieces, that are kept to be signed"
                 )
             }
-            Cause::FormBody(_) => f.write_str("form: could not be read"),
-            Cause::Headers => f.write_str("headers: there are too many to add Authorization"),
+            Cause::FormBody(_) => f.write_str(": form: could not be read"),
+            Cause::Headers => f.write_str(": headers: there are too many to add Authorization"),
         }
     }
 }

@@ -16,8 +16,9 @@ async fn refused(world: &World, request: Request<Full<Bytes>>, kind: AuthErrorKi
         panic!("sent: {shown}")
     };
     assert_eq!(error.kind(), kind, "{shown}: {error}");
-    assert!(error.to_string().contains(named), "{shown}: {error}");
-    let printed = format!("{error} {error:?}");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains(named), "{shown}: {source}");
+    let printed = format!("{error} {error:?} {source}");
     assert!(
         !printed.contains(world.tokens.access_token.expose_secret()),
         "{printed}"

@@ -130,7 +130,7 @@ async fn a_damaged_record_keeps_an_account_from_opening_with_tokens_that_may_be_
     assert_eq!(world.presented(), 1);
 }
 
-fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+pub fn find(dir: &Path, name: &str) -> Option<PathBuf> {
     fs::read_dir(dir).unwrap().find_map(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -11,6 +11,8 @@ mod adversity;
 mod bad_input;
 mod clock_jumps;
 mod conformance;
+#[cfg(unix)]
+mod errors;
 mod exhaustive;
 #[cfg(unix)]
 mod file_access;

@@ -196,7 +196,9 @@ async fn a_form_that_cannot_be_signed_is_not_sent() {
             panic!("sent")
         };
         assert_eq!(error.kind(), AuthErrorKind::Request);
-        assert!(error.to_string().contains(names), "{error}");
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        let told = format!("{error}: {source:?}");
+        assert!(told.contains(names), "{told}");
     }
     assert_eq!(world.provider.api_requests(), 0);
 }

@@ -63,6 +63,7 @@ impl fmt::Display for FileTrouble {
 
 impl std::error::Error for FileTrouble {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.why)
+        // Itself it was told with the path.
+        self.why.source()
     }
 }
