@@ -218,6 +218,7 @@ mod authorize;
 mod builder;
 mod cell;
 mod commit;
+mod duties;
 mod error;
 mod event;
 mod flight;

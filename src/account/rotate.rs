@@ -121,15 +121,14 @@ impl Flight {
         let is_over = expires_at.is_some_and(|end| end <= now);
         let unusable = unusable.or(is_over.then_some(over));
         let signs = unusable.is_none();
-        let account = &self.account;
-        let pending = Pending::rotated(account, signs, generations, grant, issued_at, expires_at);
+        let account = Arc::clone(&self.account);
+        let pending = Pending::rotated(&account, signs, generations, grant, issued_at, expires_at);
         let flown = pending.commit_or_publish().await;
         if matches!(flown, Flown::Done(standing) if standing != generation) {
             // A new authorization or a revocation overtook us: see what it says.
             return Ok(None);
         }
         self.generation = generation;
-        let account = &self.account;
         let lives = account.cell.access(account.clock.now()) != Access::Dead;
         if lives && signs {
             return Ok(Some(flown));

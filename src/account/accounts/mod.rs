@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use self::cells::Cells;
-use super::handle::settle;
+use super::duties::settle;
 use super::realm::Realm;
 use super::{Account, AccountBuilder, AccountError, AccountEvent, AccountsBuilder, Events};
 use crate::AuthorizationCode;
