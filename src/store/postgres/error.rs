@@ -108,25 +108,28 @@ pub(super) enum Session {
 }
 
 pub(super) fn session(error: &Error) -> Session {
-    match error.code() {
-        Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Session::ReadOnly,
+    let Some(code) = error.code() else {
+        let lost = error
+            .source()
+            .is_some_and(<dyn std::error::Error>::is::<io::Error>);
+        return if lost || error.is_closed() {
+            Session::Gone
+        } else {
+            Session::Fit
+        };
+    };
+    let gone = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+    ];
+    if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+        Session::ReadOnly
+    } else if gone.contains(code) || code.code().starts_with("08") {
         // Class 08: the connection. A pooler tells of the server behind it by that.
-        Some(code) if code.code().starts_with("08") => Session::Gone,
-        Some(code)
-            if [
-                SqlState::ADMIN_SHUTDOWN,
-                SqlState::CRASH_SHUTDOWN,
-                SqlState::CANNOT_CONNECT_NOW,
-            ]
-            .contains(code) =>
-        {
-            Session::Gone
-        }
-        Some(_) => Session::Fit,
-        None if error.is_closed() || error.source().is_some_and(|it| it.is::<io::Error>()) => {
-            Session::Gone
-        }
-        None => Session::Fit,
+        Session::Gone
+    } else {
+        Session::Fit
     }
 }
 

@@ -89,6 +89,7 @@ mod builder;
 mod error;
 mod link;
 mod listen;
+mod rehearsal;
 mod row;
 mod schema;
 mod sql;
