@@ -4,6 +4,7 @@ use http::{HeaderMap, StatusCode};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{Head, Refusal, RefusalPolicy};
+use crate::token::json::strip;
 use crate::token::{ErrorCode, Meaning};
 
 /// What the Xiaomi Open API answers when it does not accept a request.
@@ -100,17 +101,7 @@ fn names_a_code(body: &[u8]) -> bool {
 }
 
 fn is_object(body: &[u8]) -> bool {
-    json(body).first() == Some(&b'{')
-}
-
-/// The JSON, without the byte-order mark and the prefix that may come before it.
-fn json(body: &[u8]) -> &[u8] {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let body = body.trim_ascii_start();
-    match body.strip_prefix(b"&&&START&&&") {
-        Some(body) => body.trim_ascii_start(),
-        None => body,
-    }
+    strip(body).first() == Some(&b'{')
 }
 
 /// The codes at the top level of an answer, where they are numbers.
@@ -123,7 +114,7 @@ struct Codes {
 impl Codes {
     /// `None` if it is not a JSON object.
     fn read(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(json(body)).ok()
+        serde_json::from_slice(strip(body)).ok()
     }
 
     fn code(self) -> Option<i64> {
@@ -282,6 +273,8 @@ mod tests {
             "&&&START&&& \r\n{\"code\":96008}\n",
             "\u{feff}{\"code\":96008}",
             "\u{feff}\n&&&START&&&{\"code\":96008}",
+            "\n \u{feff} &&&START&&&\u{feff}\n{\"code\":96008}",
+            "&&&START&&&\u{feff}{\"code\":96008}",
         ] {
             assert_eq!(read(200, body), Some(TokenRejected), "{body}");
         }
