@@ -1,6 +1,8 @@
 use std::fmt;
+use std::sync::LazyLock;
 
 use http::{HeaderMap, StatusCode};
+use memchr::memmem::Finder;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{Head, Refusal, RefusalPolicy};
@@ -28,7 +30,7 @@ impl RefusalPolicy for XiaomiRefusals {
     fn read_body(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<Refusal> {
         let bare = bare(status);
         // A 401 is read in any case: an unknown code says that it is not about the token.
-        if bare.is_none() && !may_name_a_code(body) {
+        if bare.is_none() && BEGINNING.find(body).is_none() {
             return None;
         }
         read(bare, body)
@@ -56,52 +58,16 @@ fn bare(status: StatusCode) -> Option<Refusal> {
     (status == StatusCode::UNAUTHORIZED).then_some(Refusal::TokenRejected)
 }
 
-/// Whether `960`, as 96008 and 96012 begin, the codes that are about the credential, is anywhere
-/// in `body`: the cheap question, which most answers end with. Sixteen places at a time, without a
-/// branch between them.
-#[inline]
-fn may_name_a_code(body: &[u8]) -> bool {
-    let Some(last) = body.len().checked_sub(PLACES) else {
-        return body.windows(3).any(|window| window == b"960");
-    };
-    let mut found = 0;
-    let mut at = 0;
-    while let Some(places) = body.get(at..).and_then(<[u8]>::first_chunk) {
-        found |= begun(places);
-        if at == last {
-            break;
-        }
-        // Those at the end may be looked at twice.
-        at = last.min(at + 16);
-    }
-    found != 0
-}
+/// How 96008 and 96012 begin, the codes that are about the credential.
+/// Whether it is anywhere in a body is the cheap question, which most answers end with.
+static BEGINNING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"960"));
 
-/// Sixteen places for three bytes to begin at.
-const PLACES: usize = 18;
-
-/// Not zero if `960` begins at one of the sixteen.
-#[inline]
-fn begun(places: &[u8; PLACES]) -> u8 {
-    let mut found = 0;
-    for at in 0..16 {
-        let other = (places[at] ^ b'9') | (places[at + 1] ^ b'6') | (places[at + 2] ^ b'0');
-        found |= u8::from(other == 0);
-    }
-    found
-}
-
-/// Whether the digits of a code that matters are anywhere in `body`: the second question, before
-/// the JSON is parsed.
+/// Whether the digits of one of them are anywhere in `body`: the second question, before the JSON
+/// is parsed.
 fn names_a_code(body: &[u8]) -> bool {
-    is_object(body)
-        && body
-            .windows(5)
-            .any(|digits| matches!(digits, b"96008" | b"96012"))
-}
-
-fn is_object(body: &[u8]) -> bool {
-    strip(body).first() == Some(&b'{')
+    BEGINNING
+        .find_iter(body)
+        .any(|at| matches!(body.get(at..at + 5), Some(b"96008" | b"96012")))
 }
 
 /// The codes at the top level of an answer, where they are numbers.
