@@ -143,11 +143,11 @@ const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 /// So a frame that is cut is ended here, and no more is asked for than the cap.
 fn zstd(mut body: &[u8], cap: usize) -> Decoded {
     let mut decoder = FrameDecoder::new();
-    let decoded = decoder
+    let ended = decoder
         .init(&mut body)
         .and_then(|()| decoder.decode_blocks(&mut body, BlockDecodingStrategy::UptoBytes(cap + 1)));
     let sum = decoder.get_checksum_from_data();
-    if !matches!(decoded, Ok(true)) {
+    if !matches!(ended, Ok(true)) {
         // Refused if it has not even begun.
         let _ = decoder.decode_blocks(&LAST_BLOCK[..], BlockDecodingStrategy::All);
     }
@@ -156,7 +156,7 @@ fn zstd(mut body: &[u8], cap: usize) -> Decoded {
     text.truncate(read);
     let fault = if decoder.can_collect() > 0 {
         Some(CodingFault::TooLong)
-    } else if decoded.is_err() || sum.is_some() && sum != decoder.get_calculated_checksum() {
+    } else if ended.is_err() || sum.is_some() && sum != decoder.get_calculated_checksum() {
         Some(CodingFault::Damaged)
     } else {
         None
@@ -207,8 +207,8 @@ mod tests {
 
     fn by(names: &[&str]) -> HeaderMap {
         let value = |name: &&str| HeaderValue::from_str(name).unwrap();
-        let named = |name| (header::CONTENT_ENCODING, value(name));
-        names.iter().map(named).collect()
+        let header = |name| (header::CONTENT_ENCODING, value(name));
+        names.iter().map(header).collect()
     }
 
     /// [`TEXT`] in each coding.

@@ -260,7 +260,7 @@ impl Body for Drip {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0 += 1;
-        if self.0 % 2 == 0 {
+        if self.0.is_multiple_of(2) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

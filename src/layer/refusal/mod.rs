@@ -1,5 +1,6 @@
 //! Reading from a response whether the provider refused the credential.
 
+mod head;
 mod inspect;
 mod reading;
 mod xiaomi;

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Buf;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame};
 
 use super::super::response_body::{Kept, ResponseBody};
+use super::head::{content_length, has_no_body, may_be_json};
 use super::{Head, Refusal, RefusalPolicy};
 use crate::token::content_coding::{self, CodingFault, Decoded};
 use crate::token::json::is_unfinished_object;
@@ -169,58 +170,67 @@ impl Reading {
         if self.look == Look::Decided || (self.bytes == 0 && !is_all) {
             return;
         }
-        let before = std::mem::replace(&mut self.look, Look::Decided);
+        self.look = Look::Decided;
         if self.bytes == 0 {
             return;
         }
-        let asked = match &response.body().kept {
-            // Nearly always, and nothing to be gathered.
-            Kept::Chunk(data) if data.chunk().len() == data.remaining() => {
-                self.ask(policy, response, data.chunk(), is_all)
+        let (status, headers) = (response.status(), response.headers());
+        let found = match &response.body().kept {
+            // Nearly always: nothing to be gathered, and the text itself, so that not even its
+            // coding is asked for.
+            Kept::Chunk(data)
+                if is_all && is_contiguous(data) && data.chunk().first() == Some(&b'{') =>
+            {
+                policy.read_body(status, headers, data.chunk())
             }
-            kept => match gather(kept) {
-                Some(bytes) => self.ask(policy, response, &bytes, is_all),
-                None => return,
-            },
+            kept => {
+                let Ok(found) = self.ask(policy, status, headers, kept, is_all) else {
+                    self.look = Look::Object;
+                    return;
+                };
+                found
+            }
         };
-        let Ok(found) = asked else {
-            self.look = before;
-            return;
-        };
-        let headers = response.headers();
         // Looked up only where it matters.
         if found != self.refusal && content_coding::is_known(headers) && may_be_json(headers) {
             self.refusal = found;
         }
     }
 
-    /// What the policy says about the text of `body`; what is known already if there is none.
-    #[inline]
-    fn ask<P, B>(
+    /// What the policy says about the text in what was read; what is known already if there is
+    /// none.
+    #[inline(never)]
+    fn ask<P, D, E>(
         &self,
         policy: &P,
-        response: &Response<B>,
-        body: &[u8],
+        status: StatusCode,
+        headers: &HeaderMap,
+        kept: &Kept<D, E>,
         is_all: bool,
     ) -> Result<Option<Refusal>, Unfinished>
     where
         P: RefusalPolicy + ?Sized,
+        D: Buf,
     {
-        let (status, headers) = (response.status(), response.headers());
-        let decoded;
-        // The text itself, so that most responses are not even asked for their coding.
-        let text = if body.first() == Some(&b'{') {
-            body
-        } else {
-            decoded = content_coding::decode(headers, body, MAX_LEN);
-            match &decoded {
-                None => body,
-                Some(Decoded {
-                    fault: Some(CodingFault::Unknown | CodingFault::TooLong),
-                    ..
-                }) => return Ok(self.refusal),
-                Some(Decoded { text, .. }) => text,
-            }
+        let gathered;
+        let body = match kept {
+            Kept::Chunk(data) if is_contiguous(data) => data.chunk(),
+            kept => match gather(kept) {
+                Some(bytes) => {
+                    gathered = bytes;
+                    &gathered
+                }
+                None => return Ok(self.refusal),
+            },
+        };
+        let decoded = content_coding::decode(headers, body, MAX_LEN);
+        let text = match &decoded {
+            None => body,
+            Some(Decoded {
+                fault: Some(CodingFault::Unknown | CodingFault::TooLong),
+                ..
+            }) => return Ok(self.refusal),
+            Some(Decoded { text, .. }) => text,
         };
         if !is_all && is_unfinished_object(text) {
             return Err(Unfinished);
@@ -265,44 +275,8 @@ impl Reading {
     }
 }
 
-fn has_no_body(status: StatusCode) -> bool {
-    status.is_informational()
-        || status == StatusCode::NO_CONTENT
-        || status == StatusCode::NOT_MODIFIED
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-}
-
-/// Whether a body of this type can hold a JSON refusal. Text of any kind can: providers send JSON
-/// as `text/html`. An event stream, a file, an image, a gRPC message cannot.
-fn may_be_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return true;
-    };
-    let essence = value.as_bytes().split(|byte| *byte == b';').next();
-    let essence = essence.unwrap_or_default().trim_ascii();
-    let starts = |start: &[u8]| {
-        essence
-            .get(..start.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(start))
-    };
-    let ends = |end: &[u8]| {
-        essence
-            .len()
-            .checked_sub(end.len())
-            .is_some_and(|at| essence[at..].eq_ignore_ascii_case(end))
-    };
-    (starts(b"text/") && !starts(b"text/event-stream"))
-        || ends(b"/json")
-        || ends(b"+json")
-        || ends(b"javascript")
+fn is_contiguous(data: &impl Buf) -> bool {
+    data.chunk().len() == data.remaining()
 }
 
 /// The chunks as one piece; `None` when a buffer does not show all it holds without being
