@@ -3,6 +3,10 @@ use arrayvec::ArrayVec;
 /// A list that lives on the stack until it outgrows `N`, then moves to the heap: a signature's
 /// pieces are few and short, but nothing promises that they are.
 ///
+/// `smallvec` does the same in more instructions, because it asks at each push where its items are
+/// (`scripts/instructions`, `smallvec` 1.16 with `union`, and without): 1,973 and 1,954 in place of
+/// 1,805 for a query that is ready, 8,512 and 8,775 in place of 7,527 for one that is respelt.
+///
 /// Never move a full-grown one: a move copies all `N`.
 pub(super) struct Spill<T: Copy, const N: usize> {
     stack: ArrayVec<T, N>,
