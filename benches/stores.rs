@@ -1,5 +1,5 @@
-//! Rotations per second through each store, as acquire, intend and commit: on one account, which
-//! are one after the other, and on 64 at once.
+//! Rotations per second through each store, as the three writes that one is: lease, intent and
+//! commit. On one account, which are one after the other, and on 64 at once.
 //!
 //! A store on a server is measured if its address is in the environment:
 //! `scripts/servers/postgres start DIR` prints one for `TOWER_MAC_AUTH_TEST_POSTGRES`, and
@@ -9,7 +9,6 @@
 #![expect(clippy::unwrap_used, reason = "a bench may stop")]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{
@@ -19,23 +18,26 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tower_mac_auth::store::redis::RedisStore;
 use tower_mac_auth::store::{
-    AccountName, Acquire, Commit, FileStore, Generation, Guarded, Issued, LeaseFrom, MemoryStore,
-    PostgresStore, RotationStore,
+    AccountName, Draft, FileStore, Generation, Issued, MemoryStore, Moment, PostgresStore,
+    RecordStore, Replaced, SharedStore, Status, Version,
 };
 use tower_mac_auth::token::TokenSet;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The stores there are to measure, each opened as its users do: a line for each.
-async fn stores(scratch: &Path) -> Vec<(&'static str, Arc<dyn RotationStore>)> {
-    let mut stores: Vec<(&str, Arc<dyn RotationStore>)> = Vec::new();
-    stores.push(("memory", Arc::new(MemoryStore::new())));
-    stores.push(("file", Arc::new(FileStore::open(scratch).await.unwrap())));
+async fn stores(scratch: &Path) -> Vec<(&'static str, SharedStore)> {
+    let file = FileStore::open(scratch).await.unwrap();
+    let mut stores = vec![
+        ("memory", MemoryStore::new().into_shared()),
+        ("file", file.into_shared()),
+    ];
     if let Ok(url) = std::env::var("TOWER_MAC_AUTH_TEST_POSTGRES") {
-        stores.push(("postgres", Arc::new(postgres(&url).await)));
+        stores.push(("postgres", postgres(&url).await.into_shared()));
     }
     if let Ok(url) = std::env::var("TOWER_MAC_AUTH_TEST_REDIS") {
-        stores.push(("redis", Arc::new(RedisStore::connect(&url).await.unwrap())));
+        let redis = RedisStore::connect(&url).await.unwrap();
+        stores.push(("redis", redis.into_shared()));
     }
     stores
 }
@@ -52,40 +54,51 @@ fn tokens() -> TokenSet {
     TokenSet::new(at, key, rt, MINUTE)
 }
 
-/// One rotation of an account, from the generation that stands.
-async fn rotate(store: &dyn RotationStore, account: &AccountName, generation: Generation) {
-    let lease = store.acquire(account, generation, "bench", MINUTE, LeaseFrom::Active);
-    let Acquire::Granted(lease) = lease.await.unwrap() else {
-        panic!("somebody else rotates");
-    };
-    let intent = store.intend(account, &lease, MINUTE).await.unwrap();
-    assert_eq!(intent, Guarded::Done);
-    let next = generation.next();
-    let issued = Issued::rotated(next, lease.record.lineage, tokens(), Some(MINUTE));
-    let commit = store.commit(account, issued).await.unwrap();
-    assert!(matches!(commit, Commit::Committed(_)));
+/// What stands after each step of a rotation to this generation.
+fn draft(generation: u64, status: Status) -> Draft {
+    let generation = Generation::from_number(generation);
+    let issued = Issued::rotated(generation, Generation::FIRST, tokens(), Some(MINUTE));
+    let mut draft = Draft::issued(Version::draw(), issued);
+    draft.status = status;
+    draft.deadline = Moment::In(MINUTE);
+    draft
+}
+
+/// One rotation of an account over what stands; what stands then.
+async fn rotate(
+    store: &SharedStore,
+    account: &AccountName,
+    mut standing: Version,
+    generation: u64,
+) -> Version {
+    for draft in [
+        draft(generation, Status::Leased),
+        draft(generation, Status::Sending),
+        draft(generation + 1, Status::Active),
+    ] {
+        let replaced = store.replace(account, Some(standing), &draft).await;
+        assert!(matches!(replaced, Ok(Replaced::Done(_))));
+        standing = draft.version;
+    }
+    standing
 }
 
 /// `rounds` rotations of each of `accounts` accounts, all accounts at once.
 #[expect(clippy::disallowed_methods, reason = "a stopwatch")]
-async fn rotations(store: &Arc<dyn RotationStore>, accounts: usize, rounds: u64) -> Duration {
+async fn rotations(store: &SharedStore, accounts: usize, rounds: u64) -> Duration {
     let mut names = Vec::new();
     for number in 0..accounts {
         let name = AccountName::new(&format!("bench {number}")).unwrap();
-        let standing = store.read(&name).await.unwrap();
-        let generation = standing.map_or(Generation::FIRST, |record| record.generation.next());
-        let issued = Issued::authorized(generation, tokens(), Some(MINUTE));
-        let _ = store.commit(&name, issued).await.unwrap();
-        names.push((name, generation));
+        let standing = store.revoke(&name).await.unwrap().version;
+        names.push((name, standing));
     }
     let began = Instant::now();
     let mut tasks = JoinSet::new();
-    for (name, mut generation) in names {
-        let store = Arc::clone(store);
+    for (name, mut standing) in names {
+        let store = store.clone();
         tasks.spawn(async move {
-            for _ in 0..rounds {
-                rotate(&*store, &name, generation).await;
-                generation = generation.next();
+            for round in 0..rounds {
+                standing = rotate(&store, &name, standing, round).await;
             }
         });
     }

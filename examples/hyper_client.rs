@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     };
 
     // One endpoint for all users of a client.
-    let endpoint = TokenEndpoint::xiaomi(client_id, client_secret, redirect_uri).build()?;
+    let endpoint = TokenEndpoint::xiaomi(client_id, client_secret, redirect_uri)?;
     // One account for each user. Without `.store(…)` its tokens are gone with the process.
     let account = Account::builder(endpoint)
         .authorize("user-42", code)

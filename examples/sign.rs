@@ -93,14 +93,11 @@ fn sign(line: &[u8]) -> Result<Answer, String> {
 
     let url: http::Uri = url.parse().map_err(|error| format!("url: {error}"))?;
     let host = url.authority().ok_or("url: has no host")?.as_str();
-    let request = RequestParts {
-        method,
-        // Without what may come before an `@`; the signer drops the port.
-        host: host.rsplit_once('@').map_or(host, |(_user, host)| host),
-        path: url.path(),
-        query: url.query(),
-        form: form_body.map(str::as_bytes),
-    };
+    // Without what may come before an `@`; the signer drops the port.
+    let host = host.rsplit_once('@').map_or(host, |(_user, host)| host);
+    let request = RequestParts::new(method, host, url.path())
+        .with_query(url.query())
+        .with_form(form_body.map(str::as_bytes));
     let key = MacKey::new(Algorithm::HmacSha1, &mac_key).map_err(in_words)?;
     let credential = Credential::new(&access_token, key.clone());
     // As the vendor's SDKs would sign it: nothing is put in, hardly anything is refused.

@@ -15,7 +15,11 @@ use std::time::{Duration, SystemTime};
 
 /// A moment of wall-clock time: whole milliseconds since the Unix epoch.
 ///
-/// Arithmetic saturates, so no lifetime a peer sends can overflow it.
+/// Arithmetic saturates, so no lifetime a peer sends can overflow it: what would lie before the
+/// epoch is the epoch, and what would lie past [`MAX`](Self::MAX) is that. A duration counts in
+/// whole milliseconds; the rest of it is dropped.
+///
+/// `Display` writes it as RFC 3339 does, in UTC; `Debug` in seconds since the epoch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
@@ -60,6 +64,7 @@ impl Timestamp {
     }
 
     /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -71,6 +76,28 @@ impl fmt::Debug for Timestamp {
     }
 }
 
+impl fmt::Display for Timestamp {
+    /// As in `2026-03-01T08:30:00.250Z`. A year past 9999 has more digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The calendar of 400 years that begin in March, so that a leap day is the last of its year:
+        // <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
+        let (days, second) = (self.as_secs() / 86_400 + 719_468, self.as_secs() % 86_400);
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = era * 400 + year + u64::from(month <= 2);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        let millis = self.0 % 1000;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+        )
+    }
+}
+
 impl From<SystemTime> for Timestamp {
     /// A time before the epoch becomes the epoch.
     fn from(time: SystemTime) -> Self {
@@ -78,6 +105,16 @@ impl From<SystemTime> for Timestamp {
             time.duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default(),
         )
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    /// A time past what the platform can tell becomes the end of the year 9999.
+    fn from(time: Timestamp) -> Self {
+        let last = Duration::from_secs(253_402_300_799);
+        Self::UNIX_EPOCH
+            .checked_add(Duration::from_millis(time.0))
+            .unwrap_or(Self::UNIX_EPOCH + last)
     }
 }
 
@@ -169,6 +206,38 @@ mod tests {
             Timestamp::from_secs(3).saturating_since(Timestamp::from_secs(5)),
             Duration::ZERO
         );
+    }
+
+    #[test]
+    fn it_is_written_as_rfc_3339_says() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_825_600_000, "2000-02-29T12:00:00.000Z"),
+            (1_078_012_800_000, "2004-02-29T00:00:00.000Z"),
+            (1_772_353_800_250, "2026-03-01T08:30:00.250Z"),
+            (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Timestamp::from_millis(millis).to_string(), text);
+        }
+        assert!(Timestamp::MAX.to_string().starts_with("584556019-"));
+        // Each day of 800 years, against another's calendar.
+        for day in 0..292_194_u64 {
+            let time = Timestamp::from_secs(day * 86_400);
+            let theirs = httpdate::HttpDate::from(SystemTime::from(time)).to_string();
+            let ours = time.to_string();
+            assert_eq!((&ours[..4], &ours[8..10]), (&theirs[12..16], &theirs[5..7]));
+        }
+    }
+
+    #[test]
+    fn a_system_time_comes_back() {
+        let time = Timestamp::from_millis(1_772_353_800_250);
+        assert_eq!(Timestamp::from(SystemTime::from(time)), time);
+        // Does not panic, wherever the platform's time ends.
+        let _ = SystemTime::from(Timestamp::MAX);
     }
 
     #[test]

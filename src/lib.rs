@@ -17,7 +17,7 @@
 //! use tower_mac_auth::layer::MacAuthLayer;
 //! use tower_mac_auth::testing::Provider;
 //!
-//! // Stands in for `TokenEndpoint::xiaomi(client_id, client_secret, redirect_uri).build()?`, for
+//! // Stands in for `TokenEndpoint::xiaomi(client_id, client_secret, redirect_uri)?`, for
 //! // the code that a user's browser brings, and for a hyper client.
 //! let provider = Provider::new();
 //! let (endpoint, code) = (provider.endpoint(), provider.authorization_code());
@@ -50,17 +50,17 @@
 //!
 //! # The rooms
 //!
-//! Each uses only those below it.
+//! A module uses only those below it in this table; the last two stand beside them.
 //!
 //! | module | what is there |
 //! |---|---|
 //! | [`layer`] | the middleware: what is signed, what a refusal does, the body that can be sent again |
 //! | [`account`] | one grant of one user: its credential, the one refresh at a time, events |
-//! | [`store`] | the durable record of an account and its guarded steps; stores in memory, files, databases |
+//! | [`store`] | the durable record of an account and how it moves; stores in memory, files, databases |
 //! | [`token`] | the token endpoint: what it is asked, what it may answer, how it is reached |
 //! | [`sign`] | pure signing: nonce, canonical string, key, header |
-//! | [`verify`] | beside them, the server's half: check a MAC, refuse a replay |
-//! | [`testing`] | beside them, a strict provider to test your own stack with |
+//! | [`verify`] | the server's half: check a MAC, refuse a replay |
+//! | [`testing`] | a strict provider to test your own stack with |
 //!
 //! # Features
 //!
@@ -70,26 +70,20 @@
 //! | `postgres` | [`PostgresStore`](https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/postgres/): records in `PostgreSQL`, for many machines on one database |
 //! | `redis` | [`store::redis`]: records in Redis, for many processes on many machines |
 //! | `seal` | `SealedStore`: the secrets in any store sealed |
-//! | `verify` | the module [`verify`] |
 //! | `testing` | the module [`testing`]; for `[dev-dependencies]` |
 //! | `full` | all of them |
 //!
 //! # What it promises
 //!
-//! A refresh token is written down as "about to be presented" before its first byte leaves, and is
-//! not presented again unless that is known to do no harm, or an
-//! [`InDoubtPolicy`](account::InDoubtPolicy) says so. That is as durable, and as shared between
-//! processes, as the [`store`]: [`MemoryStore`](store::MemoryStore) is neither. An answer that is
-//! lost on the wire cannot be had again by anybody; the account is then *in doubt*, says so, and
-//! goes on signing as long as its access token lives.
+//! Before the first byte of a refresh token leaves, the store has it in writing that the token is
+//! about to be presented. It is not presented again unless that is known to do no harm, or an
+//! [`InDoubtPolicy`](account::InDoubtPolicy) says so. This promise is as durable, and as widely
+//! shared, as the [`store`]: a [`MemoryStore`](store::MemoryStore) ends with its process and is known
+//! to no other. An answer that is lost on the wire cannot be had again by anybody. The account is then
+//! *in doubt*, says so, and goes on signing as long as its access token lives.
 //!
 //! Time comes from a [`Clock`] that can be replaced. Secrets are wiped when dropped, and print as
 //! `[redacted]`.
-//!
-#![cfg_attr(
-    not(feature = "verify"),
-    doc = " [`verify`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/verify/"
-)]
 #![cfg_attr(
     not(feature = "redis"),
     doc = " [`store::redis`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/redis/"
@@ -113,12 +107,10 @@ pub mod testing;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "transport"))]
 mod tls;
 pub mod token;
-#[cfg(feature = "verify")]
-#[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
 pub mod verify;
 
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use secret::{AccessToken, AuthorizationCode, ClientSecret, MacKeyText, RefreshToken};
+pub use secret::{AccessToken, AuthorizationCode, ClientSecret, Extra, MacKeyText, RefreshToken};
 
 /// The README's code compiles and runs.
 #[cfg(all(doctest, feature = "testing", feature = "transport"))]

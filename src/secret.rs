@@ -66,6 +66,9 @@ secret_text! {
     ClientSecret;
     /// An authorization code (RFC 6749 §4.1.2): works once, for minutes.
     AuthorizationCode;
+    /// A value that a provider sent beside the tokens: an `id_token`, an `instance_url`. It may be a
+    /// secret, so it is kept like one.
+    Extra;
 }
 
 #[cfg(test)]

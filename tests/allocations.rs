@@ -23,13 +23,8 @@ fn allocations(scheme: &XiaomiOpenApi, uri: &str) -> u64 {
     fastrand::u64(..);
     let counted = allocation_counter::measure(|| {
         let nonce = Nonce::fresh(SystemClock.now());
-        let request = RequestParts {
-            method: "GET",
-            host: uri.authority().map_or("", |authority| authority.as_str()),
-            path: uri.path(),
-            query: uri.query(),
-            form: None,
-        };
+        let host = uri.authority().map_or("", |authority| authority.as_str());
+        let request = RequestParts::new("GET", host, uri.path()).with_query(uri.query());
         let signed = scheme
             .sign(&credential, &request, &nonce)
             .expect("a good request");

@@ -17,13 +17,7 @@ fn credential() -> Credential {
 }
 
 fn request(query: &str) -> RequestParts<'_> {
-    RequestParts {
-        method: "GET",
-        host: "example.com",
-        path: "/",
-        query: Some(query),
-        form: None,
-    }
+    RequestParts::new("GET", "example.com", "/").with_query(query)
 }
 
 /// The query line of what is signed.
@@ -120,7 +114,7 @@ proptest! {
     #[test]
     fn any_text_at_all_is_what_the_reference_says(query in "[^#]*", form: Vec<u8>) {
         let scheme = as_it_stands().accept_malformed_query(true).sign_form(true);
-        let request = RequestParts { form: Some(&form), ..request(&query) };
+        let request = request(&query).with_form(&form[..]);
         let all = [query.as_bytes(), b"&", &form].concat();
         prop_assert_eq!(line(&scheme, &request).unwrap(), reference(&all, false));
     }
@@ -148,7 +142,7 @@ proptest! {
     #[test]
     fn a_form_is_signed_as_if_it_were_in_the_query(query in queries(), form in queries()) {
         let scheme = as_it_stands().sign_form(true);
-        let request = RequestParts { form: Some(form.as_bytes()), ..request(&query) };
+        let request = request(&query).with_form(form.as_bytes());
         let both = format!("{query}&{form}");
         prop_assert_eq!(line(&scheme, &request).unwrap(), reference(both.as_bytes(), false));
     }
@@ -203,9 +197,7 @@ proptest! {
             .query_credentials(knobs[2])
             .accept_malformed_query(knobs[3]);
         for (method, host, path) in [(&*method, &*host, &*path), ("GET", "example.com", "/")] {
-            let request = RequestParts {
-                method, host, path, query: query.as_deref(), form: form.as_deref(),
-            };
+            let request = RequestParts::new(method, host, path).with_query(query.as_deref()).with_form(form.as_deref());
             let signed = sign(&scheme, &request);
             let canonical = scheme.canonical(&credential(), &request, &NONCE.parse().unwrap());
             match (signed, canonical) {
@@ -271,10 +263,7 @@ fn an_error_names_the_field_and_the_byte() {
         ),
         (b"a=1\r\n", "form: control character or space at byte 3"),
     ] {
-        let request = RequestParts {
-            form: Some(form),
-            ..request("")
-        };
+        let request = request("").with_form(form);
         assert_eq!(sign(&strict, &request).unwrap_err().to_string(), error);
     }
 }
@@ -283,10 +272,7 @@ fn an_error_names_the_field_and_the_byte() {
 fn a_form_with_the_signers_names_is_refused() {
     let scheme = XiaomiOpenApi::new().sign_form(true);
     for form in ["token=x", "a=1&client%49d=2"] {
-        let request = RequestParts {
-            form: Some(form.as_bytes()),
-            ..request("")
-        };
+        let request = request("").with_form(form.as_bytes());
         let refused = sign(&scheme, &request).unwrap_err();
         assert_eq!(
             (refused.kind(), refused.field()),
@@ -308,10 +294,7 @@ fn more_than_64_kib_of_pairs_is_refused_by_name() {
         refused.to_string(),
         "query: makes more than 64 KiB of pairs to sign"
     );
-    let request = RequestParts {
-        form: Some(b"b=1"),
-        ..request(&query)
-    };
+    let request = request(&query).with_form(&b"b=1"[..]);
     let refused = sign(&scheme, &request).unwrap_err();
     assert_eq!(
         (refused.kind(), refused.field()),

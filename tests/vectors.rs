@@ -41,13 +41,10 @@ fn every_vector_holds_byte_for_byte() {
     for vector in vectors {
         let id = &vector.id;
         let uri: http::Uri = vector.url.parse().unwrap();
-        let request = RequestParts {
-            method: &vector.method,
-            host: uri.authority().unwrap().as_str(),
-            path: uri.path(),
-            query: uri.query(),
-            form: vector.form_body.as_deref().map(str::as_bytes),
-        };
+        let host = uri.authority().unwrap().as_str();
+        let request = RequestParts::new(&vector.method, host, uri.path())
+            .with_query(uri.query())
+            .with_form(vector.form_body.as_deref().map(str::as_bytes));
         let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(&vector.mac_key)).unwrap();
         let credential = Credential::new(&AccessToken::new(&vector.access_token), key.clone());
         let nonce = Nonce::verbatim(&vector.nonce).unwrap();
@@ -69,13 +66,9 @@ fn vectors_without_a_malformed_query_hold_for_the_strict_signer() {
         .sign_form(true);
     for vector in vectors() {
         let uri: http::Uri = vector.url.parse().unwrap();
-        let request = RequestParts {
-            method: &vector.method,
-            host: uri.host().unwrap(),
-            path: uri.path(),
-            query: uri.query(),
-            form: vector.form_body.as_deref().map(str::as_bytes),
-        };
+        let request = RequestParts::new(&vector.method, uri.host().unwrap(), uri.path())
+            .with_query(uri.query())
+            .with_form(vector.form_body.as_deref().map(str::as_bytes));
         let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(&vector.mac_key)).unwrap();
         let credential = Credential::new(&AccessToken::new(&vector.access_token), key);
         let nonce = Nonce::verbatim(&vector.nonce).unwrap();

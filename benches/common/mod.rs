@@ -55,14 +55,9 @@ pub(crate) fn ten_pairs_uri(pairs: &str) -> Uri {
 
 pub(crate) fn parts(uri: &Uri) -> RequestParts<'_> {
     let path_and_query = uri.path_and_query().unwrap();
-    RequestParts {
-        method: "GET",
-        // The signer drops the port faster than `Uri::host` looks for it.
-        host: uri.authority().unwrap().as_str(),
-        path: path_and_query.path(),
-        query: path_and_query.query(),
-        form: None,
-    }
+    // The signer drops the port faster than `Uri::host` looks for it.
+    let host = uri.authority().unwrap().as_str();
+    RequestParts::new("GET", host, path_and_query.path()).with_query(path_and_query.query())
 }
 
 /// What would be signed for `uri` as it stands.

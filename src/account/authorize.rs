@@ -1,62 +1,41 @@
 //! New grants and the end of one: what a user decides, not a timer.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::commit::Pending;
-use super::flight::{Flown, LAST_LOOK};
-use super::policy::Policy;
-use super::realm::Realm;
-use super::snapshot::Snapshot;
-use super::{AccountError, AccountErrorKind, Event, RefreshError, Shared};
+use super::context::Context;
+use super::rotation::{Committed, Pending, bounded};
+use super::state::AccountState;
+use super::{AccountError, AccountErrorKind, Event, RefreshError};
 use crate::clock::finish_by;
-use crate::store::{AccountName, Generation, Grant, Issued, Record, StoreError};
+use crate::store::{AccountName, Generation, Grant, Record, RecordStore as _};
 use crate::token::{Meaning, Outcome};
-use crate::{AuthorizationCode, Clock, Timestamp};
-
-/// What an account has before its first authorization.
-pub(super) fn nothing(client_id: &str, now: Timestamp) -> Snapshot {
-    let nothing = Issued::authorized(Generation::default(), Grant::default(), None);
-    Snapshot::new(nothing, client_id, now, Duration::ZERO)
-}
-
-/// One step on the store in the time that a refresh may take.
-pub(super) async fn bounded<T>(
-    clock: &dyn Clock,
-    policy: &Policy,
-    step: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, AccountError> {
-    let by = clock.now().saturating_add(policy.refresh_timeout);
-    match finish_by(clock, by.saturating_add(LAST_LOOK), step).await {
-        Some(done) => Ok(done?),
-        None => Err(AccountError::new(AccountErrorKind::Store)),
-    }
-}
+use crate::{AuthorizationCode, Timestamp};
 
 /// The record that stands, once what a process that died has left in the journal is in the store.
 pub(super) async fn standing(
-    realm: &Realm,
+    context: &Context,
     name: &AccountName,
 ) -> Result<Option<Record>, AccountError> {
-    let Realm {
-        store,
+    let (store, clock, policy) = (&context.store, &*context.clock, &context.policy);
+    let account = (name, &*context.client_id);
+    bounded(
         clock,
         policy,
-        ..
-    } = realm;
-    bounded(&**clock, policy, realm.rescue.replay(name, realm)).await?;
-    bounded(&**clock, policy, store.read(name)).await
+        context.journal.recover(account, store, clock),
+    )
+    .await?;
+    let loaded = bounded(clock, policy, store.load(name)).await?;
+    Ok(loaded.into_record()?)
 }
 
 /// Which generation a user's decision must outrank, and its lineage. A store behind this process is
 /// brought up to it first.
-async fn catch_up(account: &Shared) -> Result<(Generation, Generation), AccountError> {
-    let (clock, policy) = (&account.clock, &account.realm.policy);
-    let mut standing = standing(&account.realm, &account.name).await?;
+async fn catch_up(account: &AccountState) -> Result<(Generation, Generation), AccountError> {
+    let (clock, policy) = (&account.clock, &account.context.policy);
+    let mut standing = standing(&account.context, &account.name).await?;
     if let Some(record) = standing {
         // What this process cannot use is not its to replace.
-        standing = Some(record.usable_by(&account.realm.client_id)?);
+        standing = Some(account.context.usable(record)?);
     }
     let generations = |record: &Record| (record.generation, record.lineage);
     let standing = standing.as_ref().map_or_else(Default::default, generations);
@@ -70,7 +49,7 @@ async fn catch_up(account: &Shared) -> Result<(Generation, Generation), AccountE
 /// Exchanges the code and makes the result durable. Runs as a task of its own: the code works once,
 /// so a caller that is dropped must not take the answer with it.
 pub(super) async fn exchange(
-    account: Arc<Shared>,
+    account: Arc<AccountState>,
     code: AuthorizationCode,
 ) -> Result<Generation, AccountError> {
     let unsent =
@@ -78,9 +57,9 @@ pub(super) async fn exchange(
     // A store that fails must fail before the code is spent.
     let standing = catch_up(&account).await?;
     let started = account.clock.now();
-    let timeout = account.realm.policy.refresh_timeout;
+    let timeout = account.context.policy.refresh_timeout;
     let by = started.saturating_add(timeout);
-    let endpoint = &account.realm.endpoint;
+    let endpoint = &account.context.endpoint;
     let rate_limited = || {
         let until = account.clock.now().saturating_add(endpoint.held_for());
         AccountErrorKind::CodeRateLimited { until }
@@ -101,7 +80,7 @@ pub(super) async fn exchange(
     let sent_at = account.clock.now();
     // A timer ends the wait: an answer that still comes is not to be lost to a clock that jumps.
     let answer = connected.exchange_code(&code);
-    match tokio::time::timeout(account.realm.policy.answer_timeout, answer).await {
+    match tokio::time::timeout(account.context.policy.answer_timeout, answer).await {
         Ok(Outcome::Tokens(tokens)) => {
             let expires_at = sent_at.saturating_add(tokens.expires_in);
             let issued = (tokens.into(), expires_at);
@@ -139,7 +118,7 @@ pub(super) async fn exchange(
 
 /// Two generations up, so that a rotation still under way cannot undo it.
 async fn keep(
-    account: &Arc<Shared>,
+    account: &Arc<AccountState>,
     (grant, expires_at): (Grant, Timestamp),
     sent_at: Timestamp,
     (standing, lineage): (Generation, Generation),
@@ -152,22 +131,22 @@ async fn keep(
     let generations = (generation, lineage);
     let pending = Pending::authorized(account, generations, grant, sent_at, expires_at);
     match pending.commit_or_publish().await {
-        Flown::Done(generation) => generation,
-        Flown::Pending(mut pending) => {
+        Committed::Durable(generation) => generation,
+        Committed::Delayed(mut pending) => {
             // The code is spent and only this process has what it bought.
             let generation = pending.generation();
             pending.let_newer_decisions_count();
-            account.spawn(pending.until_durable());
+            account.tasks().spawn(pending.until_durable());
             generation
         }
     }
 }
 
 /// Ends the grant in the store and here.
-pub(super) async fn revoke(account: &Shared) -> Result<Generation, AccountError> {
+pub(super) async fn revoke(account: &AccountState) -> Result<Generation, AccountError> {
     catch_up(account).await?;
-    let revoke = account.realm.store.revoke(&account.name);
-    let record = bounded(&*account.clock, &account.realm.policy, revoke).await?;
+    let revoke = account.context.store.revoke(&account.name);
+    let record = bounded(&*account.clock, &account.context.policy, revoke).await?;
     let generation = record.generation;
     account.publish(record);
     account.emit(Event::Revoked { generation });

@@ -1,157 +1,196 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tracing::Instrument as _;
+use tokio::sync::Semaphore;
 
-use super::accounts::Many;
-use super::authorize::{bounded, standing};
+use super::authorize::standing;
+use super::context::Context;
 use super::event::Channel;
+use super::hearing::{Hearing, Listener};
 use super::policy::Policy;
-use super::realm::Realm;
-use super::rescue::Rescue;
+use super::rotation::{OptionalJournal, bounded};
+use super::state::AccountState;
 use super::work::Home;
-use super::{Account, AccountError, AccountErrorKind, Accounts, InDoubtPolicy, Shared};
+use super::{Account, AccountError, AccountErrorKind, Accounts, InDoubtPolicy};
 use crate::sign::MacKey;
 use crate::store::{
-    AccountName, Commit, Generation, Grant, Issued, MemoryStore, Record, RotationStore,
+    AccountName, Commit, Generation, Grant, Issued, MemoryStore, Record, RecordStore, SharedStore,
 };
 use crate::token::{TokenEndpoint, TokenSet};
 use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
 
-/// Opens an [`Account`], or many: an [`AccountsBuilder`] has the same knobs. See the
-/// [module docs](super).
+/// How many accounts at once have a shared store looked at for writes of other processes.
+const LOOKS: usize = 8;
+
+/// Opens an [`Account`]. See the [module docs](super).
 #[must_use = "a builder does nothing until an account is opened or authorized"]
-pub struct AccountBuilder<For = One> {
-    endpoint: TokenEndpoint,
-    store: Option<Arc<dyn RotationStore>>,
-    rescue: Rescue,
-    clock: Arc<dyn Clock>,
-    policy: Policy,
-    owner: Option<String>,
-    what: For,
-}
-
-/// Opens [`Accounts`].
-pub type AccountsBuilder = AccountBuilder<Many>;
-
-/// An [`AccountBuilder`] for one account.
-#[derive(Default)]
-pub struct One {
+pub struct AccountBuilder {
+    knobs: Knobs,
     seed: Option<(Grant, Option<Duration>)>,
 }
 
-impl<For> AccountBuilder<For> {
-    pub(super) fn new(endpoint: TokenEndpoint, what: For) -> Self {
+/// Makes [`Accounts`]: the knobs are those of an [`AccountBuilder`]. See the [module docs](super).
+#[must_use = "a builder does nothing until it is built"]
+pub struct AccountsBuilder {
+    knobs: Knobs,
+    capacity: usize,
+}
+
+/// What both have.
+struct Knobs {
+    endpoint: TokenEndpoint,
+    store: Option<SharedStore>,
+    journal: OptionalJournal,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    owner: Option<String>,
+}
+
+macro_rules! knobs {
+    ($builder:ident) => {
+        impl $builder {
+            /// Where records live. Without one they live in a [`MemoryStore`] of their own and are
+            /// gone with the process. Give a clone of a [`SharedStore`] to share it.
+            pub fn store(mut self, store: impl RecordStore) -> Self {
+                self.knobs.store = Some(store.into_shared());
+                self
+            }
+
+            /// Keeps what is issued on this machine's disk until the store has it. What a process that died
+            /// left there is recovered into the store before an account is opened. Default: none.
+            #[cfg(unix)]
+            #[cfg_attr(docsrs, doc(cfg(unix)))]
+            pub fn journal(mut self, journal: crate::store::Journal) -> Self {
+                self.knobs.journal = journal.into();
+                self
+            }
+
+            /// The clock for expiry, nonces and deadlines. Default: [`SystemClock`].
+            pub fn clock(mut self, clock: impl Clock) -> Self {
+                self.knobs.clock = Arc::new(clock);
+                self
+            }
+
+            /// What may be done with a refresh token whose answer is lost.
+            pub fn in_doubt(mut self, policy: InDoubtPolicy) -> Self {
+                self.knobs.policy.in_doubt = policy;
+                self
+            }
+
+            /// A refusal of a credential rotated less than this ago is handed back: refreshing again
+            /// cannot fix it, and would burn a refresh token each time. Default: 60 s.
+            pub fn min_rotation_interval(mut self, interval: Duration) -> Self {
+                self.knobs.policy.min_rotation_interval = interval;
+                self
+            }
+
+            /// How long a refresh may take until the refresh token is sent: waiting for another process,
+            /// the store, connecting. Default: 60 s.
+            pub fn refresh_timeout(mut self, timeout: Duration) -> Self {
+                self.knobs.policy.refresh_timeout = timeout;
+                self
+            }
+
+            /// How long the token endpoint may take to answer before the answer counts as lost: at most an
+            /// hour. In this process a timer measures it, which no jump of the wall clock shortens; other
+            /// processes go by the store's clock. Keep it longer than the transport's own timeout.
+            /// Default: 45 s.
+            pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+                self.knobs.policy.answer_timeout = timeout.min(Record::LONGEST_WAIT);
+                self
+            }
+
+            /// The name this process leaves in the record while it rotates: for people who look. Default:
+            /// its process id.
+            pub fn owner(mut self, owner: impl Into<String>) -> Self {
+                self.knobs.owner = Some(owner.into());
+                self
+            }
+        }
+
+        impl fmt::Debug for $builder {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($builder))
+                    .field("endpoint", &self.knobs.endpoint)
+                    .field("policy", &self.knobs.policy)
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+knobs!(AccountBuilder);
+knobs!(AccountsBuilder);
+
+impl Knobs {
+    fn new(endpoint: TokenEndpoint) -> Self {
         Self {
             endpoint,
             store: None,
-            rescue: Rescue::default(),
+            journal: OptionalJournal::default(),
             clock: Arc::new(SystemClock),
             policy: Policy::default(),
             owner: None,
-            what,
         }
     }
 
-    /// Where the account's record lives. Without one it lives in a [`MemoryStore`] of its own and
-    /// is gone with the process.
-    pub fn store(self, store: impl RotationStore) -> Self {
-        self.shared_store(Arc::new(store))
-    }
-
-    /// The same, for a store that many accounts share.
-    pub fn shared_store(mut self, store: Arc<dyn RotationStore>) -> Self {
-        self.store = Some(store);
-        self
-    }
-
-    /// Keeps on this machine's disk what is issued until the store has it; and what was kept there
-    /// by a process that died goes into the store before an account is opened. Default: none.
-    #[cfg(unix)]
-    #[cfg_attr(docsrs, doc(cfg(unix)))]
-    pub fn journal(mut self, journal: crate::store::Journal) -> Self {
-        self.rescue = journal.into();
-        self
-    }
-
-    /// The clock for expiry, nonces and deadlines. Default: [`SystemClock`].
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// What may be done with a refresh token whose answer is lost.
-    pub fn in_doubt(mut self, policy: InDoubtPolicy) -> Self {
-        self.policy.in_doubt = policy;
-        self
-    }
-
-    /// A refusal of a credential rotated less than this ago is handed back: refreshing again
-    /// cannot fix it, and would burn a refresh token each time. Default: 60 s.
-    pub fn min_rotation_interval(mut self, interval: Duration) -> Self {
-        self.policy.min_rotation_interval = interval;
-        self
-    }
-
-    /// How long a refresh may take until the refresh token is sent: waiting for another process,
-    /// the store, connecting. Default: 60 s.
-    pub fn refresh_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.refresh_timeout = timeout;
-        self
-    }
-
-    /// How long the token endpoint may take to answer before the answer counts as lost: at most an
-    /// hour. A timer measures it here, which no jump of the wall clock shortens; the store's clock
-    /// does so for other processes. Keep it above the transport's own. Default: 45 s.
-    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.answer_timeout = timeout.min(Record::LONGEST_WAIT);
-        self
-    }
-
-    /// The name this process leaves in the record while it rotates: for people who look. Default:
-    /// its process id.
-    pub fn owner(mut self, owner: impl Into<String>) -> Self {
-        self.owner = Some(owner.into());
-        self
-    }
-
-    fn realm(self) -> (Arc<Realm>, For) {
+    fn context(self) -> Arc<Context> {
         let clock = self.clock;
+        // Nobody else writes to a store of our own.
+        let look_every = self.store.as_ref().map(Hearing::look_every);
         let store = self
             .store
-            .unwrap_or_else(|| Arc::new(MemoryStore::with_clock(Arc::clone(&clock))));
+            .unwrap_or_else(|| MemoryStore::with_clock(Arc::clone(&clock)).into_shared());
         let owner = self
             .owner
             .unwrap_or_else(|| format!("process {}", std::process::id()));
-        let realm = Realm {
+        Arc::new(Context {
             client_id: self.endpoint.client_id().into(),
             endpoint: self.endpoint,
             store,
-            rescue: self.rescue,
+            look_every,
+            looks: Arc::new(Semaphore::new(LOOKS)),
+            hearing: Hearing::default(),
+            journal: self.journal,
             clock,
             policy: self.policy,
             owner,
             events: Channel::new(),
             home: Home::here(),
-        };
-        (Arc::new(realm), self.what)
+        })
     }
 }
 
 impl AccountBuilder {
+    pub(super) fn new(endpoint: TokenEndpoint) -> Self {
+        Self {
+            knobs: Knobs::new(endpoint),
+            seed: None,
+        }
+    }
+
+    /// An account of this name, of which nothing is known yet.
+    fn unopened(self, name: AccountName) -> (Arc<AccountState>, Option<(Grant, Option<Duration>)>) {
+        let context = self.knobs.context();
+        let account = Arc::new(AccountState::unopened(&context, name));
+        let listener: Weak<dyn Listener> = Arc::downgrade(&account) as _;
+        context.hear(listener);
+        (account, self.seed)
+    }
+
     /// Tokens to start with, if the store does not know the account yet. If it does, its record
-    /// counts: the refresh token in these may be spent.
+    /// counts, because the refresh token among these may be spent: see [`Account::ignored_tokens`].
     pub fn tokens(mut self, tokens: TokenSet) -> Self {
         let expires_in = tokens.expires_in;
-        self.what.seed = Some((tokens.into(), Some(expires_in)));
+        self.seed = Some((tokens.into(), Some(expires_in)));
         self
     }
 
     /// A bare refresh token to start with, if the store does not know the account yet. The first
     /// request spends it.
     pub fn refresh_token(mut self, refresh_token: impl Into<RefreshToken>) -> Self {
-        self.what.seed = Some((refresh_token.into().into(), None));
+        self.seed = Some((refresh_token.into().into(), None));
         self
     }
 
@@ -165,38 +204,44 @@ impl AccountBuilder {
     /// # Panics
     ///
     /// Outside a tokio runtime with its timer on.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future opens nothing. The tokens given may be in the store by then.
     pub async fn open(self, name: &str) -> Result<Account, AccountError> {
         let name = AccountName::new(name)?;
-        if let Some((
-            Grant {
-                access: Some(access),
-                ..
-            },
-            _,
-        )) = &self.what.seed
+        if let Some((grant, _)) = &self.seed
+            && let Some(access) = &grant.access
+            && let (Some(algorithm), Some(mac_key)) = (access.algorithm, &access.mac_key)
         {
-            MacKey::new(access.algorithm, &access.mac_key)
+            MacKey::new(algorithm, mac_key)
                 .map_err(|e| AccountError::with_source(AccountErrorKind::Credential, e))?;
         }
-        let (realm, One { seed }) = self.realm();
-        let account = Shared::unopened(&realm, name);
-        let open = async {
-            let (store, clock, policy) = (&realm.store, &*realm.clock, &realm.policy);
-            let record = match (standing(&realm, &account.name).await?, seed) {
-                (Some(record), _) => record,
-                (None, Some((mut grant, expires_in))) => {
-                    grant.client_id = Some(Arc::clone(&realm.client_id));
-                    let first = Issued::authorized(Generation::FIRST, grant, expires_in);
-                    let commit = bounded(clock, policy, store.commit(&account.name, first));
-                    let (Commit::Committed(record) | Commit::Superseded(record)) = commit.await?;
-                    record
+        let (account, seed) = self.unopened(name);
+        let (context, name) = (&account.context, &account.name);
+        let record = match (standing(context, name).await?, seed) {
+            (Some(record), None) => record,
+            (Some(record), Some((given, _))) => {
+                if record
+                    .grant()
+                    .is_ok_and(|grant| !grant.has_tokens_of(&given))
+                {
+                    account.note_ignored_tokens();
                 }
-                (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
-            };
-            Ok(account.open(record)?)
+                record
+            }
+            (None, Some((mut grant, expires_in))) => {
+                grant.client_id = Some(Arc::clone(&context.client_id));
+                let first = Issued::authorized(Generation::FIRST, grant, expires_in);
+                let commit = context.store.commit(name, first);
+                let commit = bounded(&*context.clock, &context.policy, commit).await?;
+                let (Commit::Committed(record) | Commit::Superseded(record)) = commit;
+                record
+            }
+            (None, None) => return Err(AccountError::new(AccountErrorKind::NotAuthorized)),
         };
-        open.instrument(account.span("open")).await?;
-        Ok(Account(Arc::new(account)))
+        account.open(record)?;
+        Ok(Account(account))
     }
 
     /// Exchanges an authorization code for the first tokens, or for new ones, and opens the
@@ -212,41 +257,37 @@ impl AccountBuilder {
     ///
     /// # Cancel safety
     ///
-    /// The exchange goes on if the future is dropped; what it brings is in the store.
+    /// The exchange goes on if the future is dropped, and the new tokens go into the store.
     pub async fn authorize(
         self,
         name: &str,
         code: impl Into<AuthorizationCode>,
     ) -> Result<Account, AccountError> {
         let name = AccountName::new(name)?;
-        let (realm, _) = self.realm();
-        let account = Account(Arc::new(Shared::unopened(&realm, name)));
+        let account = Account(self.unopened(name).0);
         account.authorize(code).await?;
         Ok(account)
     }
 }
 
 impl AccountsBuilder {
-    /// How many accounts stay open. Past that, opening one closes another that nobody holds; it is
-    /// opened again when it is next asked for. Those that somebody holds stay open however many
-    /// they are. Default: 100,000.
+    pub(super) fn new(endpoint: TokenEndpoint) -> Self {
+        Self {
+            knobs: Knobs::new(endpoint),
+            capacity: 100_000,
+        }
+    }
+
+    /// How many accounts stay open. If more are open, those that nobody holds and that were not asked
+    /// for longest are closed; they are opened again when they are next asked for. Accounts that
+    /// somebody holds stay open however many they are. Default: 100,000.
     pub fn capacity(mut self, accounts: usize) -> Self {
-        self.what.capacity = accounts;
+        self.capacity = accounts;
         self
     }
 
     /// The accounts, none of them open yet.
     pub fn build(self) -> Accounts {
-        let (realm, Many { capacity }) = self.realm();
-        Accounts::new(realm, capacity)
-    }
-}
-
-impl<For> fmt::Debug for AccountBuilder<For> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountBuilder")
-            .field("endpoint", &self.endpoint)
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
+        Accounts::new(self.knobs.context(), self.capacity)
     }
 }

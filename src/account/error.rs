@@ -20,7 +20,7 @@ pub struct RefreshError {
 }
 
 /// Why a credential could not be refreshed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefreshErrorKind {
     /// An attempt failed lately (see the source); none is made before this moment.
@@ -45,11 +45,11 @@ pub enum RefreshErrorKind {
     Refused(ErrorCode),
     /// The token endpoint issued tokens that cannot be used. The new refresh token is kept.
     UnusableAnswer,
-    /// The store could not be used. What was sent before is in the record or, once the store is
-    /// back, called in doubt.
+    /// The store could not be used. If a refresh token had been sent by then, the record says so, or
+    /// is called in doubt once the store is back.
     Store,
-    /// The refresh did not end in time. Nothing was sent; or, if the runtime that began it is not
-    /// driven, it may still end.
+    /// The refresh did not end in time. Either nothing was sent, or nobody drives the runtime that
+    /// began the refresh, which may still end.
     TimedOut,
     /// The task or runtime that refreshed is gone.
     Interrupted,
@@ -67,7 +67,7 @@ impl RefreshError {
     }
 
     pub(super) fn backing_off(until: Timestamp, cause: &Arc<RefreshError>) -> Self {
-        // A back-off that the record told of has the cause of it.
+        // A cause that is itself a back-off was read from the record: its source is the real cause.
         let source = match (cause.kind, &cause.source) {
             (RefreshErrorKind::BackingOff { .. }, source) => source.clone(),
             _ => Some(Arc::clone(cause) as Source),
@@ -131,10 +131,7 @@ impl fmt::Display for RefreshError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             RefreshErrorKind::BackingOff { until } => {
-                write!(
-                    f,
-                    "the last refresh failed; the next is tried at unix time {until:?}"
-                )
+                write!(f, "the last refresh failed; the next is tried at {until}")
             }
             RefreshErrorKind::RotatedRecently => {
                 f.write_str("the API refused a credential that was refreshed a moment ago")
@@ -177,7 +174,7 @@ pub struct AccountError {
 }
 
 /// What kind of failure an [`AccountError`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AccountErrorKind {
     /// The name cannot name an account.
@@ -221,7 +218,7 @@ impl AccountError {
         }
     }
 
-    /// What those are told who wait for an account to be opened: they wait as for a flight.
+    /// Callers that wait for an account to be opened wait as for a flight, and are told this.
     pub(super) fn into_refresh_error(self) -> RefreshError {
         let kind = match self.kind {
             AccountErrorKind::NotAuthorized => RefreshErrorKind::ReauthorizationRequired,
@@ -289,7 +286,7 @@ impl fmt::Display for AccountError {
             AccountErrorKind::CodeRateLimited { until } => write!(
                 f,
                 "the token endpoint's rate limit is reached and the authorization code not spent; \
-                 try it again at unix time {until:?}"
+                 try it again at {until}"
             ),
             AccountErrorKind::CodeRefused(code) => {
                 write!(f, "the token endpoint refused the authorization code: {code}")

@@ -10,22 +10,26 @@ use crate::store::{AccountName, Generation};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A rotation by this process is done and durable, and what it brought signs.
+    /// A rotation by this process is done and durable, and the new credential signs.
+    #[non_exhaustive]
     Refreshed {
         /// The new generation.
         generation: Generation,
     },
     /// A newer credential was found in the store: another process rotated, or a user authorized.
+    #[non_exhaustive]
     Adopted {
         /// The generation found.
         generation: Generation,
     },
     /// A user authorized the account through this process.
+    #[non_exhaustive]
     Authorized {
         /// The new generation.
         generation: Generation,
     },
     /// A refresh failed and will be tried again; the refresh token that is kept is not spent.
+    #[non_exhaustive]
     RefreshFailed {
         /// The generation that stays.
         generation: Generation,
@@ -36,6 +40,7 @@ pub enum Event {
     },
     /// The refresh token was presented and the answer is lost, now or before the account was
     /// opened. See [`InDoubtPolicy`](super::InDoubtPolicy).
+    #[non_exhaustive]
     InDoubt {
         /// The generation whose refresh token it is.
         generation: Generation,
@@ -43,6 +48,7 @@ pub enum Event {
         why: String,
     },
     /// The refresh token is of no use, or in doubt: have the user authorize again.
+    #[non_exhaustive]
     ReauthorizationRequired {
         /// When the access token that still signs ends; `None` if it has.
         deadline: Option<Timestamp>,
@@ -53,27 +59,32 @@ pub enum Event {
     },
     /// The API refused a credential rotated less than the minimum interval ago. It was not
     /// refreshed: that cannot fix it.
+    #[non_exhaustive]
     RejectedFresh {
         /// The generation refused.
         generation: Generation,
     },
     /// The token endpoint issued tokens that the store could not take yet. They sign from memory;
     /// the commit is tried again until it succeeds. Do not kill this process now.
+    #[non_exhaustive]
     CommitDelayed {
         /// The generation held in memory.
         generation: Generation,
     },
     /// The clock offset used in nonces was corrected from a response's `Date`.
+    #[non_exhaustive]
     ClockCorrected {
         /// What is added to the local clock, in seconds.
         offset_secs: i64,
     },
     /// The account was revoked here.
+    #[non_exhaustive]
     Revoked {
         /// The generation that ended the grant.
         generation: Generation,
     },
     /// This reader fell behind, and events were dropped that it will not see.
+    #[non_exhaustive]
     Lagged {
         /// How many.
         missed: u64,
@@ -100,7 +111,7 @@ pub struct Events<T = Event> {
 }
 
 impl<T: Clone + From<Event>> Events<T> {
-    /// The same, after what there was to tell before.
+    /// The same events, after one that tells how the account stood before.
     pub(super) fn after(self, first: Option<T>) -> Self {
         Self { first, ..self }
     }

@@ -2,27 +2,19 @@ use std::time::Duration;
 
 use crate::store::Record;
 
-/// A dead account replays a refresh token in doubt this long after it was first presented: it can
-/// do so only once, and most outages that lose answers are shorter.
-pub(super) const REPLAY_PAUSE: Duration = Duration::from_secs(60);
-
-/// Before a refresh token in doubt is presented once more, the store answers for so long without a
-/// word of it: after an outage of the store, whoever has the answer must be able to come first.
-pub(super) const REPLAY_WATCH: Duration = Duration::from_secs(10);
-
 /// How long one attempt to commit tokens that are issued may take.
 pub(super) const COMMIT_ATTEMPT: Duration = Duration::from_secs(5);
 
 /// What may be done with a refresh token whose answer is lost. It may be spent, and a spent one
 /// presented again can end the grant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InDoubtPolicy {
-    /// Go on signing with the access token; once that is dead, present the refresh token once
-    /// more: there is nothing left to lose. Not within a minute of the first time, so that a short
-    /// outage does not lose both answers; and not before it watched the record for ten seconds (or
-    /// half of [`refresh_timeout`](super::AccountBuilder::refresh_timeout), if that is less), so
-    /// that a process that holds the answer can bring it to a store that was away.
+    /// Go on signing with the access token. Once that is dead, there is nothing left to lose, and the
+    /// refresh token is presented once more, when two things hold. A minute has passed since the first
+    /// time, so that a short outage does not lose both answers. And the record has been watched for ten
+    /// seconds (or half of [`refresh_timeout`](super::AccountBuilder::refresh_timeout), if that is
+    /// less), so that a process that holds the answer can first bring it to a store that was away.
     #[default]
     HoldUntilDead,
     /// Present it once more within this time of the first. Only for a provider that documents such
@@ -32,7 +24,8 @@ pub enum InDoubtPolicy {
     Never,
 }
 
-/// What a refresh may take beside its two limits: steps on the store, each with a limit of its own.
+/// How long a refresh may take on top of its two limits: each step on the store has a limit of its
+/// own.
 const STEPS: Duration = Duration::from_secs(30);
 
 /// How an account goes about refreshing.
@@ -76,22 +69,23 @@ pub(super) fn backoff(fails: u32) -> Duration {
     jittered(Duration::from_secs(1), fails, Duration::from_secs(300))
 }
 
-/// When the token endpoint asks to be left alone for a time: that and up to a tenth more, for all
-/// processes of a fleet were told the same; but no longer than a record can say.
+/// The pause when the token endpoint asks to be left alone for a time: that time and up to a tenth
+/// more, because all processes of a fleet are told the same; but no longer than a record can say.
 pub(super) fn as_asked(pause: Duration) -> Duration {
     let spread = pause.mul_f64(1.0 + fastrand::f64() / 10.0);
     spread.min(Record::LONGEST_WAIT)
 }
 
-/// After an attempt to commit tokens that are issued, the `fails`-th: 1 s, then 2 s. No more, or a
-/// store that is back would be told by somebody else that their refresh token is in doubt.
+/// After the `fails`-th failed attempt to commit tokens that were issued: 1 s, then 2 s. It must not
+/// be longer: when the store is back, this commit has to come before another process finds the
+/// refresh token in doubt and presents it again.
 pub(super) fn commit_backoff(fails: u32) -> Duration {
     jittered(Duration::from_secs(1), fails, Duration::from_secs(2))
 }
 
-/// After a failure of the store, when the pause after the last was `last`: about twice that, up to
-/// half a minute. A store that is down cannot count for its accounts, and must not be met by all of
-/// them each second when it comes back.
+/// After a failure of the store, when the pause after the failure before was `last`: about twice
+/// `last`, up to half a minute. A store that is down cannot count the failures of its accounts, and
+/// must not be met by all of them each second when it comes back.
 pub(super) fn store_backoff(last: Duration) -> Duration {
     jittered(last.saturating_mul(3), 0, Duration::from_secs(30))
 }
@@ -101,8 +95,8 @@ pub(super) fn long_backoff(fails: u32) -> Duration {
     jittered(Duration::from_secs(300), fails, Duration::from_secs(3600))
 }
 
-/// After a refresh ahead of time that found no room at the endpoint, `rest` before the access token
-/// ends: up to a quarter of that, within 1 s to a minute.
+/// After a refresh ahead of time found no room at the endpoint, `rest` before the access token ends:
+/// up to a quarter of `rest`, at least 1 s and at most a minute.
 pub(super) fn no_room(rest: Duration) -> Duration {
     let second = Duration::from_secs(1);
     jittered((rest / 4).max(second), 0, Duration::from_secs(60))
@@ -128,11 +122,5 @@ mod tests {
         }
         assert!(long_backoff(9) <= Duration::from_secs(3600));
         assert!(commit_backoff(9) <= Duration::from_secs(2));
-    }
-
-    #[test]
-    fn a_commit_is_tried_again_before_a_peer_replays() {
-        let worst = COMMIT_ATTEMPT + Duration::from_secs(2);
-        assert!(worst + Duration::from_secs(2) < REPLAY_WATCH);
     }
 }

@@ -2,15 +2,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::cell::Join;
-use super::snapshot::Snapshot;
-use super::state::Access;
-use super::sync::Loaded;
+use super::credential::{Access, Join, Loaded, Snapshot};
+use super::rotation::{launch, look};
 use super::work::{Wait, Work};
-use super::{Account, Event, RefreshError, RefreshErrorKind, flight};
+use super::{Account, Event, RefreshError, RefreshErrorKind};
 use crate::Timestamp;
 use crate::sign::Credential;
 use crate::store::Generation;
@@ -44,6 +43,10 @@ impl Future for Refresh {
         }
     }
 }
+
+/// How soon an account asks again for a look at the store, if enough other accounts are having
+/// theirs.
+const LOOK_SOON: Duration = Duration::from_secs(1);
 
 /// What a signer gets.
 pub(crate) enum Signer {
@@ -89,27 +92,33 @@ impl Account {
         Signer::Ready(Ready { snapshot, now })
     }
 
-    /// The token ages, or is dead.
+    /// The token ages, or is dead, or another process may have written to the store.
     #[cold]
     fn attend(&self, now: Timestamp) -> Signer {
         let snapshot = self.0.cell.load();
         match snapshot.access(self.0.cell.rejected(), now) {
             Access::Dead => Signer::Wait(self.join(snapshot.generation, now)),
             access => {
-                let realm = &self.0.realm;
+                let context = &self.0.context;
+                if let Some(every) = context.look_every {
+                    let room = || Arc::clone(&context.looks).try_acquire_owned().ok();
+                    if let Some(room) = self.0.cell.takes_look(now, (every, LOOK_SOON), room) {
+                        look(&self.0, room);
+                    }
+                }
                 // Nobody waits for it: on a runtime that ends with this request its answer would
                 // be lost.
-                let room = || realm.home.stands() && realm.endpoint.try_pass();
+                let room = || context.home.stands() && context.endpoint.try_pass();
                 if access == Access::Aging && self.0.cell.look_ahead(now, room) {
-                    flight::launch(&self.0, snapshot.generation, true);
+                    launch(&self.0, snapshot.generation, true);
                 }
                 Signer::Ready(Ready { snapshot, now })
             }
         }
     }
 
-    /// The API refused the credential of `generation`: has it refreshed, unless a newer one is
-    /// there already. However many tasks call this, one refresh is made, in a task of its own.
+    /// To be called if the API refused the credential of `generation`: has it refreshed, unless there
+    /// is a newer one already. However many tasks call this, one refresh is made, in a task of its own.
     ///
     /// # Errors
     ///
@@ -122,8 +131,8 @@ impl Account {
         if snapshot.generation != generation {
             return Refresh(State::Known(Ok(snapshot.generation)));
         }
-        // One that has ended since is refused for that, and a refresh does fix it.
-        let fresh = snapshot.was_rotated_within(self.0.realm.policy.min_rotation_interval, now);
+        // If the access token has ended since, that is why it is refused, and a refresh does fix it.
+        let fresh = snapshot.was_rotated_within(self.0.context.policy.min_rotation_interval, now);
         if fresh && now < snapshot.expires_at {
             self.0.emit(Event::RejectedFresh { generation });
             let error = RefreshError::new(RefreshErrorKind::RotatedRecently);
@@ -139,7 +148,7 @@ impl Account {
         told: oneshot::Receiver<Result<Generation, RefreshError>>,
         flight: Option<Arc<Work>>,
     ) -> Refresh {
-        let limit = self.0.realm.policy.longest_refresh();
+        let limit = self.0.context.policy.longest_refresh();
         Refresh(State::Waiting(Wait::new(told, flight, limit)))
     }
 
@@ -147,8 +156,8 @@ impl Account {
         let (tell, told) = oneshot::channel();
         match self.0.cell.join(generation, now, tell) {
             Join::Newer(newer) => Refresh(State::Known(Ok(newer))),
-            Join::Joined => self.wait(told, self.0.flight()),
-            Join::Lead => self.wait(told, Some(flight::launch(&self.0, generation, false))),
+            Join::Joined => self.wait(told, self.0.tasks().flight()),
+            Join::Lead => self.wait(told, Some(launch(&self.0, generation, false))),
             Join::Grounded(rotation) => Refresh(State::Known(Err(rotation.error()))),
             Join::Closed => Refresh(State::Known(Err(RefreshError::closed()))),
         }

@@ -1,175 +1,224 @@
-//! The two axes of an account: may we sign, may we rotate.
+//! What stands behind all clones of an account.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use super::{RefreshError, RefreshErrorKind};
-use crate::Timestamp;
+use tokio::sync::oneshot;
+use tracing::Span;
 
-/// May we sign?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// The access token lives.
-    Live,
-    /// It lives, and it is time to fetch the next.
-    Aging,
-    /// It has ended, or the API refused this generation.
-    Dead,
+use super::context::Context;
+use super::credential::{Access, Cell, RotationState, Snapshot};
+use super::event::Channel;
+use super::hearing::Listener;
+use super::rotation::PresentedTokens;
+use super::tasks::{Tasks, settle};
+use super::work::Work;
+use super::{AccountEvent, Event, RefreshError};
+use crate::store::{AccountName, Change, Generation, Record, StoreError, Version};
+use crate::{Clock, Timestamp};
+
+/// How a caller that waits for the flight is told.
+type Waiter = oneshot::Sender<Result<Generation, RefreshError>>;
+
+/// What the handles of an account and its tasks share.
+///
+/// The order of the fields matters: with the name and `asked_at` beside the count of handles, finding
+/// an account among a million takes one cache miss.
+#[repr(C)]
+pub(super) struct AccountState {
+    pub(super) name: AccountName,
+    /// When an account of [many](super::Accounts) was last asked for; 0 until it was read from the
+    /// store.
+    pub(super) asked_at: AtomicU64,
+    /// What it shares with other accounts.
+    pub(super) context: Arc<Context>,
+    /// The context's clock, kept here too because each signature reads it.
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) cell: Cell<Waiter>,
+    pub(super) presented: PresentedTokens,
+    /// Added to the clock in nonces.
+    pub(super) clock_offset_secs: AtomicI64,
+    pub(super) ignored_tokens: AtomicBool,
+    pub(super) events: Channel<Event>,
+    /// Made when there is the first task: most of many accounts have none.
+    tasks: OnceLock<Tasks>,
 }
 
-/// A stretch of wall-clock time to wait out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pause {
-    from: Timestamp,
-    pub(super) until: Timestamp,
-}
-
-impl Pause {
-    pub(super) fn new(from: Timestamp, length: Duration) -> Self {
+impl AccountState {
+    /// An account of which nothing is known yet: it is below every generation, so whatever the
+    /// store says is newer.
+    pub(super) fn unopened(context: &Arc<Context>, name: AccountName) -> Self {
+        let nothing = Snapshot::nothing(context.endpoint.client_id(), context.clock.now());
         Self {
-            from,
-            until: from.saturating_add(length),
+            name,
+            asked_at: AtomicU64::new(0),
+            context: Arc::clone(context),
+            clock: Arc::clone(&context.clock),
+            cell: Cell::new(nothing),
+            presented: PresentedTokens::default(),
+            clock_offset_secs: AtomicI64::new(0),
+            ignored_tokens: AtomicBool::new(false),
+            events: Channel::new(),
+            tasks: OnceLock::new(),
         }
     }
 
-    pub(super) fn length(self) -> Duration {
-        self.until.saturating_since(self.from)
-    }
-
-    /// A clock that was set back must not stretch the pause, so a time before it counts as after.
-    pub(super) fn is_over(self, now: Timestamp) -> bool {
-        now < self.from || now >= self.until
-    }
-}
-
-/// May we rotate? (Whether a flight is under way is the cell's to know.)
-#[derive(Clone, Debug)]
-pub(super) enum Rotation {
-    /// Nothing speaks against it.
-    Idle,
-    /// The last attempt failed with `cause`.
-    Backoff {
-        pause: Pause,
-        cause: Arc<RefreshError>,
-    },
-    /// The refresh token may be spent. `replay`: when the policy lets a dead account replay it.
-    InDoubt {
-        recheck: Pause,
-        replay: Option<Pause>,
-        why: Arc<str>,
-    },
-    /// The refresh token is of no use.
-    Revoked { recheck: Pause, why: Arc<str> },
-}
-
-impl Rotation {
-    /// How long the pause was, if the last attempt failed for the store.
-    pub(super) fn store_failed_for(&self) -> Option<Duration> {
-        match self {
-            Self::Backoff { pause, cause } if cause.kind() == RefreshErrorKind::Store => {
-                Some(pause.length())
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether a flight may start, for an account whose access token is as `access` says.
+    /// Opens the account with its record, unless a user authorized it this very moment.
     ///
-    /// In doubt and revoked are looked at again from time to time: another process may hold the
-    /// answer, or a user may have authorized the account again.
-    pub(super) fn may_fly(&self, access: Access, now: Timestamp) -> bool {
-        match self {
-            Self::Idle => true,
-            Self::Backoff { pause, .. } => pause.is_over(now),
-            Self::InDoubt {
-                recheck, replay, ..
-            } => {
-                let may_replay = replay.is_some_and(|pause| pause.is_over(now));
-                (may_replay && access == Access::Dead) || recheck.is_over(now)
+    /// # Errors
+    ///
+    /// If the record cannot be read, or is another client's.
+    pub(super) fn open(&self, record: Record) -> Result<(), StoreError> {
+        let record = self.context.usable(record)?;
+        let (snapshot, rotation) = self.reading(&record)?;
+        let generation = snapshot.generation;
+        if self.cell.publish_with(snapshot, rotation.clone()) {
+            if let RotationState::InDoubt { why, .. } = &rotation {
+                let why = why.to_string();
+                self.emit(Event::InDoubt { generation, why });
             }
-            Self::Revoked { recheck, .. } => recheck.is_over(now),
+            self.announce_reauthorization(&RotationState::Idle, &rotation);
+        }
+        self.note_seen(record.version);
+        Ok(())
+    }
+
+    /// Takes over a record of a higher generation: its generation, and whether it signs.
+    pub(super) fn adopt(&self, record: Record) -> (Generation, Access) {
+        let generation = record.generation;
+        if self.publish(record) {
+            self.emit(Event::Adopted { generation });
+            self.announce_reauthorization(&RotationState::Idle, &self.cell.rotation().0);
+        }
+        (
+            self.cell.load().generation,
+            self.cell.access(self.clock.now()),
+        )
+    }
+
+    /// Signs with a record's credential from now on, and rotates as it says, unless there is a newer
+    /// one.
+    pub(super) fn publish(&self, record: Record) -> bool {
+        let version = record.version;
+        let read = self.context.usable(record);
+        match read.and_then(|record| self.reading(&record)) {
+            Ok((snapshot, rotation)) => {
+                self.note_seen(version);
+                self.cell.adopt(snapshot, rotation)
+            }
+            Err(error) => {
+                tracing::error!(account = %self.name, %error, "a record cannot be used");
+                false
+            }
         }
     }
 
-    /// When a live token's signer should look again.
-    pub(super) fn look_again_at(&self) -> Timestamp {
-        match self {
-            Self::Idle => Timestamp::EPOCH,
-            Self::Backoff { pause, .. } => pause.until,
-            Self::InDoubt { recheck, .. } | Self::Revoked { recheck, .. } => recheck.until,
+    /// What a record says to this process.
+    fn reading(&self, record: &Record) -> Result<(Snapshot, RotationState), StoreError> {
+        let now = self.clock.now();
+        let rotation = RotationState::of(record, self.context.policy.in_doubt, now);
+        let client_id = self.context.endpoint.client_id();
+        Ok((Snapshot::of(record, client_id, now)?, rotation))
+    }
+
+    /// Takes note of a write that stands in the store, so that a later write by another process is
+    /// noticed.
+    pub(super) fn note_seen(&self, version: Version) {
+        let look_at = match self.context.look_every {
+            Some(every) => self.clock.now().saturating_add(every),
+            None => Timestamp::MAX,
+        };
+        self.cell.note_seen(version, look_at);
+    }
+
+    /// The tokens that the builder was given were not taken: the store knows the account.
+    pub(super) fn note_ignored_tokens(&self) {
+        tracing::warn!(account = %self.name, "the tokens given are not taken: the store has others");
+        self.ignored_tokens.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells that a person is needed, and how long the access token still signs: once, and again when
+    /// the answer to the second presentation is lost as well.
+    pub(super) fn announce_reauthorization(&self, before: &RotationState, after: &RotationState) {
+        use RotationState::{InDoubt, Revoked};
+        let news = match (before, after) {
+            (InDoubt { again: before, .. }, InDoubt { again, .. }) => {
+                before.is_some() && again.is_none()
+            }
+            (Revoked { .. }, Revoked { .. }) => false,
+            (_, Revoked { .. } | InDoubt { .. }) => true,
+            _ => false,
+        };
+        if news {
+            let now = self.clock.now();
+            let deadline = self.cell.load().deadline(self.cell.rejected(), now);
+            let may_recover = matches!(after, InDoubt { again: Some(_), .. });
+            self.emit(Event::ReauthorizationRequired {
+                deadline,
+                may_recover,
+            });
         }
     }
 
-    /// What a request gets that needs a refresh which may not start.
-    pub(super) fn error(&self) -> RefreshError {
-        use super::RefreshErrorKind::{InDoubt, Interrupted, ReauthorizationRequired};
-        match self {
-            Self::Backoff { pause, cause } => RefreshError::backing_off(pause.until, cause),
-            Self::InDoubt { why, .. } => RefreshError::with_source(InDoubt, &**why),
-            Self::Revoked { why, .. } => RefreshError::with_source(ReauthorizationRequired, &**why),
-            Self::Idle => RefreshError::new(Interrupted),
+    /// Names the account in whatever is logged under the span. The span has the highest level, so that
+    /// no filter for levels leaves the name out.
+    pub(super) fn span(&self, what: &'static str) -> Span {
+        tracing::error_span!("account", account = %self.name, what)
+    }
+
+    /// The tasks that the account's shutdown waits for.
+    pub(super) fn tasks(&self) -> &Tasks {
+        self.tasks.get_or_init(Tasks::default)
+    }
+
+    /// Begins work that the account's shutdown waits for.
+    pub(super) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> Arc<Work> {
+        self.tasks().begin(&self.context.home, work)
+    }
+
+    /// No flight starts from here on, and one that has sent nothing is called back.
+    pub(super) fn close(&self) {
+        self.cell.close();
+        self.tasks().close();
+    }
+
+    pub(super) fn emit(&self, event: Event) {
+        match &event {
+            Event::Refreshed { .. } | Event::Adopted { .. } | Event::Authorized { .. } => {
+                tracing::info!(account = %self.name, ?event, "credential changed");
+            }
+            _ => tracing::warn!(account = %self.name, ?event, "credential trouble"),
         }
+        self.context.events.send(|| AccountEvent {
+            account: Some(self.name.clone()),
+            event: event.clone(),
+        });
+        self.events.send(|| event);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Waits until the tasks of these accounts, which are closed, have ended.
+pub(super) async fn shut_down(accounts: &[Arc<AccountState>]) {
+    let Some(any) = accounts.first() else { return };
+    let limit = any.context.policy.longest_authorization();
+    let tasks = accounts
+        .iter()
+        .map(|account| (&account.name, account.tasks()));
+    settle(&tasks.collect::<Vec<_>>(), limit).await;
+    any.context.hearing.end().await;
+}
 
-    #[test]
-    fn the_two_axes_meet_as_the_table_says() {
-        let now = Timestamp::from_secs(100);
-        let pause = |secs| Pause::new(now, Duration::from_secs(secs));
-        let backoff = |pause| Rotation::Backoff {
-            pause,
-            cause: Arc::new(RefreshError::closed()),
+/// Of an account that is alone in its store.
+impl Listener for AccountState {
+    fn hear(&self, change: Change) {
+        let version = match change {
+            Change::Record(account, version) if account == self.name => Some(version),
+            Change::Record(..) => return,
+            _ => None,
         };
-        let doubt = |replay| Rotation::InDoubt {
-            recheck: pause(9),
-            replay,
-            why: "lost".into(),
-        };
-        let revoked = |recheck| Rotation::Revoked {
-            recheck,
-            why: "96009".into(),
-        };
-        let table = [
-            (Rotation::Idle, (true, true)),
-            (backoff(pause(9)), (false, false)),
-            (backoff(pause(0)), (true, true)),
-            (doubt(Some(pause(0))), (false, true)),
-            (doubt(Some(pause(5))), (false, false)),
-            (doubt(None), (false, false)),
-            (
-                Rotation::InDoubt {
-                    recheck: pause(0),
-                    replay: None,
-                    why: "lost".into(),
-                },
-                (true, true),
-            ),
-            (revoked(pause(9)), (false, false)),
-            (revoked(pause(0)), (true, true)),
-        ];
-        for (rotation, (aging, dead)) in table {
-            assert_eq!(
-                rotation.may_fly(Access::Aging, now),
-                aging,
-                "aging, {rotation:?}"
-            );
-            assert_eq!(
-                rotation.may_fly(Access::Dead, now),
-                dead,
-                "dead, {rotation:?}"
-            );
+        self.cell.hear(version);
+        if let Some(tasks) = self.tasks.get() {
+            tasks.changed().notify_waiters();
         }
-    }
-
-    #[test]
-    fn a_clock_set_back_does_not_stretch_a_pause() {
-        let pause = Pause::new(Timestamp::from_secs(86_400), Duration::from_secs(60));
-        assert!(!pause.is_over(Timestamp::from_secs(86_410)));
-        assert!(pause.is_over(Timestamp::from_secs(86_460)));
-        assert!(pause.is_over(Timestamp::from_secs(10)));
     }
 }

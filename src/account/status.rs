@@ -1,12 +1,10 @@
-use std::time::Duration;
-
-use super::state::{Access, Pause, Rotation};
-use super::{Account, InDoubtPolicy};
+use super::Account;
+use super::credential::{Access, RotationState};
 use crate::Timestamp;
-use crate::store::{Generation, Record, Status};
+use crate::store::Generation;
 
 /// Where an account stands, as this process knows it: may it sign, may it rotate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct AccountStatus {
     /// The generation of the credential.
@@ -18,7 +16,7 @@ pub struct AccountStatus {
 }
 
 /// May the account sign?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AccessStatus {
     /// Yes, until then.
@@ -36,7 +34,7 @@ pub enum AccessStatus {
 }
 
 /// May the account rotate?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RotationStatus {
     /// Nothing speaks against it.
@@ -50,7 +48,7 @@ pub enum RotationStatus {
     },
     /// The refresh token may be spent.
     InDoubt {
-        /// Whether the [`InDoubtPolicy`] lets it be presented once more.
+        /// Whether the [`InDoubtPolicy`](super::InDoubtPolicy) lets it be presented once more.
         may_recover: bool,
     },
     /// The refresh token is of no use: the user must authorize again.
@@ -58,8 +56,9 @@ pub enum RotationStatus {
 }
 
 impl Account {
-    /// Where the account stands, as this process knows it: what the store holds is read when the
-    /// account is opened and when it is refreshed.
+    /// Where the account stands, as this process knows it. The record is read when the account is
+    /// opened, when it is refreshed, and by the next request after another process was heard to have
+    /// written it.
     pub fn status(&self) -> AccountStatus {
         let now = self.0.clock.now();
         let snapshot = self.0.cell.load();
@@ -71,40 +70,20 @@ impl Account {
         };
         let rotation = match self.0.cell.rotation() {
             (_, true) => RotationStatus::InFlight,
-            (Rotation::Backoff { pause, .. }, _) if !pause.is_over(now) => {
+            (RotationState::Backoff { pause, .. }, _) if !pause.is_over(now) => {
                 RotationStatus::BackingOff { until: pause.until }
             }
-            (Rotation::Idle | Rotation::Backoff { .. }, _) => RotationStatus::Idle,
-            (Rotation::InDoubt { replay, .. }, _) => {
-                let may_recover = replay.is_some();
+            (RotationState::Idle | RotationState::Backoff { .. }, _) => RotationStatus::Idle,
+            (RotationState::InDoubt { again, .. }, _) => {
+                let may_recover = again.is_some();
                 RotationStatus::InDoubt { may_recover }
             }
-            (Rotation::Revoked { .. }, _) => RotationStatus::Revoked,
+            (RotationState::Revoked { .. }, _) => RotationStatus::Revoked,
         };
         AccountStatus {
             generation: snapshot.generation,
             access,
             rotation,
         }
-    }
-}
-
-/// How an account goes on that is opened from `record`, or follows it. It is looked at anew as soon
-/// as a request asks.
-pub(super) fn rotation_of(record: &Record, policy: InDoubtPolicy, now: Timestamp) -> Rotation {
-    let recheck = Pause::new(now, Duration::ZERO);
-    let why = record.last_error.as_deref().unwrap_or_default().into();
-    match record.status {
-        Status::Revoked => Rotation::Revoked { recheck, why },
-        Status::InDoubt => {
-            let may_recover = policy != InDoubtPolicy::Never && !record.replayed;
-            let replay = may_recover.then_some(recheck);
-            Rotation::InDoubt {
-                recheck,
-                replay,
-                why,
-            }
-        }
-        Status::Active | Status::Leased | Status::Sending => Rotation::Idle,
     }
 }

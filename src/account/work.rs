@@ -49,7 +49,8 @@ impl Home {
     }
 }
 
-/// Whether a runtime is this one, or at least not gone: then it drops at once what is spawned on it.
+/// Whether a runtime is the current one, or at least not gone: a runtime that is gone drops at once
+/// what is spawned on it.
 fn stands(runtime: &Handle) -> bool {
     if Handle::try_current().is_ok_and(|here| here.id() == runtime.id()) {
         return true;
@@ -64,7 +65,8 @@ fn stands(runtime: &Handle) -> bool {
 pub(super) struct Work(Mutex<Option<Task>>);
 
 impl Work {
-    /// Has `work` begun by the home. It is dropped if all who hold it, and the home, drop it before.
+    /// Has `work` begun by the home. If the home and everybody else who holds the work drop it before
+    /// it has begun, it is never run.
     pub(super) fn begin(home: &Home, work: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
         let work = Arc::new(Self(Mutex::new(Some(Box::pin(work)))));
         let begin = Arc::clone(&work);

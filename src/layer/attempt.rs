@@ -10,7 +10,7 @@
 /// }
 /// # log(&http::Response::new(()));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt(u8);
 
 impl Attempt {

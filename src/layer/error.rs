@@ -8,7 +8,7 @@ use crate::sign::SignError;
 /// What a signed call fails with: the inner service's own error, untouched, or why the request was
 /// not sent.
 ///
-/// It is a [`std::error::Error`] if the inner error is one. A boxed inner error is not;
+/// There is no third case. It is a [`std::error::Error`] if the inner error is one. A boxed inner error is not;
 /// [`Error::into_boxed`] brings both to one box:
 ///
 /// ```
@@ -76,7 +76,7 @@ pub(super) enum Cause {
 }
 
 /// What kind of failure an [`AuthError`] is; its [`source`](StdError::source) has the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthErrorKind {
     /// The request goes to a host, or in a way, that is not allowed: see [`AuthorityError`].

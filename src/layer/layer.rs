@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::authority::{AllowedAuthorities, InvalidAuthority};
+use super::authority::{AllowedAuthorities, AllowedAuthoritiesError};
 use super::config::Config;
 use super::identity::Identity;
 use super::refusal::XiaomiRefusals;
@@ -32,8 +32,12 @@ impl<A: Identity> MacAuthLayer<XiaomiOpenApi, XiaomiRefusals, A> {
     /// Signs as the [`Account`] it is given or, given [`PerRequest`](super::PerRequest), as the one
     /// that each request brings.
     pub fn xiaomi(identity: A) -> Self {
-        let allowed = AllowedAuthorities::new(["open.account.xiaomi.com"]).unwrap_or_default();
-        Self::new(identity, XiaomiOpenApi::new(), XiaomiRefusals, allowed)
+        Self::new(
+            identity,
+            XiaomiOpenApi::new(),
+            XiaomiRefusals,
+            AllowedAuthorities::xiaomi(),
+        )
     }
 }
 
@@ -70,7 +74,7 @@ impl<Sch, P, A: Identity> MacAuthLayer<Sch, P, A> {
     }
 
     /// Allows these hosts, and no others.
-    pub fn allowed(mut self, allowed: AllowedAuthorities) -> Self {
+    pub fn allowed_authorities(mut self, allowed: AllowedAuthorities) -> Self {
         self.config.allowed = allowed;
         self
     }
@@ -80,8 +84,8 @@ impl<Sch, P, A: Identity> MacAuthLayer<Sch, P, A> {
     /// # Errors
     ///
     /// If it is neither.
-    pub fn allow(mut self, authority: &str) -> Result<Self, InvalidAuthority> {
-        self.config.allowed = self.config.allowed.and(authority)?;
+    pub fn allow(mut self, authority: &str) -> Result<Self, AllowedAuthoritiesError> {
+        self.config.allowed = self.config.allowed.allow(authority)?;
         Ok(self)
     }
 

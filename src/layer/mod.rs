@@ -1,5 +1,5 @@
 //! The middleware: signs every request that goes through, has a refused credential refreshed once
-//! however many notice, and sends the refused requests again.
+//! however many requests notice, and sends the refused requests again.
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -46,26 +46,26 @@
 //!
 //! | the API says | the layer |
 //! |---|---|
-//! | the token is no good, and there is a newer credential by now | signs with that one and sends again; nothing is refreshed |
+//! | the token is no good, and there is a newer credential by now | signs anew with the newer credential and sends again; nothing is refreshed |
 //! | the token is no good, and a rotation made it less than [`min_rotation_interval`](crate::account::AccountBuilder::min_rotation_interval) ago | hands the refusal back: refreshing cannot fix it |
-//! | the token is no good, else | starts a refresh or joins the one under way, waits, signs anew, sends again |
+//! | the token is no good, otherwise | starts a refresh or joins the one under way, waits, signs anew, sends again |
 //! | the MAC or the nonce is no good | sets the clock for nonces by the response's `Date` (unless an `Age` says that it is old), signs with a new nonce, sends again; never refreshes |
 //! | anything else | hands the response back |
 //!
-//! A request is sent twice at most. The answer to the second time is handed back whatever it is.
+//! A request is sent twice at most, and the second response is handed back whatever it says.
 //! If the refresh fails, the caller gets the refusal, whole, with the
 //! [`RefreshError`](crate::account::RefreshError) in its extensions.
 //!
-//! A request that finds the credential dead is not sent at all before there is a new one; if none
-//! can be had it ends with [`AuthErrorKind::Credential`]. How long such a wait can take is bounded
-//! by the account's timeouts.
+//! A request that finds the credential dead is not sent before there is a new credential. If none can
+//! be had, the request fails with [`AuthErrorKind::Credential`]. The account's timeouts bound how long
+//! it waits.
 //!
 //! # What is signed, and what is not sent
 //!
-//! Method, host, path and query as they are when the request reaches the layer; not the body,
-//! unless the scheme [signs forms](crate::sign::XiaomiOpenApi::sign_form), which are then read (64
-//! KiB at most) before they are sent. `Authorization` is replaced. `clientId` and `token` are put
-//! into the query, also in place of the caller's own, unless the
+//! Method, host, path and query are signed as they are when the request reaches the layer. The body
+//! is not, unless the scheme [signs forms](crate::sign::XiaomiOpenApi::sign_form): then a form is read
+//! (64 KiB at most) before it is sent. `Authorization` is replaced. `clientId` and `token` are put
+//! into the query, in place of the caller's own if there are any, unless the
 //! [scheme](crate::sign::XiaomiOpenApi::query_credentials) leaves them alone.
 //!
 //! A request is refused with [`Error::Auth`], and not sent, when
@@ -74,41 +74,43 @@
 //!   another machine, or has a `Host` header that says something else than an allowed host;
 //! - a part of it cannot be signed: a bad escape in the query, say;
 //! - there is no live credential;
-//! - it is not clear who signs: it brings no account to a layer for [many users](PerRequest), or
-//!   another account to the layer of one. So what loses the extensions of a request above the layer
-//!   (a redirect, a retry that makes it anew) ends in an error, and never in another user's name.
+//! - it is not clear who signs: the request brings no account to a layer for
+//!   [many users](PerRequest), or another account to the layer of one account. Whatever loses the
+//!   extensions of a request above the layer (a redirect, a retry that makes the request anew) so
+//!   causes an error, and never a request in another user's name.
 //!
 //! # Sending again
 //!
 //! A body is kept while it is sent, up to [`resend_cap`](MacAuthLayer::resend_cap) bytes (64 KiB)
-//! and 1024 frames; it is sent again with the same chunks and trailers. A refusal may come before
-//! the upload has ended: the second attempt sends what is kept and goes on with the rest, while the
-//! first attempt's body ends with an error. A body past the cap is sent all the same, but not again:
-//! its refusal is handed back, while the credential is refreshed for the next request.
+//! and 1024 frames, and is sent again with the same chunks and trailers. A refusal may come before
+//! the upload has ended: then the second attempt sends what was kept and goes on with the rest, while
+//! the body of the first attempt ends with an error. A body that is larger is sent once: its refusal
+//! is handed back, while the credential is refreshed for the next request.
 //!
-//! What is sent again is what the caller made: method, URI, headers, version and extensions, signed
-//! anew with a new nonce.
+//! The second attempt is the request as the caller made it (method, URI, headers, version and
+//! extensions), signed anew with a new nonce.
 //!
 //! # Reading refusals
 //!
-//! A [`RefusalPolicy`] reads the head, and the body where it may be a refusal: JSON or text of at
-//! most 4 KiB, whatever the status, because the provider does not document which. One that is
-//! compressed (gzip, deflate, br, zstd) is decoded to be read, up to 4 KiB, and given back as it came.
-//! A response without a length and without an error status is read on only while it is a JSON object
-//! that has begun and not ended.
+//! A [`RefusalPolicy`] reads the head of a response. It also reads the body if that may be a refusal:
+//! JSON or text of at most 4 KiB, whatever the status, because the provider does not document which
+//! status a refusal has. A compressed body (gzip, deflate, br, zstd) is decoded to be read, up to
+//! 4 KiB. The body of a response without a length and without an error status is read only as long
+//! as it is a JSON object that has not ended.
+//!
 //! What was read is given back as it came, frame by frame, and no response is held up longer than
 //! [`inspection_limit`](MacAuthLayer::inspection_limit) (1 s). A 401 whose body says nothing counts
 //! as a rejected token.
 //!
-//! Where the policy has to wait for a body it needs a tokio timer.
+//! While it waits for a body, the layer needs a tokio timer.
 //!
 //! # Extensions
 //!
 //! | where | what |
 //! |---|---|
-//! | request | the [`Account`](crate::account::Account) that signs it, through a layer for many users: [`PerRequest`]. It is taken out |
-//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if it is a refusal or its request was sent again, or [always](MacAuthLayer::report_every_response) |
-//! | response | the [`RefreshError`](crate::account::RefreshError), if it is a refusal after which the request would have been sent again, and the refresh failed |
+//! | request | the [`Account`](crate::account::Account) that signs it, for a layer for many users: [`PerRequest`]. The layer takes it out |
+//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if the response is a refusal or its request was sent again, or [always](MacAuthLayer::report_every_response) |
+//! | response | the [`RefreshError`](crate::account::RefreshError), if the response is a refusal after which the request would have been sent again, had the refresh not failed |
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -152,9 +154,9 @@
 //! - the first attempt, by the very instance that the caller polled;
 //! - a request that has to wait for a credential, by a clone, which is polled ready once the
 //!   credential is there. The instance that the caller polled is dropped before the wait, with any
-//!   permit it held: requests of other accounts need it;
-//! - the second attempt, by a clone, which is polled ready after the future of the first attempt is dropped:
-//!   the first may hold the only permit there is.
+//!   permit it held, because requests of other accounts need the permit;
+//! - the second attempt, by a clone, which is polled ready after the future of the first attempt is
+//!   dropped: that future may hold the only permit there is.
 //!
 //! # Where it stands in a stack
 //!
@@ -185,22 +187,22 @@
 //! }
 //! ```
 //!
-//! - **Outside** (before it): whatever changes method, URI or `Host`; retries, for each try needs
-//!   a nonce of its own; redirects, so that each hop is checked and signed; the timeout of the
-//!   whole. A call that is dropped does no harm: a refresh goes on without it.
-//! - **Inside** (after it): the timeout of one attempt; limits of concurrency.
-//! - **Either**: decompression. Outside, small responses are decoded twice; inside, refusals in any
-//!   coding it knows are read.
-//! - **Nowhere inside**: redirects, which carry the old MAC and the query with the access token to
-//!   wherever they lead. hyper-util's client follows none; switch them off in one that does.
-//! - The inner error is not boxed. Where it is a box already, [`Error::into_boxed`] makes one of
-//!   both.
+//! - **Outside** (before the layer): whatever changes method, URI or `Host`; retries, because each
+//!   try needs a nonce of its own; redirects, so that each hop is checked and signed; the timeout of
+//!   the whole call. A call that is dropped does no harm: a refresh goes on without it.
+//! - **Inside** (after the layer): the timeout of one attempt; limits of concurrency.
+//! - **Either**: decompression. If it is outside, small compressed responses are decoded twice. If it
+//!   is inside, refusals are read in every coding that the decompression knows.
+//! - **Never inside**: redirects. They carry the old MAC, and the query with the access token, to
+//!   wherever they lead. hyper-util's client follows none; in a client that does, switch them off.
+//! - The inner error is not boxed. If it is a box already, [`Error::into_boxed`] puts it and the
+//!   layer's own error into one box.
 //!
 //! # In a gateway
 //!
 //! A server that passes requests on strips the `Host` that came in, gives the request the URI of
-//! the API, and turns errors into responses; axum, for one, wants `Error = Infallible`
-//! (`HandleErrorLayer`). `examples/gateway.rs` is one, whole.
+//! the API, and turns errors into responses. (axum wants `Error = Infallible`: `HandleErrorLayer`.)
+//! `examples/gateway.rs` is a whole gateway.
 
 mod attempt;
 mod authority;
@@ -227,8 +229,14 @@ mod sign;
 mod size_hint;
 mod unsent;
 
+/// What [`MacAuthLayer`] and [`MacAuth`] are: tower's.
+#[doc(no_inline)]
+pub use {tower_layer::Layer, tower_service::Service};
+
 pub use attempt::Attempt;
-pub use authority::{AllowedAuthorities, AuthorityError, AuthorityErrorKind, InvalidAuthority};
+pub use authority::{
+    AllowedAuthorities, AllowedAuthoritiesError, AuthorityError, AuthorityErrorKind,
+};
 pub use error::{AuthError, AuthErrorKind, Error};
 pub use future::ResponseFuture;
 pub use identity::{Identity, PerRequest};

@@ -15,7 +15,7 @@ pub struct SignError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignErrorKind {
-    /// A part that must not be empty is.
+    /// A part is empty that must not be.
     Empty,
     /// A part is longer than its limit.
     TooLong,
@@ -90,7 +90,6 @@ impl SignError {
     }
 
     /// The same fault, found in what the caller calls `field`.
-    #[cfg(feature = "verify")]
     pub(crate) const fn in_field(mut self, field: &'static str) -> Self {
         self.field = field;
         self

@@ -15,13 +15,8 @@
 //!
 //! // For each request; a real nonce is `Nonce::fresh(clock.now())`.
 //! let nonce: Nonce = "2870867952176701445:23282360".parse()?;
-//! let request = RequestParts {
-//!     method: "GET",
-//!     host: "open.account.xiaomi.com",
-//!     path: "/user/profile",
-//!     query: Some("lang=en"),
-//!     form: None,
-//! };
+//! let request = RequestParts::new("GET", "open.account.xiaomi.com", "/user/profile")
+//!     .with_query("lang=en");
 //! let signed = XiaomiOpenApi::new().sign(&credential, &request, &nonce)?;
 //!
 //! assert_eq!(
@@ -44,13 +39,8 @@
 //! # let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("ORhx44qK6Alqf8vt2rGB5f-oPq0"))?;
 //! # let credential = Credential::new(&AccessToken::new("t"), key);
 //! # let nonce: Nonce = "2870867952176701445:23282360".parse()?;
-//! let request = RequestParts {
-//!     method: "get",
-//!     host: "Open.Account.Xiaomi.com",
-//!     path: "/user/profile",
-//!     query: Some("name=J%C3%BCrgen+M&empty=&clientId=1"),
-//!     form: None,
-//! };
+//! let request = RequestParts::new("get", "Open.Account.Xiaomi.com", "/user/profile")
+//!     .with_query("name=J%C3%BCrgen+M&empty=&clientId=1");
 //! assert_eq!(
 //!     XiaomiOpenApi::new().query_credentials(false).canonical(&credential, &request, &nonce)?,
 //!     "2870867952176701445:23282360\nGET\nopen.account.xiaomi.com\n/user/profile\n\
@@ -90,12 +80,11 @@ mod scheme;
 mod spill;
 mod xiaomi;
 
-pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use algorithm::{Algorithm, AlgorithmError};
 pub use credential::Credential;
 pub use error::{SignError, SignErrorKind};
 pub use key::MacKey;
 pub use nonce::Nonce;
 pub use scheme::{RequestParts, Scheme, Signed};
 pub use xiaomi::XiaomiOpenApi;
-#[cfg(feature = "verify")]
 pub(crate) use {key::Tag, xiaomi::HostLine};

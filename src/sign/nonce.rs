@@ -26,11 +26,10 @@ pub struct Nonce {
 }
 
 impl Nonce {
-    /// A fresh one: a positive number of 19 digits, none of them `0` or `9`, and the minute `now`
-    /// lies in.
+    /// A fresh nonce: a positive number of 19 digits, none of them `0` or `9`, and the minute of `now`.
     ///
     /// The number holds 57 bits from this thread's generator. It is unlikely to come twice in a
-    /// minute, which is all a nonce owes; it is not meant to be hard to guess. A process that
+    /// minute, which is all that a nonce is for; it is not meant to be hard to guess. A process that
     /// forks without `exec` goes on with the numbers of its parent.
     #[inline]
     pub fn fresh(now: Timestamp) -> Self {
@@ -56,7 +55,7 @@ impl Nonce {
         }
     }
 
-    /// One whose text has all but the minutes.
+    /// A nonce whose text lacks only the minutes.
     #[cold]
     fn with_odd_minutes(mut text: [u8; MAX_NONCE], minutes: u64) -> Self {
         let minutes = minutes.to_string();

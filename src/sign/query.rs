@@ -106,13 +106,13 @@ fn plain_key(text: &[u8], name_len: usize) -> u64 {
     }
 }
 
-/// Finds the pairs of `text`; a segment without a byte is none. `field` is what an error names.
+/// Finds the pairs of `text`; an empty segment is not a pair. `field` is what an error names.
 ///
 /// # Errors
 ///
-/// Those of `each`; and unless `accept_malformed`, the first byte that no encoder would have
-/// left: a `%` that begins no escape, a control character or space, or anything beyond ASCII. A
-/// `#` in a query is refused always: what follows it would not be sent.
+/// Those of `each`. Unless `accept_malformed`, also the first byte that no encoder would have left:
+/// a `%` that begins no escape, a control character or space, or anything beyond ASCII. A `#` in a
+/// query is always refused, because what follows it would not be sent.
 #[inline]
 pub(super) fn each_pair<'a>(
     field: &'static str,
@@ -195,10 +195,10 @@ const fn unfit(byte: u8) -> &'static str {
     }
 }
 
-/// Appends the pairs of `query` in canonical form, if none needs another spelling or a closer look;
-/// else says no, and appends nothing. Most queries are like that, and finding out is cheaper than
-/// gathering the pairs. `known` is a canonical pair, likely to be the longest by far: it is
-/// recognized, not read.
+/// Appends the pairs of `query` in canonical form, if no pair needs another spelling or a closer look;
+/// otherwise returns `false` and appends nothing. In most queries none does, and finding that out is
+/// cheaper than gathering the pairs. `known` is a canonical pair, likely to be the longest by far,
+/// which is compared as a whole.
 ///
 /// `query` is shorter than 4 GiB.
 #[inline(never)]

@@ -7,6 +7,7 @@ use super::{Credential, Nonce, SignError};
 
 /// The parts of a request that are signed, borrowed from whatever kind of request it is.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct RequestParts<'a> {
     /// The method; upper-cased where it is signed.
     pub method: &'a str,
@@ -22,6 +23,33 @@ pub struct RequestParts<'a> {
     pub form: Option<&'a [u8]>,
 }
 
+impl<'a> RequestParts<'a> {
+    /// Of a request without a query, whose body is not signed.
+    pub const fn new(method: &'a str, host: &'a str, path: &'a str) -> Self {
+        Self {
+            method,
+            host,
+            path,
+            query: None,
+            form: None,
+        }
+    }
+
+    /// With this query, as on the wire and without the `?`, or with none.
+    #[must_use]
+    pub fn with_query(self, query: impl Into<Option<&'a str>>) -> Self {
+        let query = query.into();
+        Self { query, ..self }
+    }
+
+    /// With this body of a form, or with none.
+    #[must_use]
+    pub fn with_form(self, form: impl Into<Option<&'a [u8]>>) -> Self {
+        let form = form.into();
+        Self { form, ..self }
+    }
+}
+
 impl fmt::Debug for RequestParts<'_> {
     /// The query and the form may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,7 +62,7 @@ impl fmt::Debug for RequestParts<'_> {
 }
 
 /// What to change in a request so that it is signed.
-#[derive(Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Signed {
     /// The value of `Authorization`, marked sensitive.
@@ -45,12 +73,25 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// For a [`Scheme`] of your own. Mark `authorization` sensitive.
-    pub fn new(authorization: HeaderValue, path_and_query: Option<PathAndQuery>) -> Self {
+    /// For a [`Scheme`] of your own. Marks `authorization` sensitive.
+    pub fn new(mut authorization: HeaderValue, path_and_query: Option<PathAndQuery>) -> Self {
+        authorization.set_sensitive(true);
         Self {
             authorization,
             path_and_query,
         }
+    }
+}
+
+impl fmt::Debug for Signed {
+    /// The header has the access token, and the query may have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signed")
+            .field(
+                "path",
+                &self.path_and_query.as_ref().map(PathAndQuery::path),
+            )
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,8 +100,8 @@ impl Signed {
 /// Pure: everything comes in as an argument, and what to change comes out. An error leaves
 /// nothing half done.
 ///
-/// One of your own can sign what [`RequestParts`] holds. (A port, a header or the seconds of the
-/// day, which the IETF drafts sign, it does not hold.)
+/// A scheme of your own can sign what [`RequestParts`] holds. (The IETF drafts sign a port, a header
+/// and the seconds of the day besides, which it does not hold.)
 ///
 /// ```
 /// use tower_mac_auth::sign::{
@@ -81,12 +122,11 @@ impl Signed {
 ///         let text = format!("{nonce}\n{} {}\n", request.method, request.path);
 ///         let mac = credential.key().mac(text.as_bytes());
 ///         let token = credential.access_token().expose_secret();
-///         let mut value = http::HeaderValue::try_from(format!("MAC {token} {nonce} {mac}"))
+///         let value = http::HeaderValue::try_from(format!("MAC {token} {nonce} {mac}"))
 ///             .map_err(|_| {
 ///                 let reason = "does not fit into a header";
 ///                 SignError::new(SignErrorKind::Malformed, "access_token", reason)
 ///             })?;
-///         value.set_sensitive(true);
 ///         Ok(Signed::new(value, None))
 ///     }
 /// }
@@ -109,5 +149,26 @@ pub trait Scheme: Clone + fmt::Debug + Send + Sync + 'static {
     /// By default it is not.
     fn signs_form(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_prints_what_may_be_a_token() {
+        let parts = RequestParts::new("GET", "api.example", "/me")
+            .with_query("token=CANARY")
+            .with_form(&b"token=CANARY"[..]);
+        let authorization = HeaderValue::from_static("MAC access_token=\"CANARY\"");
+        let target = PathAndQuery::from_static("/me?token=CANARY");
+        let signed = Signed::new(authorization, Some(target));
+        assert!(signed.authorization.is_sensitive());
+        let shown = format!("{parts:?} {signed:?} {:?}", signed.authorization);
+        assert!(
+            shown.contains("/me") && !shown.contains("CANARY"),
+            "{shown}"
+        );
     }
 }

@@ -4,7 +4,6 @@ use http::uri::PathAndQuery;
 use super::credential::TOKEN;
 use super::encode::Text;
 use super::header::authorization;
-#[cfg(feature = "verify")]
 use super::key::{MacKey, Tag};
 use super::lines::{checked_path, write_host, write_method};
 use super::query::{Pair, Pairs, each_pair, write_canonical, write_clean};
@@ -43,40 +42,41 @@ impl Default for XiaomiOpenApi {
 }
 
 impl XiaomiOpenApi {
-    /// As the vendor's documents say, and no more: empty values left out, forms not signed,
-    /// `clientId` and `token` put into the query, a malformed query refused.
+    /// Signs as the vendor's documents say, and no more: empty values are left out, forms are not
+    /// signed, `clientId` and `token` are put into the query, a malformed query is refused.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether pairs with an empty value (`a=`, and `a` alone) are signed. Off: the documents
-    /// leave them out, though the vendor's SDKs sign them. Send none, and both readings meet.
+    /// Whether pairs with an empty value (`a=`, and `a` alone) are signed. Off by default: the
+    /// documents leave them out, though the vendor's SDKs sign them. Leave empty values out of the
+    /// request, and both interpretations sign the same bytes.
     pub const fn sign_empty_values(mut self, sign: bool) -> Self {
         self.empty_values = sign;
         self
     }
 
-    /// Whether the pairs of a form body are signed as if they were in the query. Off; on, the
-    /// body must be read before the request is sent.
+    /// Whether the pairs of a form body are signed as if they were in the query. Off by default. If it
+    /// is on, the body is read before the request is sent.
     pub const fn sign_form(mut self, sign: bool) -> Self {
         self.form = sign;
         self
     }
 
-    /// Whether the signer puts `clientId` and `token` into the query. On: every documented call
-    /// wants them. It then owns these names: what the caller put there under them, in any
-    /// spelling, is replaced; the caller's other pairs stay as they are, in their order.
+    /// Whether the signer puts `clientId` and `token` into the query. On by default: every documented
+    /// call wants them. Then pairs of the caller's with these names, in any spelling, are replaced;
+    /// the caller's other pairs stay as they are, in their order.
     ///
-    /// Without a [client id](Credential::with_client_id) only `token` is owned.
+    /// Without a [client id](Credential::with_client_id) only `token` is put there and replaced.
     pub const fn query_credentials(mut self, put: bool) -> Self {
         self.query_credentials = put;
         self
     }
 
     /// Whether a query or form with bad percent escapes, control characters or raw non-ASCII is
-    /// signed all the same. Off: it is refused, since no two servers need read it alike. On, it
-    /// is signed as the vendor's SDKs do: a `%` that begins no escape is a percent sign, and any
-    /// other byte is itself.
+    /// signed all the same. Off by default: such a request is refused, because two servers may read
+    /// it in two ways. If it is on, the request is signed as the vendor's SDKs sign it: a `%` that
+    /// begins no escape is a percent sign, and any other byte is itself.
     pub const fn accept_malformed_query(mut self, accept: bool) -> Self {
         self.accept_malformed_query = accept;
         self
@@ -107,7 +107,6 @@ impl XiaomiOpenApi {
     }
 
     /// The MAC a client with `key` would have made over `request` as it stands.
-    #[cfg(feature = "verify")]
     pub(crate) fn tag(
         &self,
         key: &MacKey,
@@ -139,7 +138,6 @@ impl XiaomiOpenApi {
         write_method(request.method, out)?;
         match host {
             HostLine::Given => write_host(request.host, out)?,
-            #[cfg(feature = "verify")]
             HostLine::Empty => {}
         }
         out.push(b'\n');
@@ -276,7 +274,6 @@ pub(crate) enum HostLine {
     /// The request's host, which must not be empty.
     Given,
     /// Nothing: so Xiaomi signs its callbacks.
-    #[cfg(feature = "verify")]
     Empty,
 }
 

@@ -1,23 +1,24 @@
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
-/// A step of a [`RotationStore`](super::RotationStore) failed.
-#[derive(Debug)]
+/// A step of a [`RecordStore`](super::RecordStore) failed.
+#[derive(Clone, Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
     what: &'static str,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// What kind of failure a [`StoreError`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
     /// The store cannot be reached or did not answer; the step may have happened.
     Unavailable,
     /// The record is there and cannot be read. It was left as it is, and no authorization replaces
-    /// it. If it cannot be mended, [`revoke`](super::RotationStore::revoke) on the store gives it up
-    /// (a file that cannot be read: `FileStore::set_aside`); then the user can authorize again.
+    /// it. If it cannot be mended, [`revoke`](super::RecordStore::revoke) on the store gives it up;
+    /// then the user can authorize again.
     Corrupt,
     /// What was to be the store cannot keep records safely, or keeps others. Nothing was changed.
     Unsuitable,
@@ -36,7 +37,7 @@ impl StoreError {
     /// Keeps the error underneath. Its text is shown to users: it must hold no secret.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(source.into().into());
         self
     }
 

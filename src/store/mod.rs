@@ -1,10 +1,18 @@
-//! The durable record of an account, and the guarded steps by which it moves.
+//! The durable record of an account, and how it moves.
 //!
-//! A refresh token works once, so whoever presents it must first have written
-//! down, where every other process looks, that it is about to. A
-//! [`RotationStore`] keeps one [`Record`] for each account and offers those
-//! steps; each is one compare-and-set on the store's own clock, so it maps to
-//! one guarded `UPDATE`, one script, or one locked file.
+//! A refresh token works once. So a process that is about to present one first writes that down,
+//! where every other process looks. A [`RecordStore`] is where: it keeps one [`Record`] for each
+//! account, and replaces a record only if it is still the version that the writer read. It is a
+//! versioned register with a clock.
+//!
+//! | store | for |
+//! |---|---|
+//! | [`MemoryStore`] | one process |
+//! | `FileStore` (Unix) | the processes of one machine |
+//! | `PostgresStore` (feature `postgres`), `RedisStore` (feature `redis`) | processes on many machines |
+//! | `SealedStore` (feature `seal`) | goes around any of them, and seals what is secret |
+//!
+//! # Transitions
 //!
 //! ```text
 //!            acquire             intend               commit
@@ -14,82 +22,102 @@
 //!    └──────────────────┴───── (unsent) ─────┴──────▶ InDoubt       ──────▶ Revoked
 //! ```
 //!
-//! - **acquire** elects who may rotate. A lease may end and be taken over: nothing was sent under it.
-//! - **intend** is written *before the first byte leaves*. From here nobody takes over by time alone.
+//! - **acquire** elects who may rotate. A lease that has ended may be taken over, because nothing is
+//!   sent under a lease alone.
+//! - **intend** is written *before the first byte leaves*. From here on no process takes over because
+//!   time has passed.
 //! - **commit** moves to a higher generation, from any status: an answer that comes late still counts.
-//! - **doubt** is for an answer that may be lost: the token may be spent, so it is not sent again.
+//! - **doubt** is for an answer that may be lost: the token may be spent, so it stays where it is.
+//! - **release** gives the lease back, because the refresh token is known not to be spent.
+//! - **reject** is for a refusal of the refresh token by the provider.
 //!
-//! [`MemoryStore`] serves one process, `FileStore` those of one machine (a Unix), `PostgresStore`
-//! (feature `postgres`) and `RedisStore` (feature `redis`) those of many. `SealedStore` (feature
-//! `seal`) goes around any of them. A store of your own implements the trait. If it can
-//! read, change and write a whole record under a lock, [`Record::commit`], [`Record::acquire`] and
-//! the like decide for it; `testing::Conformance` holds it to its promises. What it must do:
+//! Each transition is a pure function of the record that stands, and an
+//! [`Account`](crate::account::Account) applies them. A rotation takes four round trips to the store:
+//! a look, the lease, the intent and the commit.
+//!
+//! A user's decision outranks all of them: a new authorization, and
+//! [`revoke`](RecordStore::revoke), raise the generation by two, and no rotation that is under way can
+//! undo that. Processes that share a store hear of it: see
+//! [many processes](crate::account#many-processes).
+//!
+//! # A store of your own
+//!
+//! It has three methods, and knows nothing of the rotation:
 //!
 //! ```
-//! use std::time::Duration;
+//! use std::collections::BTreeMap;
+//! use std::ops::Bound::{Excluded, Unbounded};
+//! use std::sync::Mutex;
+//!
 //! use tower_mac_auth::store::{
-//!     Acquire, AccountName, Generation, Issued, LeaseFrom, MemoryStore, RotationStore,
+//!     AccountName, Draft, Listed, Loaded, Record, RecordStore, Replaced, StoreError, Version,
 //! };
-//! use tower_mac_auth::token::TokenSet;
+//! use tower_mac_auth::{Clock, SystemClock};
 //!
+//! #[derive(Default)]
+//! struct Mine(Mutex<BTreeMap<AccountName, Record>>);
+//!
+//! impl RecordStore for Mine {
+//!     async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+//!         let (records, now) = (self.0.lock().unwrap(), SystemClock.now());
+//!         let record = records.get(account).cloned();
+//!         Ok(record.map_or(Loaded::nothing(now), |record| Loaded::record(record, now)))
+//!     }
+//!
+//!     async fn replace(
+//!         &self,
+//!         account: &AccountName,
+//!         expected: Option<Version>,
+//!         draft: &Draft,
+//!     ) -> Result<Replaced, StoreError> {
+//!         let standing = self.load(account).await?;
+//!         let mut records = self.0.lock().unwrap();
+//!         if records.get(account).map(|record| record.version) != expected {
+//!             return Ok(Replaced::Refused(standing));
+//!         }
+//!         let now = SystemClock.now();
+//!         records.insert(account.clone(), draft.at(now));
+//!         Ok(Replaced::Done(now))
+//!     }
+//!
+//!     async fn list(
+//!         &self,
+//!         after: Option<&AccountName>,
+//!         limit: usize,
+//!     ) -> Result<Vec<Listed>, StoreError> {
+//!         let records = self.0.lock().unwrap();
+//!         let page = records.range((after.cloned().map_or(Unbounded, Excluded), Unbounded));
+//!         Ok(page.take(limit).map(|(name, it)| Listed::of(name.clone(), it)).collect())
+//!     }
+//! }
+//!
+//! # #[cfg(feature = "testing")]
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = MemoryStore::new();
-//! let name = AccountName::new("user-42")?;
-//! let tokens = TokenSet::new("access", "key", "refresh", Duration::from_secs(3600));
-//! let generation = Generation::FIRST;
-//! let minute = Duration::from_secs(60);
-//! store.commit(&name, Issued::authorized(generation, tokens, Some(60 * minute))).await?;
-//!
-//! let first = store.acquire(&name, generation, "me", minute, LeaseFrom::Active).await?;
-//! assert!(matches!(first, Acquire::Granted(_)));
-//! let second = store.acquire(&name, generation, "you", minute, LeaseFrom::Active).await?;
-//! assert!(matches!(second, Acquire::Lost(_)));
-//! # Ok(())
+//! # async fn main() {
+//! tower_mac_auth::testing::Conformance::new(Mine::default()).run().await;
 //! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
 //! ```
 //!
-//! Once the intent is written only its outcome ends it: a process that dies here leaves a doubt,
-//! which nobody resolves by trying again.
-//!
-//! ```
-//! # use std::time::Duration;
-//! use tower_mac_auth::store::{
-//!     Acquire, AccountName, Generation, Guarded, Issued, LeaseFrom, MemoryStore, RotationStore,
-//!     Status,
-//! };
-//! # use tower_mac_auth::token::TokenSet;
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let store = MemoryStore::new();
-//! # let name = AccountName::new("user-42")?;
-//! # let minute = Duration::from_secs(60);
-//! # let tokens = TokenSet::new("access", "key", "refresh", minute);
-//! # let generation = Generation::FIRST;
-//! # store.commit(&name, Issued::authorized(generation, tokens, Some(minute))).await?;
-//! let first = store.acquire(&name, generation, "me", minute, LeaseFrom::Active).await?;
-//! let Acquire::Granted(lease) = first else { return Err("somebody was quicker".into()) };
-//! assert_eq!(store.intend(&name, &lease, minute).await?, Guarded::Done);
-//! // The refresh token is sent here, and no answer comes.
-//! let doubt = store.doubt(&name, generation, lease.fence, "no answer").await?;
-//! assert_eq!(doubt, Guarded::Done);
-//!
-//! let again = store.acquire(&name, generation, "you", minute, LeaseFrom::Active).await?;
-//! assert!(matches!(again, Acquire::Lost(record) if record.status == Status::InDoubt));
-//! # Ok(())
-//! # }
-//! ```
+//! A database keeps a record in columns of its own, or whole as [bytes](Record::to_bytes) beside its
+//! version. Then [`replace`](RecordStore::replace) is one statement that is conditional on the version
+//! and takes the time from the database's clock. [`watch`](RecordStore::watch) is for a store that can
+//! tell of changes; without it, processes look from time to time.
 
-mod blob;
+mod apply;
+mod changes;
 #[cfg(unix)]
 mod directory;
+mod encoding;
 mod error;
 #[cfg(unix)]
 mod file;
+mod grant;
 #[cfg(unix)]
 pub(crate) mod journal;
 mod memory;
+mod name;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub mod postgres;
@@ -97,175 +125,39 @@ mod record;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub mod redis;
+mod register;
 #[cfg(feature = "seal")]
 mod seal;
 mod shared;
-mod steps;
-#[cfg(any(feature = "postgres", feature = "redis"))]
-mod watchers;
+pub(crate) mod transition;
 
-use std::time::Duration;
-
-/// What each step returns: `futures_core`'s, for those who implement the trait.
+/// What a [`Watch`] returns: `futures_core`'s, for those who implement the trait.
 #[doc(no_inline)]
 pub use futures_core::future::BoxFuture;
 
-pub use blob::SealedGrant;
+pub(crate) use apply::{Applied, apply, commit};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use file::{FileStore, FileStoreBuilder};
+pub use grant::{AccessGrant, Grant, Issued, SealedGrant, Secrets};
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
-pub use journal::{Journal, JournalBuilder, Replayed};
+pub use journal::{Journal, JournalBuilder, Recovered};
 pub use memory::MemoryStore;
+pub use name::{AccountName, AccountNameError};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use postgres::PostgresStore;
-pub use record::{
-    AccessGrant, AccountName, AccountNameError, Fence, Generation, Grant, Issued, Lease, Record,
-    Status,
-};
+pub use record::{Draft, Generation, Moment, Record, Status, Version};
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use redis::RedisStore;
+pub use register::{
+    Change, Commit, Import, Listed, ListedHead, Loaded, RecordStore, Replaced, Standing, Watch,
+};
 #[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};
-
-/// What [`RotationStore::acquire`] takes the lease from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseFrom {
-    /// From [`Status::Active`] past its `not_before`, or from a [`Status::Leased`] whose lease ended.
-    Active,
-    /// From [`Status::InDoubt`], once for a generation: the policy decided to replay, and
-    /// [`Record::replayed`] remembers it.
-    InDoubt,
-}
-
-/// The answer to [`RotationStore::acquire`].
-#[derive(Clone, Debug)]
-pub enum Acquire {
-    /// The lease is ours until its deadline.
-    Granted(Lease),
-    /// It is not; this is the record that stands.
-    Lost(Record),
-}
-
-/// The answer to a guarded step: whether the guard held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a step whose guard did not hold changed nothing"]
-pub enum Guarded {
-    /// The step is done and durable.
-    Done,
-    /// The record had moved on; nothing was changed.
-    Refused,
-}
-
-/// The answer to [`RotationStore::commit`].
-#[derive(Clone, Debug)]
-pub enum Commit {
-    /// The record is at the new generation and durable.
-    Committed(Record),
-    /// The record already stood at this generation or a higher one; nothing was changed. That is
-    /// told also of a record whose grant, and nothing else, cannot be read: its grant is a
-    /// [sealed](Grant::sealed) one then, which no account takes.
-    Superseded(Record),
-}
-
-/// Keeps one [`Record`] for each account and moves it by guarded steps.
-///
-/// # Contract
-///
-/// - Each step is one atomic compare-and-set, durable before it returns `Ok`.
-/// - All times are the store's: `now` is read where the record is, never at the caller.
-/// - `Err` means that the step may or may not have happened; the caller reads again.
-/// - A record that cannot be read is an error, never "absent".
-/// - Cancelling a step's future leaves the record as it was or as the step makes it.
-/// - Of an account that was never seen, [`acquire`](Self::acquire) is an error, and each step that
-///   answers [`Guarded`] is refused.
-pub trait RotationStore: Send + Sync + 'static {
-    /// The record that stands, or `None` if the account was never seen.
-    fn read<'a>(
-        &'a self,
-        account: &'a AccountName,
-    ) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
-
-    /// Takes the lease on `generation` for `owner`, for `lease` from now; the fence rises by one.
-    fn acquire<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        owner: &'a str,
-        lease: Duration,
-        from: LeaseFrom,
-    ) -> BoxFuture<'a, Result<Acquire, StoreError>>;
-
-    /// `Leased → Sending`, if the lease's fence still stands. The deadline becomes `answer_within`
-    /// from now; past it anyone may call the record in doubt.
-    fn intend<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        answer_within: Duration,
-    ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
-
-    /// Moves to the generation that was issued, [`Status::Active`], from any lower generation and
-    /// any status, or from nothing (an account never seen, or a record that the store lost). Ends
-    /// lease, doubt and failures. A repeated commit is [`Commit::Superseded`] by itself.
-    ///
-    /// A rotation commits one generation up, a user's decision [two](Generation::decided), and the
-    /// tokens that a program is started with [`Generation::FIRST`], so they replace nothing.
-    fn commit<'a>(
-        &'a self,
-        account: &'a AccountName,
-        issued: Issued,
-    ) -> BoxFuture<'a, Result<Commit, StoreError>>;
-
-    /// Back to [`Status::Active`], if the lease's fence still stands: the refresh token was not
-    /// spent under it. Nobody acquires for `not_before` from now; the failure is counted.
-    fn release<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        not_before: Duration,
-        why: &'a str,
-    ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
-
-    /// `Sending → InDoubt`, if generation and fence still stand. The holder calls it when the
-    /// answer is lost, anyone else once the deadline has passed.
-    fn doubt<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        fence: Fence,
-        why: &'a str,
-    ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
-
-    /// `Sending → Revoked`, if the lease's fence still stands: the provider refused the refresh
-    /// token. The generation stays, so that a late commit by whoever spent it still counts, and
-    /// the access token stays, for it may still live.
-    fn reject<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        why: &'a str,
-    ) -> BoxFuture<'a, Result<Guarded, StoreError>>;
-
-    /// Ends the grant: [`Status::Revoked`], no secrets, two generations up, from any status.
-    /// No rotation under way can undo it; a new authorization can.
-    fn revoke<'a>(&'a self, account: &'a AccountName) -> BoxFuture<'a, Result<Record, StoreError>>;
-
-    /// Starts watching the record: a change after this call wakes the watcher. Not so one to a
-    /// status that [is rotating](Status::is_rotating): that ends nobody's wait, and would cost
-    /// each who waits a look at the record.
-    fn watch(&self, account: &AccountName) -> Box<dyn Watch>;
-}
-
-/// Tells that a record may have changed.
-pub trait Watch: Send {
-    /// Ends when the record may have changed, other than to a status that
-    /// [is rotating](Status::is_rotating), since the watch began or this last ended. It may end
-    /// without a change, and callers read again from time to time besides, so a change that is
-    /// missed delays and never harms.
-    fn changed(&mut self) -> BoxFuture<'_, ()>;
-}
+pub use shared::SharedStore;
+pub(crate) use transition::{Lease, LeaseFrom};

@@ -1,73 +1,10 @@
-use std::borrow::Borrow;
+//! The durable record of an account, as it is read and as it is to be written.
+
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use compact_str::CompactString;
-
-use super::SealedGrant;
-use crate::sign::Algorithm;
-use crate::token::TokenSet;
-use crate::{AccessToken, MacKeyText, RefreshToken, Timestamp};
-
-/// Names an account in a store: one grant of one user to one client.
-///
-/// 1 to 512 bytes of text without control characters. Slashes, dots and
-/// non-ASCII text are fine: a store that makes file names or keys of it encodes it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountName(CompactString);
-
-impl AccountName {
-    /// The longest name, in bytes.
-    pub const MAX_LEN: usize = 512;
-
-    /// Checks and takes the name.
-    ///
-    /// # Errors
-    ///
-    /// If the name is empty, longer than [`AccountName::MAX_LEN`], or has control characters.
-    pub fn new(name: &str) -> Result<Self, AccountNameError> {
-        if name.is_empty() {
-            Err(AccountNameError("is empty"))
-        } else if name.len() > Self::MAX_LEN {
-            Err(AccountNameError("is longer than 512 bytes"))
-        } else if name.chars().any(char::is_control) {
-            Err(AccountNameError("has a control character"))
-        } else {
-            Ok(Self(CompactString::new(name)))
-        }
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A map by names finds one by its text.
-impl Borrow<str> for AccountName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AccountName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text cannot name an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccountNameError(&'static str);
-
-impl fmt::Display for AccountNameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "account name: {}", self.0)
-    }
-}
-
-impl std::error::Error for AccountNameError {}
+use super::{Grant, Issued, Secrets, StoreError};
+use crate::Timestamp;
 
 /// Counts the credentials of an account: 1, 2, 3…, one more at each rotation.
 ///
@@ -90,14 +27,14 @@ impl Generation {
         self.0
     }
 
-    /// The one a rotation makes of this.
+    /// The generation that a rotation makes of this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// The one a user's decision makes of this: two up, so that a rotation still under way, which
-    /// will commit one up, can neither undo it nor share its number.
+    /// The generation that a user's decision makes of this one: two up, so that a rotation still
+    /// under way, which will commit one up, can neither undo it nor share its number.
     #[must_use]
     pub const fn decided(self) -> Self {
         self.next().next()
@@ -110,12 +47,19 @@ impl fmt::Display for Generation {
     }
 }
 
-/// Grows with each lease: tells one holder from the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fence(u64);
+/// Names one write of a record. The writer draws it at random, so no two writes have the same version.
+/// That also holds after a failover that took some writes back, where a counter would give the same
+/// numbers again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(u64);
 
-impl Fence {
-    /// The fence with this number, as a store keeps it.
+impl Version {
+    /// A version that no other write has: 63 random bits.
+    pub fn draw() -> Self {
+        Self(fastrand::u64(1..=i64::MAX.unsigned_abs()))
+    }
+
+    /// The version with this number, as a store keeps it: below 2⁶³.
     pub const fn from_number(number: u64) -> Self {
         Self(number)
     }
@@ -124,15 +68,10 @@ impl Fence {
     pub const fn number(self) -> u64 {
         self.0
     }
-
-    /// The next lease's.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
 }
 
-/// Where a record stands in the rotation. See the [module docs](super).
+/// Where a record stands in the rotation. See the [module docs](super). There are no others, for
+/// another would be another protocol, and processes of two versions share a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Nobody rotates.
@@ -148,171 +87,186 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether somebody is about to rotate, or rotates. Who waits for the record waits for the end
-    /// of this, so a store need not wake anybody for it.
+    /// Whether a rotation is prepared or under way. Processes that wait for the record wait for that to
+    /// end, so a store need not tell of a change to one of these statuses.
     pub const fn is_rotating(self) -> bool {
         matches!(self, Self::Leased | Self::Sending)
     }
-}
 
-/// The access half of a grant: what signs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessGrant {
-    /// Names the grant in each signed request.
-    pub access_token: AccessToken,
-    /// Signs each request.
-    pub mac_key: MacKeyText,
-    /// What the key is for.
-    pub algorithm: Algorithm,
-}
-
-/// The secrets of a record: what a store seals as one blob.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Grant {
-    /// What signs; `None` if only a refresh token is held.
-    pub access: Option<AccessGrant>,
-    /// What buys the next grant, once.
-    pub refresh_token: Option<RefreshToken>,
-    /// The scopes granted, as the provider wrote them.
-    pub scope: Option<String>,
-    /// The provider's pseudonymous id of the user.
-    pub open_id: Option<String>,
-    /// The id of the client that it was issued to, which alone can use it: an account of another
-    /// refuses it. `None`, of a grant that no account has written, is anybody's.
-    pub client_id: Option<Arc<str>>,
-    /// All of the above, if a sealing store wrote it and nobody has opened it: then they are empty.
-    /// Without a byte, of a grant that cannot be read and [supersedes](super::Commit::Superseded).
-    pub sealed: Option<SealedGrant>,
-}
-
-impl From<TokenSet> for Grant {
-    fn from(tokens: TokenSet) -> Self {
-        Self {
-            access: Some(AccessGrant {
-                access_token: tokens.access_token,
-                mac_key: tokens.mac_key,
-                algorithm: tokens.algorithm,
-            }),
-            refresh_token: tokens.refresh_token,
-            scope: tokens.scope,
-            open_id: tokens.open_id,
-            client_id: None,
-            sealed: None,
+    /// The status in lower case, as stores keep it and logs show it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Leased => "leased",
+            Self::Sending => "sending",
+            Self::InDoubt => "in_doubt",
+            Self::Revoked => "revoked",
         }
     }
-}
 
-impl From<RefreshToken> for Grant {
-    /// A bare refresh token: the first use buys the access half.
-    fn from(refresh_token: RefreshToken) -> Self {
-        Self {
-            refresh_token: Some(refresh_token),
-            ..Self::default()
-        }
+    /// The status of this name; `None` if there is none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Active,
+            Self::Leased,
+            Self::Sending,
+            Self::InDoubt,
+            Self::Revoked,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == name)
     }
 }
 
-/// A grant as it is issued: what [`RotationStore::commit`](super::RotationStore::commit) writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Issued {
-    /// The generation it becomes.
-    pub generation: Generation,
-    /// See [`Record::lineage`].
-    pub lineage: Generation,
-    /// The secrets.
-    pub grant: Grant,
-    /// The rest of the access token's life; `None` if the grant has none.
-    pub expires_in: Option<Duration>,
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
-impl Issued {
-    /// By a user's authorization, or given to the program at its start.
-    pub fn authorized(
-        generation: Generation,
-        grant: impl Into<Grant>,
-        expires_in: Option<Duration>,
-    ) -> Self {
-        Self::rotated(generation, generation, grant, expires_in)
-    }
+/// A moment of a record that is to be written: one of these two. Only the store's clock counts in a
+/// record, and the writer does not have it. So a time that begins with the write is given as a
+/// distance from the write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// This moment of the store's clock.
+    At(Timestamp),
+    /// So long after the write.
+    In(Duration),
+}
 
-    /// By the token endpoint for the refresh token of a grant of this lineage.
-    pub fn rotated(
-        generation: Generation,
-        lineage: Generation,
-        grant: impl Into<Grant>,
-        expires_in: Option<Duration>,
-    ) -> Self {
-        let grant = grant.into();
-        Self {
-            generation,
-            lineage,
-            grant,
-            expires_in,
+impl Moment {
+    /// The moment of the write.
+    pub const NOW: Self = Self::In(Duration::ZERO);
+
+    /// The moment, of a write at `now`.
+    pub fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::In(distance) => now.saturating_add(distance),
         }
     }
 }
 
 /// The durable record of an account, as it stood at [`Record::now`].
+///
+/// A [`Draft`] of one has a [`Moment`] wherever this has a time.
 #[derive(Clone, Debug)]
-pub struct Record {
+#[non_exhaustive]
+pub struct Record<Time = Timestamp> {
+    /// Which write made it what it is.
+    pub version: Version,
     /// Which credential this is.
     pub generation: Generation,
     /// Where it stands in the rotation.
     pub status: Status,
-    /// The secrets.
-    pub grant: Grant,
+    /// The grant, or what a store has in its place.
+    pub secrets: Secrets,
     /// The generation of the authorization that this one descends from: its own, unless a
     /// rotation made it. It tells a newer decision of the user from further rotations of an old one.
     pub lineage: Generation,
     /// When this generation was written.
-    pub issued_at: Timestamp,
-    /// When the access token ends; `None` without one.
-    pub expires_at: Option<Timestamp>,
-    /// The latest lease.
-    pub fence: Fence,
+    pub issued_at: Time,
+    /// When the access token ends; `None` without one, or if the provider did not say.
+    pub expires_at: Option<Time>,
+    /// When the refresh token ends; `None` without one, or if the provider did not say.
+    pub refresh_expires_at: Option<Time>,
+    /// The latest lease: the version of the write that took it. `None` if this generation never had
+    /// one.
+    pub lease: Option<Version>,
     /// Who holds or held it: a name for people, not for decisions.
     pub owner: Option<String>,
     /// When the lease, or the time to answer, ends.
-    pub deadline: Timestamp,
+    pub deadline: Time,
     /// When the refresh token was last about to be presented.
-    pub intended_at: Option<Timestamp>,
-    /// Whether it was already replayed out of doubt.
-    pub replayed: bool,
+    pub intended_at: Option<Time>,
+    /// Whether the refresh token was already presented again out of doubt.
+    pub presented_again: bool,
     /// Nobody rotates before.
-    pub not_before: Timestamp,
+    pub not_before: Time,
     /// Failures since this generation was written.
     pub fails: u32,
     /// The latest failure, for people; no secrets.
     pub last_error: Option<String>,
     /// The store's clock when the record was read. All times above are of this clock.
-    pub now: Timestamp,
+    pub now: Time,
+}
+
+/// A [`Record`] that is to be written.
+pub type Draft = Record<Moment>;
+
+impl Draft {
+    /// A grant as it is issued: active, no lease, no failures.
+    pub fn issued(version: Version, issued: Issued) -> Self {
+        Self {
+            version,
+            generation: issued.generation,
+            status: Status::Active,
+            secrets: Secrets::Open(issued.grant),
+            lineage: issued.lineage,
+            issued_at: Moment::NOW,
+            expires_at: issued.expires_in.map(Moment::In),
+            refresh_expires_at: issued.refresh_expires_in.map(Moment::In),
+            lease: None,
+            owner: None,
+            deadline: Moment::NOW,
+            intended_at: None,
+            presented_again: false,
+            not_before: Moment::At(Timestamp::EPOCH),
+            fails: 0,
+            last_error: None,
+            now: Moment::NOW,
+        }
+    }
+
+    /// The record that this is once it is written at `now`, by the store's clock.
+    pub fn at(&self, now: Timestamp) -> Record {
+        // A draft that was made of a record still has the time when that was read.
+        self.clone().map(|moment| moment.at(now)).read_at(now)
+    }
+}
+
+impl<Time> Record<Time> {
+    pub(super) fn map<To>(self, to: impl Fn(Time) -> To) -> Record<To> {
+        Record {
+            version: self.version,
+            generation: self.generation,
+            status: self.status,
+            secrets: self.secrets,
+            lineage: self.lineage,
+            issued_at: to(self.issued_at),
+            expires_at: self.expires_at.map(&to),
+            refresh_expires_at: self.refresh_expires_at.map(&to),
+            lease: self.lease,
+            owner: self.owner,
+            deadline: to(self.deadline),
+            intended_at: self.intended_at.map(&to),
+            presented_again: self.presented_again,
+            not_before: to(self.not_before),
+            fails: self.fails,
+            last_error: self.last_error,
+            now: to(self.now),
+        }
+    }
 }
 
 impl Record {
     /// No lease, answer or back-off lasts longer.
     pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-    /// A record that was just written: active, no lease, no failures.
-    pub fn active(issued: Issued, fence: Fence, now: Timestamp) -> Self {
-        Self {
-            generation: issued.generation,
-            status: Status::Active,
-            grant: issued.grant,
-            lineage: issued.lineage,
-            issued_at: now,
-            expires_at: issued.expires_in.map(|rest| now.saturating_add(rest)),
-            fence,
-            owner: None,
-            deadline: now,
-            intended_at: None,
-            replayed: false,
-            not_before: Timestamp::EPOCH,
-            fails: 0,
-            last_error: None,
-            now,
-        }
+    /// The same record, read at `now` by the store's clock.
+    #[must_use]
+    pub fn read_at(self, now: Timestamp) -> Self {
+        Self { now, ..self }
+    }
+
+    /// The grant, if it can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](super::StoreErrorKind::Corrupt) if it is sealed, or cannot be read.
+    pub fn grant(&self) -> Result<&Grant, StoreError> {
+        self.secrets.grant()
     }
 
     /// Whether the lease, or the time to answer, is over.
@@ -325,67 +279,58 @@ impl Record {
         self.is_ahead(self.not_before)
     }
 
-    /// Whether what was issued is safe where this record stands: it is this, or this is newer.
-    /// Another grant of the same generation and lineage is neither.
+    /// Whether the refresh token may be spent, and no presentation is under way. A lease that was
+    /// taken out of doubt, and ran out, leaves the doubt it came from.
+    pub fn is_in_doubt(&self) -> bool {
+        self.status == Status::InDoubt || (self.status == Status::Leased && self.presented_again)
+    }
+
+    /// Whether a grant that was issued need not be kept any longer where this record stands: the record
+    /// holds that grant, or is newer. Another grant of the same generation and lineage is neither.
     pub(crate) fn settles(
         &self,
         generation: Generation,
         lineage: Generation,
         grant: &Grant,
     ) -> bool {
-        self.generation > generation || self.lineage != lineage || self.grant == *grant
+        self.generation > generation || self.lineage != lineage || self.secrets.are(grant)
     }
 
-    /// Whether `moment` is still to come. Nothing is written more than an hour ahead: what seems
-    /// to be was written before the store's clock was set back, and no longer counts.
+    /// Whether `moment` is still to come. Nothing is written more than an hour ahead. A moment that
+    /// lies further ahead was written before the store's clock was set back, and no longer counts.
     fn is_ahead(&self, moment: Timestamp) -> bool {
         let left = moment.saturating_since(self.now);
         !left.is_zero() && left <= Self::LONGEST_WAIT
     }
 }
 
-/// The right to rotate one generation, until its deadline.
-#[derive(Clone, Debug)]
-pub struct Lease {
-    /// The generation to rotate.
-    pub generation: Generation,
-    /// Tells this lease from every other.
-    pub fence: Fence,
-    /// What there is to rotate, as it stood when the lease was taken.
-    pub record: Record,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_odd_account_name_is_taken_and_a_bad_one_named() {
-        for name in ["user-42", "a/b", "../..", "小米", " "] {
-            assert_eq!(AccountName::new(name).unwrap().as_str(), name);
-        }
-        for (name, why) in [
-            ("", "empty"),
-            ("a\nb", "control"),
-            (&"x".repeat(4096), "512 bytes"),
-        ] {
-            let error = AccountName::new(name).unwrap_err().to_string();
-            assert!(
-                error.starts_with("account name: ") && error.contains(why),
-                "{error}"
-            );
-        }
-    }
+    use crate::token::TokenSet;
 
     #[test]
     fn a_record_prints_no_secret() {
         let tokens = TokenSet::new("AT-1", "KEY-1", "RT-1", Duration::from_secs(1));
-        let record = Record::active(
-            Issued::authorized(Generation::FIRST, tokens, None),
-            Fence::default(),
-            Timestamp::from_secs(1),
-        );
-        let text = format!("{record:?}");
+        let issued = Issued::authorized(Generation::FIRST, tokens, None);
+        let draft = Draft::issued(Version::draw(), issued);
+        let text = format!("{draft:?} {:?}", draft.at(Timestamp::from_secs(1)));
         assert!(!text.contains("AT-1") && !text.contains("KEY-1") && !text.contains("RT-1"));
+    }
+
+    #[test]
+    fn what_is_written_is_as_of_the_write() {
+        let issued = Issued::authorized(Generation::FIRST, Grant::default(), None);
+        let draft = Draft::issued(Version::draw(), issued);
+        let [read, written] = [1, 2].map(Timestamp::from_secs);
+        assert_eq!(draft.at(read).map(Moment::At).at(written).now, written);
+    }
+
+    #[test]
+    fn a_status_has_one_name() {
+        for status in ["active", "leased", "sending", "in_doubt", "revoked"] {
+            assert_eq!(Status::from_name(status).unwrap().to_string(), status);
+        }
+        assert_eq!(Status::from_name("Active"), None);
     }
 }

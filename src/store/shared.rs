@@ -1,80 +1,136 @@
-//! A store behind an [`Arc`] is a store: one that was chosen at run time, or that many share.
+//! A store behind a pointer.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 
 use super::{
-    AccountName, Acquire, Commit, Fence, Generation, Guarded, Issued, Lease, LeaseFrom, Record,
-    RotationStore, StoreError, Watch,
+    AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,
 };
+
+/// Any store, behind one pointer: clones are the same store.
+///
+/// ```
+/// use tower_mac_auth::store::{MemoryStore, SharedStore};
+///
+/// let store = SharedStore::new(MemoryStore::new());
+/// // Both take a clone: `Account::builder(…).store(store.clone())`, `Journal::recover(&store)`.
+/// let _ = (store.clone(), store);
+/// ```
+#[derive(Clone)]
+pub struct SharedStore(Arc<dyn Erased>);
+
+impl SharedStore {
+    /// Shares `store`.
+    pub fn new(store: impl RecordStore) -> Self {
+        store.into_shared()
+    }
+
+    pub(super) fn erase(store: impl RecordStore) -> Self {
+        Self(Arc::new(store))
+    }
+}
+
+impl fmt::Debug for SharedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedStore").finish_non_exhaustive()
+    }
+}
 
 type Step<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-impl<S: RotationStore + ?Sized> RotationStore for Arc<S> {
-    fn read<'a>(&'a self, account: &'a AccountName) -> Step<'a, Option<Record>> {
-        (**self).read(account)
-    }
-
-    fn acquire<'a>(
+/// [`RecordStore`] with its futures boxed, so that there can be a pointer to any.
+trait Erased: Send + Sync {
+    fn load<'a>(&'a self, account: &'a AccountName) -> Step<'a, Loaded>;
+    fn replace<'a>(
         &'a self,
         account: &'a AccountName,
-        generation: Generation,
-        owner: &'a str,
-        lease: Duration,
-        from: LeaseFrom,
-    ) -> Step<'a, Acquire> {
-        (**self).acquire(account, generation, owner, lease, from)
+        expected: Option<Version>,
+        draft: &'a Draft,
+    ) -> Step<'a, Replaced>;
+    fn list<'a>(&'a self, after: Option<&'a AccountName>, limit: usize) -> Step<'a, Vec<Listed>>;
+    fn watch(&self) -> Option<Box<dyn Watch>>;
+}
+
+impl<S: RecordStore> Erased for S {
+    fn load<'a>(&'a self, account: &'a AccountName) -> Step<'a, Loaded> {
+        Box::pin(RecordStore::load(self, account))
     }
 
-    fn intend<'a>(
+    fn replace<'a>(
         &'a self,
         account: &'a AccountName,
-        lease: &'a Lease,
-        answer_within: Duration,
-    ) -> Step<'a, Guarded> {
-        (**self).intend(account, lease, answer_within)
+        expected: Option<Version>,
+        draft: &'a Draft,
+    ) -> Step<'a, Replaced> {
+        Box::pin(RecordStore::replace(self, account, expected, draft))
     }
 
-    fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
-        (**self).commit(account, issued)
+    fn list<'a>(&'a self, after: Option<&'a AccountName>, limit: usize) -> Step<'a, Vec<Listed>> {
+        Box::pin(RecordStore::list(self, after, limit))
     }
 
-    fn release<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        not_before: Duration,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        (**self).release(account, lease, not_before, why)
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        RecordStore::watch(self)
+    }
+}
+
+/// A store of which something else holds a pointer as well.
+impl<S: RecordStore> RecordStore for Arc<S> {
+    async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+        (**self).load(account).await
     }
 
-    fn doubt<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        fence: Fence,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        (**self).doubt(account, generation, fence, why)
+    async fn replace(
+        &self,
+        account: &AccountName,
+        expected: Option<Version>,
+        draft: &Draft,
+    ) -> Result<Replaced, StoreError> {
+        (**self).replace(account, expected, draft).await
     }
 
-    fn reject<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        (**self).reject(account, lease, why)
+    async fn list(
+        &self,
+        after: Option<&AccountName>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        (**self).list(after, limit).await
     }
 
-    fn revoke<'a>(&'a self, account: &'a AccountName) -> Step<'a, Record> {
-        (**self).revoke(account)
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        (**self).watch()
+    }
+}
+
+impl RecordStore for SharedStore {
+    async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+        self.0.load(account).await
     }
 
-    fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
-        (**self).watch(account)
+    async fn replace(
+        &self,
+        account: &AccountName,
+        expected: Option<Version>,
+        draft: &Draft,
+    ) -> Result<Replaced, StoreError> {
+        self.0.replace(account, expected, draft).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&AccountName>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.0.list(after, limit).await
+    }
+
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        self.0.watch()
+    }
+
+    fn into_shared(self) -> SharedStore {
+        self
     }
 }

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::answer::{self, JSON};
 use super::check::{Denial, Signer};
-use super::{Accepted, Provider, Refused};
+use super::{AcceptedRequest, Provider, RefusedRequest};
 use crate::sign::Scheme;
 use crate::token::ErrorCode;
 
@@ -132,7 +132,7 @@ impl Provider {
         let at = config.clock.now();
         let mut headers = head.headers;
         headers.remove(AUTHORIZATION);
-        self.state().records.accepted.push(Accepted {
+        self.state().records.accepted.push(AcceptedRequest {
             method: head.method,
             path: head.uri.path().to_owned(),
             query: head.uri.query().map(str::to_owned),
@@ -155,7 +155,7 @@ impl Provider {
         let at = config.clock.now();
         let style = self.state().refusal_style;
         let answer = answer::api_refusal(config, style, code, &reason);
-        self.state().records.refused.push(Refused {
+        self.state().records.refused.push(RefusedRequest {
             method: head.method.clone(),
             path: head.uri.path().to_owned(),
             code,

@@ -74,13 +74,9 @@ impl Client {
         };
         let credential = Credential::new(&self.access_token, self.key.clone())
             .with_client_id(self.provider.client_id());
-        let parts = RequestParts {
-            method: "POST",
-            host: authority,
-            path,
-            query,
-            form: Some(body.as_bytes()),
-        };
+        let parts = RequestParts::new("POST", authority, path)
+            .with_query(query)
+            .with_form(body.as_bytes());
         let signed = self.scheme.sign(&credential, &parts, nonce).unwrap();
         let target = match signed.path_and_query {
             Some(target) => target.to_string(),

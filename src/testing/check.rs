@@ -50,9 +50,9 @@ impl From<VerifyError> for Denial {
 
 /// The nonces seen, by their minutes.
 ///
-/// No [`ReplayGuard`](crate::verify::ReplayGuard): that one counts per token, while a replay with
-/// the next token and the old nonce is a fault to be caught here; and it never goes back in time,
-/// as tests do.
+/// This is not a [`ReplayGuard`](crate::verify::ReplayGuard), which remembers nonces for each token: a
+/// client that resends a request with the next token and the old nonce is to be caught here. Nor does
+/// a `ReplayGuard` go back in time, as tests do.
 #[derive(Default)]
 pub(super) struct Nonces(BTreeMap<u64, HashSet<String>>);
 
@@ -71,7 +71,7 @@ impl Nonces {
 
 impl Provider {
     /// Checks the signature first and the token's standing last, so that a nonce counts as used
-    /// even if the token it came with had expired: a replay needs a new one.
+    /// even if the token it came with had expired: a request that is resent needs a new nonce.
     pub(super) fn check(&self, head: &Parts, form: Option<&[u8]>) -> Result<Signer, Denial> {
         const REJECTED: ErrorCode = ErrorCode::AccessTokenRejected;
         let config = self.config();

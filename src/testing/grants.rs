@@ -117,10 +117,10 @@ impl Grants {
         if grant.revoked {
             return Err((REJECTED, "refresh_token: the grant was revoked"));
         }
-        if rules.rotation_kills_access_token {
-            if let Some(access) = self.access.get_mut(&grant.current) {
-                access.expires_at = Timestamp::EPOCH;
-            }
+        if rules.rotation_kills_access_token
+            && let Some(access) = self.access.get_mut(&grant.current)
+        {
+            access.expires_at = Timestamp::EPOCH;
         }
         Ok(self.next(index, now, life))
     }

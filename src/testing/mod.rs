@@ -72,13 +72,7 @@
 //! let key = MacKey::new(tokens.algorithm, &tokens.mac_key)?;
 //! let credential =
 //!     Credential::new(&tokens.access_token, key).with_client_id(provider.client_id());
-//! let parts = RequestParts {
-//!     method: "POST",
-//!     host: "api.example",
-//!     path: "/lamp",
-//!     query: None,
-//!     form: None,
-//! };
+//! let parts = RequestParts::new("POST", "api.example", "/lamp");
 //! let signed = XiaomiOpenApi::new().sign(&credential, &parts, &Nonce::fresh(clock.now()))?;
 //! let uri = format!("https://api.example{}", signed.path_and_query.ok_or("a path")?);
 //! let request = Request::post(uri)
@@ -119,12 +113,30 @@ mod token_endpoint;
 mod transport;
 mod wire;
 
+pub mod rotation {
+    //! The pure half of the rotation, for model checkers: how a record moves, and what a process
+    //! decides about one. Not under the promises of semantic versioning.
+
+    pub use crate::account::rotation::decide::{
+        Decision, PRESENT_AGAIN_AFTER, Presented, Stop, View, WATCH_BEFORE, decide,
+        may_have_an_answer, may_present_again,
+    };
+    pub use crate::store::transition::{
+        Lease, LeaseFrom, Transition, Wanted, acquire, commit, doubt, import, intend, reject,
+        release, revoke,
+    };
+}
+
+/// The bodies that an [`Api`] answers with.
+#[doc(no_inline)]
+pub use http_body_util::Full;
+
 pub use self::api::Api;
 pub use self::builder::ProviderBuilder;
 pub use self::clock::TestClock;
 pub use self::conformance::Conformance;
 pub use self::faults::Fault;
 pub use self::provider::{Provider, RefusalStyle};
-pub use self::record::{Accepted, Presentation, Presented, Refused};
+pub use self::record::{AcceptedRequest, Presentation, Presented, RefusedRequest};
 pub use self::server::Server;
 pub use self::transport::InProcess;

@@ -10,7 +10,7 @@ use super::gate::Gate;
 use super::grants::Grants;
 use super::record::Records;
 use super::token_endpoint::PATH;
-use super::{Accepted, Api, Fault, InProcess, Presentation, Refused, Server};
+use super::{AcceptedRequest, Api, Fault, InProcess, Presentation, RefusedRequest, Server};
 use crate::token::{TokenEndpoint, TokenSet};
 use crate::{AccessToken, AuthorizationCode, ClientSecret};
 
@@ -217,12 +217,12 @@ impl Provider {
     }
 
     /// Every request the API let through, in order.
-    pub fn accepted(&self) -> Vec<Accepted> {
+    pub fn accepted(&self) -> Vec<AcceptedRequest> {
         self.state().records.accepted.clone()
     }
 
     /// Every request the API refused, in order.
-    pub fn refused(&self) -> Vec<Refused> {
+    pub fn refused(&self) -> Vec<RefusedRequest> {
         self.state().records.refused.clone()
     }
 
@@ -270,6 +270,10 @@ impl Provider {
     /// # Panics
     ///
     /// Outside a tokio runtime with its I/O and its timer on.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves no server.
     pub async fn serve(&self) -> io::Result<Server> {
         Server::start(self.clone()).await
     }

@@ -29,7 +29,7 @@ pub struct Presentation {
 }
 
 /// What came of a [`Presentation`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Presented {
     /// The next tokens were issued; whether the client ever saw them is another matter.
@@ -43,7 +43,7 @@ pub enum Presented {
 /// One request to the API that was let through.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Accepted {
+pub struct AcceptedRequest {
     /// The method.
     pub method: Method,
     /// The path as on the wire.
@@ -74,10 +74,10 @@ pub struct Accepted {
     pub at: Timestamp,
 }
 
-impl fmt::Debug for Accepted {
+impl fmt::Debug for AcceptedRequest {
     /// Without the query and the headers, which may hold secrets, and the body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accepted")
+        f.debug_struct("AcceptedRequest")
             .field("method", &self.method)
             .field("path", &self.path)
             .field("body_len", &self.body_len)
@@ -92,7 +92,7 @@ impl fmt::Debug for Accepted {
 /// One request to the API that was refused.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Refused {
+pub struct RefusedRequest {
     /// The method.
     pub method: Method,
     /// The path as on the wire.
@@ -113,8 +113,8 @@ pub(super) struct Records {
     cleared: u64,
     /// How often each refresh token was presented; not cleared.
     times: HashMap<String, u32>,
-    pub(super) accepted: Vec<Accepted>,
-    pub(super) refused: Vec<Refused>,
+    pub(super) accepted: Vec<AcceptedRequest>,
+    pub(super) refused: Vec<RefusedRequest>,
     pub(super) token_requests: u64,
     pub(super) api_requests: u64,
 }

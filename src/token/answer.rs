@@ -1,5 +1,4 @@
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use super::content_coding::{CodingFault, decode};
 use super::fields::{Fields, Value};
 use super::json::strip;
 use super::outcome::AmbiguousKind;
-use super::{Ambiguous, ErrorCode, MAX_ANSWER_LEN, Outcome, RateLimited, Refusal, TokenSet};
+use super::{Ambiguous, ErrorCode, MAX_ANSWER_LEN, Outcome, RateLimited, Refused, TokenSet};
 use crate::sign::Algorithm;
 use crate::{AccessToken, MacKeyText, RefreshToken};
 
@@ -20,8 +19,8 @@ const LONGEST_LIFE: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 /// The longest description of a refusal that is kept, in characters.
 const LONGEST_DESCRIPTION: usize = 200;
 
-/// What an endpoint may ask for by `Retry-After`: no less, or it would be asked in a loop, and no
-/// more, or one bad answer would shut all accounts out for long.
+/// The shortest and the longest pause that an endpoint may ask for by `Retry-After`. A shorter one
+/// would have it asked in a loop; a longer one would let one bad answer shut all accounts out.
 const PAUSES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// What an answer says that came as it was sent: with the codings that its head names, and the
@@ -51,8 +50,8 @@ fn read_body(answer: &Response<Bytes>) -> Outcome {
     parse(status, &decoded.text, fault)
 }
 
-/// The pause that the answer asks for. A date counts from the answer's own `Date`: the two are of
-/// one clock, and ours may be wrong.
+/// The pause that the answer asks for. If it names a date, the pause is counted from the answer's own
+/// `Date`: the server's clock wrote both, and ours may be wrong.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
     let asked = text(RETRY_AFTER)?;
@@ -113,7 +112,7 @@ fn parse(status: StatusCode, body: &[u8], fault: Option<Ambiguous>) -> Outcome {
     let ambiguous = |fault: Ambiguous| Outcome::Ambiguous(fault.with_next(next.clone()));
 
     let limited = status == StatusCode::TOO_MANY_REQUESTS;
-    // A rate limit is no verdict, whatever code its page may show. One that brings tokens is none.
+    // A 429 is no verdict, whatever code its page may show. If it brings tokens, it is no 429.
     if limited && !fields.access_token.is_given() && !fields.refresh_token.is_given() {
         return Outcome::RateLimited(RateLimited::new(None));
     }
@@ -155,7 +154,7 @@ fn field(detail: &'static str) -> Ambiguous {
     Ambiguous::new(AmbiguousKind::Field, detail)
 }
 
-fn refusal(fields: &Fields) -> Result<Refusal, Ambiguous> {
+fn refusal(fields: &Fields) -> Result<Refused, Ambiguous> {
     if fields.access_token.is_given() || fields.refresh_token.is_given() {
         return Err(field("error: given together with tokens"));
     }
@@ -167,7 +166,7 @@ fn refusal(fields: &Fields) -> Result<Refusal, Ambiguous> {
     };
     let code = code.ok_or_else(|| field("error: not a code"))?;
     let description = fields.error_description.text().map(describe);
-    Ok(Refusal::new(ErrorCode::from_code(code), description))
+    Ok(Refused::new(ErrorCode::from_code(code), description))
 }
 
 /// A server's text, fit for a log: short, one line, nothing that steers a terminal.
@@ -213,9 +212,9 @@ fn tokens(fields: &mut Fields, next: Option<RefreshToken>) -> Result<TokenSet, A
         _ => return Err(field("token_type: not a string")),
     }
     let algorithm = match &fields.mac_algorithm {
-        Value::Text(name) => name.parse().map_err(|unknown| {
-            field("mac_algorithm: not known").with_source(Some(Arc::new(unknown)))
-        })?,
+        Value::Text(name) => name
+            .parse()
+            .map_err(|_| field("mac_algorithm: not known"))?,
         Value::Missing => Algorithm::HmacSha1,
         Value::Twice => return Err(field("mac_algorithm: given twice, with different values")),
         _ => return Err(field("mac_algorithm: not a string")),
@@ -433,13 +432,6 @@ mod tests {
                 .to_string()
                 .ends_with("refresh_token: not a string")
         );
-    }
-
-    #[test]
-    fn an_unknown_algorithm_is_named() {
-        let ambiguous = read_ambiguous(200, with("mac_algorithm", r#""HmacMd5""#));
-        let source = ambiguous.source().unwrap();
-        assert!(source.to_string().contains("\"HmacMd5\""), "{source}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::limiter::Limiter;
 use super::transport::{BoxError, Transport};
 use crate::ClientSecret;
 
+const XIAOMI_URL: &str = "https://account.xiaomi.com/oauth2/token";
 /// Xiaomi's documented limit for one client.
 const REQUESTS_PER_SECOND: Option<NonZeroU32> = NonZeroU32::new(5000);
 
@@ -40,6 +41,17 @@ impl TokenEndpointBuilder {
             allow_plain_http: false,
             transport: None,
         }
+    }
+
+    /// The token endpoint of the Xiaomi Open API, as [`TokenEndpoint::xiaomi`] makes it.
+    pub fn xiaomi(
+        client_id: impl Into<String>,
+        client_secret: impl Into<ClientSecret>,
+        redirect_uri: impl Into<String>,
+    ) -> Self {
+        Self::new(XIAOMI_URL.to_owned())
+            .client(client_id, client_secret)
+            .redirect_uri(redirect_uri)
     }
 
     /// The URL of the endpoint. A query in it is kept (RFC 6749 §3.2).
@@ -233,7 +245,7 @@ pub struct EndpointError {
 }
 
 /// Which part of the configuration is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndpointErrorKind {
     /// The URL is not that of an endpoint.
@@ -396,14 +408,14 @@ mod tests {
     #[cfg(not(feature = "transport"))]
     #[test]
     fn without_the_built_in_transport_one_must_be_given() {
-        let without = TokenEndpoint::xiaomi("id", "secret", "https://client/cb");
+        let without = TokenEndpointBuilder::xiaomi("id", "secret", "https://client/cb");
         assert_eq!(refused(without), EndpointErrorKind::Transport);
     }
 
     #[cfg(feature = "transport")]
     #[test]
     fn plain_http_needs_no_roots() {
-        let endpoint = TokenEndpoint::xiaomi("id", "secret", "https://client/cb")
+        let endpoint = TokenEndpointBuilder::xiaomi("id", "secret", "https://client/cb")
             .url("http://127.0.0.1:1/t")
             .build()
             .unwrap();

@@ -32,8 +32,8 @@ pub(crate) enum CodingFault {
 
 /// Takes off what `Content-Encoding` names; `None` if nothing is to be taken off.
 ///
-/// A body that begins as JSON does is such a body whatever the header says: who decodes on the way
-/// does not always change the header. No coding of an answer begins with these bytes.
+/// A body that begins as JSON does is taken as JSON whatever the header says: a proxy that decodes a
+/// body on the way does not always change the header. No coding of an answer begins with these bytes.
 ///
 /// No more than `cap` bytes are decoded, by each coding, so that a bomb costs no more than an
 /// answer does.
@@ -139,8 +139,8 @@ fn read(mut decoder: impl Read, cap: usize) -> Decoded {
 /// An empty last block, and the checksum that may follow it.
 const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
-/// The crate's own reader holds back a window, which may be megabytes, until the frame has ended.
-/// So a frame that is cut is ended here, and no more is asked for than the cap.
+/// The decoder's own reader holds back a window, which may be megabytes, until the frame has ended.
+/// So a frame that is cut short is ended here, and no more is asked for than the cap.
 fn zstd(mut body: &[u8], cap: usize) -> Decoded {
     let mut decoder = FrameDecoder::new();
     let ended = decoder

@@ -6,15 +6,13 @@ use http::Uri;
 use http::header::HeaderValue;
 
 use super::answer::read_answer;
-use super::builder::TokenEndpointBuilder;
+use super::builder::{EndpointError, TokenEndpointBuilder};
 use super::limiter::Limiter;
 use super::outcome::{AmbiguousKind, SharedError, UnsentKind};
 use super::request::{Sent, request};
 use super::transport::SendErrorKind;
 use super::{Ambiguous, Connection, Outcome, SendError, Transport, Unsent};
 use crate::{AuthorizationCode, ClientSecret, RefreshToken};
-
-const XIAOMI_URL: &str = "https://account.xiaomi.com/oauth2/token";
 
 /// Where tokens come from, and the client that asks for them.
 ///
@@ -40,15 +38,17 @@ impl TokenEndpoint {
     /// The token endpoint of the Xiaomi Open API, for the client with this id and secret.
     ///
     /// `redirect_uri` must be the registered one, letter for letter; Xiaomi wants it with every
-    /// grant.
+    /// grant. [`TokenEndpointBuilder::xiaomi`] has the knobs.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenEndpointBuilder::build`]: without the feature `transport`, always.
     pub fn xiaomi(
         client_id: impl Into<String>,
         client_secret: impl Into<ClientSecret>,
         redirect_uri: impl Into<String>,
-    ) -> TokenEndpointBuilder {
-        Self::builder(XIAOMI_URL)
-            .client(client_id, client_secret)
-            .redirect_uri(redirect_uri)
+    ) -> Result<Self, EndpointError> {
+        TokenEndpointBuilder::xiaomi(client_id, client_secret, redirect_uri).build()
     }
 
     /// A token endpoint at `url` that speaks as Xiaomi's does.
@@ -71,8 +71,8 @@ impl TokenEndpoint {
     /// connects. Nothing of a request is sent. After a 429 it waits as long as the endpoint asked
     /// for by `Retry-After` (an hour at most), or for 1 s, 2 s, 4 s… up to a minute.
     ///
-    /// Split from the request so that a caller can put down in writing what it is about to
-    /// present, between the two.
+    /// It is a call of its own so that a caller can write down what it is about to present, between
+    /// connecting and presenting.
     ///
     /// # Errors
     ///
@@ -248,10 +248,10 @@ fn redact(outcome: &mut Outcome, sent: &Sent<'_>) {
     let source = match outcome {
         Outcome::Tokens(_) | Outcome::RateLimited(_) => return,
         Outcome::Refused(refusal) => {
-            if let Some(description) = refusal.description_mut() {
-                if sent.is_in(description) {
-                    "[redacted]".clone_into(description);
-                }
+            if let Some(description) = refusal.description_mut()
+                && sent.is_in(description)
+            {
+                "[redacted]".clone_into(description);
             }
             return;
         }
@@ -301,7 +301,7 @@ mod tests {
     }
 
     fn builder(reply: Reply) -> TokenEndpointBuilder {
-        TokenEndpoint::xiaomi("client", "CANARY-client/secret", "https://client/cb")
+        TokenEndpointBuilder::xiaomi("client", "CANARY-client/secret", "https://client/cb")
             .transport(Scripted(reply))
     }
 

@@ -189,13 +189,13 @@ async fn drive<T>(
         if let Poll::Ready(result) = exchange.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        if let Some(running) = &mut driver {
-            if pin!(running).poll(cx).is_ready() {
-                // What ended it reaches the exchange by its channel, at the latest when the
-                // driver is dropped.
-                driver = None;
-                cx.waker().wake_by_ref();
-            }
+        if let Some(running) = &mut driver
+            && pin!(running).poll(cx).is_ready()
+        {
+            // What ended it reaches the exchange by its channel, at the latest when the
+            // driver is dropped.
+            driver = None;
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     })
@@ -232,7 +232,7 @@ async fn read(response: Response<Incoming>) -> Result<Response<Bytes>, SendError
 mod tests {
     use super::*;
     use crate::RefreshToken;
-    use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, UnsentKind};
+    use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, TokenEndpointBuilder, UnsentKind};
     use rustls::pki_types::PrivatePkcs8KeyDer;
     use rustls::{RootCertStore, ServerConfig, ServerConnection};
     use std::error::Error;
@@ -247,7 +247,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(150);
 
     fn endpoint(url: String, transport: HyperTransport) -> TokenEndpoint {
-        TokenEndpoint::xiaomi("id 1", "s&c+r%e t=é", "https://client/cb?a=b")
+        TokenEndpointBuilder::xiaomi("id 1", "s&c+r%e t=é", "https://client/cb?a=b")
             .url(url)
             .transport(transport)
             .build()

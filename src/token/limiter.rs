@@ -61,8 +61,8 @@ impl Limiter {
         hold.until = hold.until.max(Some(until));
     }
 
-    /// The endpoint answered otherwise. A hold that stands is not over for that: the request may
-    /// have been sent before.
+    /// The endpoint gave another answer than 429. That does not end a hold that stands: the request
+    /// may have been sent before the hold began.
     pub(super) fn was_let_through(&self) {
         self.lock().in_a_row = 0;
     }
@@ -80,7 +80,7 @@ impl Limiter {
         }
     }
 
-    /// Passes if that is possible at once: not past those who wait.
+    /// Passes if that is possible at once, and nobody waits.
     pub(super) fn try_ready(&self) -> bool {
         let turn = self.turn.try_lock();
         turn.is_ok_and(|_turn| self.check().is_ok())

@@ -1,17 +1,22 @@
 //! The token endpoint: request, answer, error codes, transport.
 //!
 //! A refresh token works once, so "it failed" is too little to know. An [`Outcome`] says which of
-//! five things happened: [`Tokens`](Outcome::Tokens); [`Unsent`](Outcome::Unsent), nothing has
-//! left and the token may be presented later; [`RateLimited`](Outcome::RateLimited), it was turned
-//! away and may be presented later; [`Refused`](Outcome::Refused), with an [`ErrorCode`]; or [`Ambiguous`](Outcome::Ambiguous), and the token must be taken as spent.
+//! five things happened:
 //!
-//! A request takes two steps. [`TokenEndpoint::connect`] does all that can fail or take long, and
+//! - [`Tokens`](Outcome::Tokens): the token is spent, and here are the next;
+//! - [`Unsent`](Outcome::Unsent): nothing has left, and the token may be presented later;
+//! - [`RateLimited`](Outcome::RateLimited): the request was turned away, and the token may be presented
+//!   later;
+//! - [`Refused`](Outcome::Refused), with an [`ErrorCode`];
+//! - [`Ambiguous`](Outcome::Ambiguous): nobody knows, and the token must be taken as spent.
+//!
+//! A request takes two calls. [`TokenEndpoint::connect`] does all that can fail or take long, and
 //! sends nothing; [`Connected::refresh`] then presents the token. Between the two, write down
 //! what is about to be presented: after a crash, that note is all there is.
 //!
 //! ```
 //! use tower_mac_auth::RefreshToken;
-//! use tower_mac_auth::token::{Meaning, Outcome, TokenEndpoint, Unsent};
+//! use tower_mac_auth::token::{Meaning, Outcome, TokenEndpoint, TokenEndpointBuilder, Unsent};
 //!
 //! async fn rotate(endpoint: &TokenEndpoint, token: &RefreshToken) -> Result<(), Unsent> {
 //!     let connected = endpoint.connect().await?;
@@ -32,7 +37,7 @@
 //! # #[cfg(feature = "transport")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let endpoint = TokenEndpoint::xiaomi("my-client", "my-secret", "https://me.example/callback")
+//! let endpoint = TokenEndpointBuilder::xiaomi("my-client", "my-secret", "https://me.example/callback")
 //!     .url("http://127.0.0.1:1/oauth2/token") // nobody listens here
 //!     .build()?;
 //! let unsent = rotate(&endpoint, &RefreshToken::new("R-1")).await.unwrap_err();
@@ -63,6 +68,10 @@ mod request;
 mod token_set;
 mod transport;
 
+/// What a [`Transport`] returns: `futures_core`'s, for those who implement the trait.
+#[doc(no_inline)]
+pub use futures_core::future::BoxFuture;
+
 pub use answer::parse_answer;
 pub use builder::{EndpointError, EndpointErrorKind, TokenEndpointBuilder};
 pub use endpoint::{Connected, TokenEndpoint};
@@ -70,7 +79,7 @@ pub use error_code::{ErrorCode, Meaning};
 #[cfg(feature = "transport")]
 #[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
 pub use hyper_transport::HyperTransport;
-pub use outcome::{Ambiguous, AmbiguousKind, Outcome, RateLimited, Refusal, Unsent, UnsentKind};
+pub use outcome::{Ambiguous, AmbiguousKind, Outcome, RateLimited, Refused, Unsent, UnsentKind};
 pub use token_set::TokenSet;
 pub use transport::{
     Connection, MAX_ANSWER_LEN, SendError, SendErrorKind, Transport, TransportError,

@@ -24,7 +24,7 @@ pub enum Outcome {
     /// presented is as good as before.
     RateLimited(RateLimited),
     /// The provider said no, in so many words.
-    Refused(Refusal),
+    Refused(Refused),
     /// Nobody knows: what was presented may be spent. It must not be presented again.
     Ambiguous(Ambiguous),
 }
@@ -37,7 +37,7 @@ pub struct Unsent {
 }
 
 /// Why a request did not leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnsentKind {
     /// DNS, TCP or TLS failed.
@@ -116,12 +116,12 @@ impl Error for RateLimited {}
 
 /// The provider refused, with a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Refused {
     code: ErrorCode,
     description: Option<String>,
 }
 
-impl Refusal {
+impl Refused {
     pub(crate) fn new(code: ErrorCode, description: Option<String>) -> Self {
         Self { code, description }
     }
@@ -144,7 +144,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the token endpoint refused: {}", self.code)?;
         match &self.description {
@@ -154,7 +154,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Error for Refusal {}
+impl Error for Refused {}
 
 /// The request may have taken effect, and there are no usable tokens to show for it.
 ///
@@ -170,7 +170,7 @@ pub struct Ambiguous {
 }
 
 /// Why an outcome is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AmbiguousKind {
     /// No answer in time.
@@ -219,8 +219,8 @@ impl Ambiguous {
         self.kind
     }
 
-    /// The refresh token that came with an answer which is of no other use. It was never
-    /// presented, and most likely is the one that works now.
+    /// The next refresh token, if it could be read from an answer that is of no other use. It was
+    /// never presented, and most likely is the one that works now.
     pub fn next_refresh_token(&self) -> Option<&RefreshToken> {
         self.next_refresh_token.as_ref()
     }

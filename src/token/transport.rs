@@ -104,7 +104,7 @@ pub struct SendError {
 }
 
 /// What became of a request that was not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendErrorKind {
     /// Provably no byte of it left: it may be sent again.

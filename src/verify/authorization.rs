@@ -48,10 +48,10 @@ impl MacAuthorization {
                 "mac" => Some(("mac", &mut mac)),
                 _ => None,
             };
-            if let Some((field, slot)) = slot {
-                if slot.replace(decoded(field, text)?).is_some() {
-                    return Err(VerifyError::malformed(field, "is there twice"));
-                }
+            if let Some((field, slot)) = slot
+                && slot.replace(decoded(field, text)?).is_some()
+            {
+                return Err(VerifyError::malformed(field, "is there twice"));
             }
             rest = after;
         }

@@ -6,9 +6,9 @@ use crate::sign::{Algorithm, HostLine, MacKey, Nonce, RequestParts, SignError, X
 
 /// Checks the callbacks Xiaomi signs with the client's secret.
 ///
-/// The vector Xiaomi has published for them holds only with an empty line in place of the host,
-/// though the document beside it prints one; so either is accepted, the callback's own host or
-/// the empty line.
+/// The vector that Xiaomi has published for callbacks holds only with an empty line in place of the
+/// host, though the document beside it prints a host. So either is accepted: the callback's own host
+/// or the empty line.
 ///
 /// ```
 /// use tower_mac_auth::ClientSecret;
@@ -16,13 +16,8 @@ use crate::sign::{Algorithm, HostLine, MacKey, Nonce, RequestParts, SignError, X
 /// use tower_mac_auth::verify::CallbackVerifier;
 ///
 /// let verifier = CallbackVerifier::new(&ClientSecret::new("ORhx44qK6Alqf8vt2rGB5f-oPq0"))?;
-/// let callback = RequestParts {
-///     method: "GET",
-///     host: "app.example.com",
-///     path: "/xm",
-///     query: Some("code=93D6A6663C1095587F68281E654D5526&xmResult=true&xmUserId=1909031"),
-///     form: None,
-/// };
+/// let callback = RequestParts::new("GET", "app.example.com", "/xm")
+///     .with_query("code=93D6A6663C1095587F68281E654D5526&xmResult=true&xmUserId=1909031");
 /// let nonce = "5964262989045079397:24012419".parse()?;
 /// let mac = "m/M1Ia6fOBfKWUbae5G5UXnqh5I=".parse()?;
 /// verifier.check(&callback, &nonce, &mac)?;
@@ -50,8 +45,8 @@ impl CallbackVerifier {
         })
     }
 
-    /// Whether `mac` is the one of `callback` and `nonce`, with its host or without. Takes the
-    /// same time wherever it differs.
+    /// Checks that `mac` is the MAC of `callback` and `nonce`, with the callback's host or without.
+    /// Takes the same time wherever the two differ.
     ///
     /// # Errors
     ///
@@ -90,13 +85,7 @@ mod tests {
 
     fn check(host: &str, path: &str, mac: &str) -> Result<(), VerifyError> {
         let verifier = CallbackVerifier::new(&ClientSecret::new(SECRET)).unwrap();
-        let callback = RequestParts {
-            method: "GET",
-            host,
-            path,
-            query: Some(QUERY),
-            form: None,
-        };
+        let callback = RequestParts::new("GET", host, path).with_query(QUERY);
         let nonce = "5964262989045079397:24012419".parse().unwrap();
         verifier.check(&callback, &nonce, &mac.parse().unwrap())
     }

@@ -12,19 +12,13 @@
 //! let now = Timestamp::from_secs(1_396_941_600);
 //!
 //! // What a client sends.
-//! let mut request = RequestParts {
-//!     method: "GET",
-//!     host: "open.account.xiaomi.com",
-//!     path: "/user/profile",
-//!     query: None,
-//!     form: None,
-//! };
+//! let request = RequestParts::new("GET", "open.account.xiaomi.com", "/user/profile");
 //! let credential = Credential::new(&AccessToken::new("eJxjYGAQ"), key.clone());
 //! let signed = XiaomiOpenApi::new().sign(&credential, &request, &Nonce::fresh(now))?;
 //!
 //! // What the server makes of it.
 //! let target = signed.path_and_query.unwrap();
-//! request.query = target.query();
+//! let request = request.with_query(target.query());
 //! let guard = ReplayGuard::new(Duration::from_secs(600), 100_000);
 //! let authorization: MacAuthorization = signed.authorization.to_str().unwrap().parse()?;
 //! assert_eq!(authorization.access_token().expose_secret(), "eJxjYGAQ");
@@ -37,8 +31,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Check the MAC first: a nonce is remembered only for a request that has shown it holds the key,
-//! or anyone could fill the memory.
+//! Check the MAC first, and the nonce after it: nonces are remembered only for requests that were
+//! signed with the key, or anyone could fill the memory.
 
 mod authorization;
 mod callback;

@@ -10,19 +10,19 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// One that reads requests as [`XiaomiOpenApi::new`] signs them.
+    /// A verifier that reads requests as [`XiaomiOpenApi::new`] signs them.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One that reads requests as `scheme` signs them: its knobs for empty values, forms and
-    /// malformed queries count, [`XiaomiOpenApi::query_credentials`] does not.
+    /// A verifier that reads requests as `scheme` signs them. The scheme's knobs for empty values,
+    /// forms and malformed queries count, [`XiaomiOpenApi::query_credentials`] does not.
     pub const fn with_scheme(scheme: XiaomiOpenApi) -> Self {
         Self { scheme }
     }
 
-    /// Whether `mac` is the one of `request` and `nonce` under `key`. Takes the same time
-    /// wherever it differs.
+    /// Checks that `mac` is the MAC of `request` and `nonce` under `key`. Takes the same time
+    /// wherever the two differ.
     ///
     /// # Errors
     ///

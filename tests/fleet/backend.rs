@@ -1,13 +1,12 @@
 //! The stores: how a process opens one, and how the parent takes one away.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tower_mac_auth::store::redis::RedisStore;
-use tower_mac_auth::store::{FileStore, PostgresStore, RotationStore, StoreError};
+use tower_mac_auth::store::{FileStore, PostgresStore, SharedStore, StoreError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "as the tests of each are named")]
@@ -27,7 +26,7 @@ pub enum StoreSpec {
 
 impl StoreSpec {
     /// Opens it, however long it takes: it may be restarting.
-    pub async fn open(&self) -> Arc<dyn RotationStore> {
+    pub async fn open(&self) -> SharedStore {
         let mut tries = 0;
         loop {
             match self.try_open().await {
@@ -39,17 +38,15 @@ impl StoreSpec {
         }
     }
 
-    async fn try_open(&self) -> Result<Arc<dyn RotationStore>, StoreError> {
+    async fn try_open(&self) -> Result<SharedStore, StoreError> {
         Ok(match self {
-            Self::File { dir } => Arc::new(FileStore::open(dir).await?),
+            Self::File { dir } => SharedStore::new(FileStore::open(dir).await?),
             Self::Postgres { url, prefix } => {
-                let store = PostgresStore::builder(url)
-                    .table_prefix(prefix)
-                    .pool_size(4);
-                Arc::new(store.connect().await?)
+                let store = PostgresStore::builder(url).prefix(prefix).pool_size(4);
+                SharedStore::new(store.connect().await?)
             }
             Self::Redis { url, prefix } => {
-                Arc::new(RedisStore::builder(url).prefix(prefix).connect().await?)
+                SharedStore::new(RedisStore::builder(url).prefix(prefix).connect().await?)
             }
         })
     }
@@ -79,7 +76,7 @@ impl Backend {
             Kind::postgres => {
                 let variable = "TOWER_MAC_AUTH_TEST_POSTGRES";
                 let url = server(variable);
-                let store = PostgresStore::builder(&url).table_prefix(&prefix);
+                let store = PostgresStore::builder(&url).prefix(&prefix);
                 store.connect().await.unwrap().migrate().await.unwrap();
                 (Some(variable), StoreSpec::Postgres { url, prefix })
             }

@@ -33,6 +33,7 @@ pub struct Orders {
     pub redirect_uri: String,
     pub accounts: Vec<String>,
     pub answer_timeout: Duration,
+    pub may_present_again: bool,
     pub stop: Option<Stop>,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
-use tower_mac_auth::store::{AccountName, Issued, Status};
+use tower_mac_auth::store::{AccountName, Issued, RecordStore, Status};
 use tower_mac_auth::testing::Fault;
 use tower_mac_auth::token::Outcome as TokenOutcome;
 
@@ -295,7 +295,12 @@ async fn paused_before_the_answer(at: At) {
     child.answers().await;
     let record = at.scene.record(at.name).await;
     assert_eq!(record.generation, standing.generation, "{}", at.name);
-    assert_eq!(record.grant, standing.grant, "{}", at.name);
+    assert_eq!(
+        record.grant().unwrap(),
+        standing.grant().unwrap(),
+        "{}",
+        at.name
+    );
     at.finds(Live, 1).await;
 }
 
@@ -313,7 +318,8 @@ async fn overtaken(at: At) {
     at.scene.authorize(at.name).await.unwrap();
     let standing = at.scene.record(at.name).await;
     at.finds(Live, 1).await;
-    assert_eq!(at.scene.record(at.name).await.grant, standing.grant);
+    let record = at.scene.record(at.name).await;
+    assert_eq!(record.grant().unwrap(), standing.grant().unwrap());
 }
 
 /// Somebody outside spends the token: ours is refused, and the grant with it. Said, not repeated.
@@ -339,7 +345,7 @@ async fn rotated_outside(at: At) {
     let mut child = scene.worker().await;
     let next = refresh_outside(&scene, &name).await;
     let old = scene.record(&name).await;
-    let access = old.grant.access.as_ref().unwrap();
+    let access = old.grant().unwrap().access.as_ref().unwrap();
     scene.provider.expire_access_token(&access.access_token);
     child.ask(&name).await;
     scene.presented(2).await;
@@ -352,7 +358,8 @@ async fn rotated_outside(at: At) {
 }
 
 async fn refresh_outside(scene: &Scene, name: &str) -> tower_mac_auth::token::TokenSet {
-    let token = scene.record(name).await.grant.refresh_token.unwrap();
+    let record = scene.record(name).await;
+    let token = record.grant().unwrap().refresh_token.clone().unwrap();
     let connected = scene.server.endpoint().unwrap().connect().await.unwrap();
     match connected.refresh(&token).await {
         TokenOutcome::Tokens(tokens) => tokens,

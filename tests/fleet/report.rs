@@ -75,18 +75,23 @@ impl Tally {
 
 /// A round is as long as the provider's memory of it may grow.
 const ROUND: Duration = Duration::from_secs(30);
+/// Long enough for tokens in doubt to be presented again.
+const LONG_ROUND: Duration = Duration::from_secs(150);
 
 /// How long the store is away.
 const GONE: Duration = Duration::from_secs(60);
 
-/// So many minutes of storm for each store, and the other tests before it.
+/// So many minutes of storm for each store, and the other tests before it. With
+/// `FLEET_POLICY=hold`, the storm alone, under the default policy for tokens in doubt.
 #[expect(clippy::disallowed_methods, reason = "how long it lasts")]
 pub async fn soak() {
     let minutes = std::env::var("FLEET_MINUTES").expect("scripts/soak sets it");
     let time = Duration::from_secs(60 * minutes.parse::<u64>().expect("minutes"));
     let mut rows = Vec::new();
+    let hold = std::env::var("FLEET_POLICY").is_ok_and(|policy| policy == "hold");
+    let (parts, length) = if hold { (0, LONG_ROUND) } else { (3, ROUND) };
     for kind in [Kind::file, Kind::postgres, Kind::redis] {
-        for part in 0..3 {
+        for part in 0..parts {
             let backend = Backend::new(kind).await;
             match part {
                 0 => crash_points::run(backend).await,
@@ -97,8 +102,8 @@ pub async fn soak() {
         let backend = Backend::new(kind).await;
         let (began, mut tally) = (Instant::now(), Tally::default());
         while began.elapsed() < time {
-            let round = ROUND.min(time);
-            tally.add(storm::round(&backend, fastrand::u64(..), round).await);
+            let round = length.min(time);
+            tally.add(storm::round(&backend, fastrand::u64(..), round, hold).await);
         }
         rows.push(tally.row(kind));
     }

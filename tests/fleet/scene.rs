@@ -1,11 +1,10 @@
 //! A provider on a socket, accounts in a store, and what the parent does to both.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tower_mac_auth::account::{Account, AccountError, InDoubtPolicy};
-use tower_mac_auth::store::{AccountName, Generation, Issued, Record, RotationStore};
+use tower_mac_auth::store::{AccountName, Generation, Issued, Record, RecordStore, SharedStore};
 use tower_mac_auth::testing::{Provider, ProviderBuilder, Server};
 
 use crate::backend::StoreSpec;
@@ -22,11 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Scene {
     spec: StoreSpec,
-    pub store: Arc<dyn RotationStore>,
+    pub store: SharedStore,
     pub provider: Provider,
     pub server: Server,
     pub accounts: Vec<String>,
     pub answer_timeout: Duration,
+    /// Whether a token in doubt may be presented again, once nothing is left to lose.
+    pub may_present_again: bool,
     /// The workers' journal, if they have one.
     pub journal: Option<PathBuf>,
 }
@@ -56,6 +57,7 @@ impl Scene {
             provider,
             accounts,
             answer_timeout: ANSWER_TIMEOUT,
+            may_present_again: false,
             journal: None,
         }
     }
@@ -72,6 +74,7 @@ impl Scene {
             redirect_uri: self.provider.redirect_uri().to_owned(),
             accounts: self.accounts.clone(),
             answer_timeout: self.answer_timeout,
+            may_present_again: self.may_present_again,
             stop,
         }
     }
@@ -83,21 +86,22 @@ impl Scene {
 
     pub async fn record(&self, account: &str) -> Record {
         let name = AccountName::new(account).unwrap();
-        self.store.read(&name).await.unwrap().unwrap()
+        let loaded = self.store.load(&name).await.unwrap();
+        loaded.into_record().unwrap().unwrap()
     }
 
     /// `None` while the store is away.
     pub async fn try_record(&self, account: &str) -> Option<Record> {
         let name = AccountName::new(account).unwrap();
-        let read = tokio::time::timeout(MOMENT, self.store.read(&name));
-        let record = read.await.ok()?.ok()?;
+        let load = tokio::time::timeout(MOMENT, self.store.load(&name));
+        let record = load.await.ok()?.ok()?.into_record().unwrap();
         Some(record.expect("the store has lost it"))
     }
 
     /// The user agrees once more.
     pub async fn authorize(&self, account: &str) -> Result<(), AccountError> {
         Account::builder(self.server.endpoint().unwrap())
-            .shared_store(Arc::clone(&self.store))
+            .store(self.store.clone())
             .in_doubt(InDoubtPolicy::Never)
             .open(account)
             .await?

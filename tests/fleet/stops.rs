@@ -1,17 +1,15 @@
 //! A store around a store, in the worker: stops before or after a step, and says so; or loses one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_core::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tower_mac_auth::store::{
-    AccountName, Acquire, Commit, Fence, Generation, Guarded, Issued, Lease, LeaseFrom, Record,
-    RotationStore, StoreError, StoreErrorKind, Watch,
+    AccountName, Draft, Listed, Loaded, Moment, RecordStore, Replaced, SharedStore, StoreError,
+    StoreErrorKind, Version, Watch,
 };
-use tower_mac_auth::{Clock, SystemClock};
+use tower_mac_auth::testing::rotation::Transition;
 
 use crate::child::Message;
 use crate::worker::say;
@@ -36,7 +34,7 @@ pub enum Stop {
 }
 
 pub struct Stopping {
-    pub inner: Arc<dyn RotationStore>,
+    pub inner: SharedStore,
     pub stop: Option<Stop>,
     pub done: AtomicBool,
     /// Turns true when the parent says that it may go on.
@@ -57,102 +55,64 @@ impl Stopping {
     }
 }
 
-type Step<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-impl RotationStore for Stopping {
-    fn read<'a>(&'a self, account: &'a AccountName) -> Step<'a, Option<Record>> {
-        self.inner.read(account)
+impl RecordStore for Stopping {
+    async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+        self.inner.load(account).await
     }
 
-    fn acquire<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        owner: &'a str,
-        lease: Duration,
-        from: LeaseFrom,
-    ) -> Step<'a, Acquire> {
-        Box::pin(async move {
-            self.at(Stop::BeforeAcquire).await;
-            let lease = lease.min(LEASE);
-            let acquired = self
-                .inner
-                .acquire(account, generation, owner, lease, from)
-                .await;
-            if matches!(acquired, Ok(Acquire::Granted(_))) {
-                self.at(Stop::AfterAcquire).await;
+    async fn replace(
+        &self,
+        account: &AccountName,
+        expected: Option<Version>,
+        draft: &Draft,
+    ) -> Result<Replaced, StoreError> {
+        let standing = self.inner.load(account).await?;
+        let replace = || self.inner.replace(account, expected, draft);
+        match Transition::between(standing.standing.record(), draft) {
+            Transition::Acquire => {
+                self.at(Stop::BeforeAcquire).await;
+                let mut draft = draft.clone();
+                draft.deadline = Moment::In(LEASE);
+                let acquired = self.inner.replace(account, expected, &draft).await;
+                if matches!(acquired, Ok(Replaced::Done(_))) {
+                    self.at(Stop::AfterAcquire).await;
+                }
+                acquired
             }
-            acquired
-        })
-    }
-
-    fn intend<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        answer_within: Duration,
-    ) -> Step<'a, Guarded> {
-        Box::pin(async move {
-            if self.is_at(Stop::LoseIntend) {
-                return Ok(Guarded::Done);
+            Transition::Intend => {
+                if self.is_at(Stop::LoseIntend) {
+                    return Ok(Replaced::Done(standing.now));
+                }
+                let intended = replace().await;
+                self.at(Stop::AfterIntend).await;
+                intended
             }
-            let intended = self.inner.intend(account, lease, answer_within).await;
-            self.at(Stop::AfterIntend).await;
-            intended
-        })
-    }
-
-    fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
-        Box::pin(async move {
-            self.at(Stop::BeforeCommit).await;
-            if self.stop == Some(Stop::FailCommits) {
-                let kind = StoreErrorKind::Unavailable;
-                return Err(StoreError::new(kind, "as the test wants it"));
+            Transition::Commit => {
+                self.at(Stop::BeforeCommit).await;
+                if self.stop == Some(Stop::FailCommits) {
+                    let kind = StoreErrorKind::Unavailable;
+                    return Err(StoreError::new(kind, "as the test wants it"));
+                }
+                if self.is_at(Stop::LoseCommit) {
+                    return Ok(Replaced::Done(standing.now));
+                }
+                let committed = replace().await;
+                self.at(Stop::AfterCommit).await;
+                committed
             }
-            if self.is_at(Stop::LoseCommit) {
-                let record = Record::active(issued, Fence::default(), SystemClock.now());
-                return Ok(Commit::Committed(record));
-            }
-            let committed = self.inner.commit(account, issued).await;
-            self.at(Stop::AfterCommit).await;
-            committed
-        })
+            _ => replace().await,
+        }
     }
 
-    fn release<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        not_before: Duration,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        self.inner.release(account, lease, not_before, why)
+    async fn list(
+        &self,
+        after: Option<&AccountName>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.inner.list(after, limit).await
     }
 
-    fn doubt<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        fence: Fence,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        self.inner.doubt(account, generation, fence, why)
-    }
-
-    fn reject<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        self.inner.reject(account, lease, why)
-    }
-
-    fn revoke<'a>(&'a self, account: &'a AccountName) -> Step<'a, Record> {
-        self.inner.revoke(account)
-    }
-
-    fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
-        self.inner.watch(account)
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        self.inner.watch()
     }
 }

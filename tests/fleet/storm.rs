@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use tokio::task::JoinSet;
 use tower_mac_auth::store::Status;
-use tower_mac_auth::testing::{Fault, Presented};
+use tower_mac_auth::testing::{Fault, Presentation, Presented};
 
 use crate::backend::{Backend, Kind};
 use crate::child::{Child, Order, Outcome};
@@ -26,16 +26,21 @@ pub async fn short(backend: Backend) {
         |_| fastrand::u64(..),
         |seed| seed.parse().expect("FLEET_SEED is a number"),
     );
-    let tally = round(&backend, seed, Duration::from_secs(8)).await;
+    let tally = round(&backend, seed, Duration::from_secs(8), false).await;
     tell(format_args!("{}\n{}", Tally::HEAD, tally.row(backend.kind)));
 }
 
-/// One round: faults for so long, then the account of what they did.
-pub async fn round(backend: &Backend, seed: u64, time: Duration) -> Tally {
+/// One round: faults for so long, then the account of what they did. `may_present_again`: under the
+/// default policy, so that a token in doubt may be presented once more, and no third time.
+pub async fn round(backend: &Backend, seed: u64, time: Duration, may_present_again: bool) -> Tally {
     tell(format_args!("{:?}: FLEET_SEED={seed}", backend.kind));
     let mut random = fastrand::Rng::with_seed(seed);
     let accounts = (0..ACCOUNTS).map(|number| format!("{seed}-{number}"));
-    let mut scene = Scene::new(&backend.spec, accounts.collect()).await;
+    let mut scene = Scene::with(&backend.spec, accounts.collect(), |provider| {
+        provider.reuse_kills_grant(!may_present_again)
+    })
+    .await;
+    scene.may_present_again = may_present_again;
     scene.journal = random.bool().then(|| backend.journal.clone());
     let scene = Arc::new(scene);
     let mut storm = Storm {
@@ -142,12 +147,12 @@ impl Storm {
     /// Ends the access token of one account.
     async fn refuse(&self, account: usize) {
         let name = &self.scene.accounts[account];
-        if let Some(record) = self.scene.try_record(name).await {
-            if let Some(access) = &record.grant.access {
-                self.scene
-                    .provider
-                    .expire_access_token(&access.access_token);
-            }
+        if let Some(record) = self.scene.try_record(name).await
+            && let Some(access) = &record.grant().unwrap().access
+        {
+            self.scene
+                .provider
+                .expire_access_token(&access.access_token);
         }
     }
 
@@ -175,7 +180,7 @@ impl Storm {
         });
     }
 
-    /// If the account is in doubt, its user agrees anew.
+    /// If the account can go on no more, its user agrees anew.
     async fn heal(&mut self, account: usize) {
         while let Some(healed) = self.healers.try_join_next() {
             self.healing.remove(&healed.unwrap());
@@ -187,7 +192,12 @@ impl Storm {
         let Some(record) = self.scene.try_record(&name).await else {
             return;
         };
-        if record.status == Status::InDoubt {
+        let ended = if self.scene.may_present_again {
+            Status::Revoked
+        } else {
+            Status::InDoubt
+        };
+        if record.status == ended {
             self.tally.authorizations += 1;
             self.healing.insert(name.clone());
             let scene = Arc::clone(&self.scene);
@@ -199,7 +209,8 @@ impl Storm {
         }
         // Nothing ends a grant here but a token that is presented twice.
         let twice = || self.scene.provider.presented_twice();
-        assert_ne!(record.status, Status::Revoked, "{:#?}", twice());
+        let lost = record.status == Status::Revoked && !self.scene.may_present_again;
+        assert!(!lost, "{:#?}", twice());
     }
 
     /// Kills them all. What is left is for a process that was not there.
@@ -212,7 +223,11 @@ impl Storm {
         scene.provider.expire_access_tokens();
         let mut fresh = scene.worker().await;
         for account in &scene.accounts {
-            if fresh.get(account).await == Outcome::Refresh("InDoubt".to_owned()) {
+            let outcome = fresh.get(account).await;
+            if scene.may_present_again && outcome != Outcome::Served {
+                // Its one more presentation is to come, or has been refused.
+                self.tally.in_doubt += 1;
+            } else if outcome == Outcome::Refresh("InDoubt".to_owned()) {
                 let record = scene.record(account).await;
                 assert_eq!(record.status, Status::InDoubt, "{account}");
                 self.tally.in_doubt += 1;
@@ -229,7 +244,22 @@ impl Storm {
             .filter(|presentation| presentation.outcome == Presented::Rotated)
             .count();
         self.tally.twice = twice.len();
-        assert!(twice.is_empty(), "{twice:#?}");
+        if scene.may_present_again {
+            for again in &twice {
+                assert_late(again, &presentations);
+            }
+        } else {
+            assert!(twice.is_empty(), "{twice:#?}");
+        }
         self.tally
     }
+}
+
+/// A second presentation, and no third, comes a minute after the first.
+fn assert_late(again: &Presentation, all: &[Presentation]) {
+    let first = all.iter().find(|first| first.token == again.token).unwrap();
+    let after = again.at.saturating_since(first.at);
+    // What is between the intent, from which the minute is counted, and the arrival.
+    let minute = Duration::from_secs(60).checked_sub(ANSWER_TIMEOUT).unwrap();
+    assert!(again.times == 2 && after >= minute, "{after:?}: {again:#?}");
 }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, AccountError, InDoubtPolicy, RefreshError};
 use tower_mac_auth::layer::{Error, MacAuth, MacAuthLayer, RequestBody};
-use tower_mac_auth::store::{Journal, RotationStore};
+use tower_mac_auth::store::{Journal, SharedStore};
 use tower_mac_auth::token::{HyperTransport, TokenEndpoint};
 
 use crate::child::{Answer, Message, Order, Orders, Outcome, SAYS};
@@ -101,7 +101,7 @@ fn now() -> Instant {
 
 struct Worker {
     orders: Orders,
-    store: Arc<dyn RotationStore>,
+    store: SharedStore,
     journal: Option<Journal>,
     endpoint: TokenEndpoint,
     http: Inner,
@@ -130,7 +130,7 @@ impl Worker {
             None => None,
         };
         Self {
-            store: Arc::new(store),
+            store: SharedStore::new(store),
             journal,
             endpoint,
             http: Client::builder(TokioExecutor::new()).build_http(),
@@ -144,8 +144,12 @@ impl Worker {
             builder = builder.journal(journal.clone());
         }
         builder
-            .shared_store(Arc::clone(&self.store))
-            .in_doubt(InDoubtPolicy::Never)
+            .store(self.store.clone())
+            .in_doubt(if self.orders.may_present_again {
+                InDoubtPolicy::HoldUntilDead
+            } else {
+                InDoubtPolicy::Never
+            })
             .min_rotation_interval(Duration::ZERO)
             .answer_timeout(self.orders.answer_timeout)
             .refresh_timeout(Duration::from_secs(20))

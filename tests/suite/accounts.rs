@@ -13,12 +13,12 @@ use tower_mac_auth::account::{
     RotationStatus,
 };
 use tower_mac_auth::layer::{MacAuthLayer, PerRequest};
-use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RotationStore};
+use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore};
 use tower_mac_auth::testing::{Fault, Presentation, Provider, TestClock};
 use tower_mac_auth::token::{TokenEndpoint, TokenSet};
 
-use crate::store_faults::{Faulty, How, Step};
-use crate::world::{Answer, HOST, HOUR, get, status};
+use crate::faulty::{Faulty, How, Step};
+use crate::world::{Answer, HOST, HOUR, get, record, status};
 
 const SECOND: Generation = Generation::FIRST.next();
 
@@ -460,7 +460,7 @@ async fn shutdown_waits_for_all_that_have_sent_and_opens_no_other() {
     crowd.accounts.shutdown().await;
     for name in 0..10 {
         let name = AccountName::new(&name.to_string()).unwrap();
-        let record = crowd.store.inner().read(&name).await.unwrap().unwrap();
+        let record = record(&crowd.store.inner(), &name).await;
         assert_eq!(record.generation, SECOND);
     }
     let late = crowd.accounts.get("10").await.unwrap_err();
@@ -532,13 +532,13 @@ async fn a_reader_that_falls_behind_is_told_how_much_it_missed() {
     }
     let missed = events.next().await;
     assert!(
-        matches!(missed, Some(Event::Lagged { missed: 966 })),
+        matches!(missed, Some(Event::Lagged { missed: 966, .. })),
         "{missed:?}"
     );
     assert!(matches!(events.next().await, Some(Event::Revoked { .. })));
     let missed = all.try_next().unwrap();
     assert!(
-        matches!(missed.event, Event::Lagged { missed: 6 }),
+        matches!(missed.event, Event::Lagged { missed: 6, .. }),
         "{missed:?}"
     );
     assert!(missed.account.is_none());

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tower_mac_auth::account::{Account, AccountErrorKind, Event, InDoubtPolicy, RefreshErrorKind};
-use tower_mac_auth::store::{
-    AccountName, Acquire, Generation, Issued, LeaseFrom, MemoryStore, RotationStore, Status,
-};
+use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore, Status};
 use tower_mac_auth::testing::Fault;
+use tower_mac_auth::testing::rotation::LeaseFrom;
 use tower_mac_auth::token::ErrorCode;
 
-use crate::store_faults::{Faulty, How, Step, open_with, stored};
-use crate::world::{HOUR, World, status};
+use crate::faulty::{Faulty, How, Step};
+use crate::store_faults::{open_with, stored};
+use crate::world::{HOUR, World, leased, status};
 
 fn user() -> AccountName {
     AccountName::new("user").unwrap()
@@ -140,19 +140,13 @@ async fn a_second_authorization_outranks_one_that_the_store_has_not_taken_yet() 
     assert_ne!(world.account.open_id(), first);
     tokio::time::sleep(secs(600)).await;
     let record = stored(&store).await;
-    assert_eq!(record.grant.open_id, world.account.open_id());
+    assert_eq!(record.grant().unwrap().open_id, world.account.open_id());
     assert_eq!(record.generation, world.account.generation());
 }
 
 /// A peer takes the lease to replay, and dies before it sends anything.
 async fn a_peer_dies_before_its_replay(store: &Faulty) {
-    let lease = LeaseFrom::InDoubt;
-    let taken = store
-        .inner()
-        .acquire(&user(), Generation::FIRST, "dead", secs(30), lease)
-        .await
-        .unwrap();
-    assert!(matches!(taken, Acquire::Granted(_)));
+    leased(&store.inner(), &user(), secs(30), LeaseFrom::InDoubt).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,18 +245,7 @@ async fn a_replica_that_lags_is_not_read_in_a_hot_loop() {
 async fn a_watch_that_ends_without_a_change_makes_no_hot_loop() {
     let (world, store) = open_with(InDoubtPolicy::Never).await;
     store.make_watches_restless();
-    let taken = store
-        .inner()
-        .acquire(
-            &user(),
-            Generation::FIRST,
-            "dead",
-            secs(10),
-            LeaseFrom::Active,
-        )
-        .await
-        .unwrap();
-    assert!(matches!(taken, Acquire::Granted(_)));
+    leased(&store.inner(), &user(), secs(10), LeaseFrom::Active).await;
     refresh(&world).await.unwrap();
     assert!(store.take_steps().len() <= 1_010);
 }

@@ -6,12 +6,12 @@ use http::StatusCode;
 use tower_mac_auth::account::{
     Account, AccountErrorKind, Event, InDoubtPolicy, RefreshError, RefreshErrorKind,
 };
-use tower_mac_auth::store::{AccountName, Generation, Record, RotationStore, Status};
+use tower_mac_auth::store::{AccountName, Generation, Record, Status};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 use tower_mac_auth::token::TokenEndpoint;
 
-use crate::store_faults::{Faulty, How, Step};
-use crate::world::{HOUR, World, status};
+use crate::faulty::{Faulty, How, Step};
+use crate::world::{HOUR, World, record, status};
 
 const SECOND: Generation = Generation::FIRST.next();
 /// Longer than any limit of a refresh, and shorter than the life of an access token.
@@ -39,7 +39,7 @@ async fn open() -> (World, Faulty) {
 
 async fn stored(store: &Faulty) -> Record {
     let name = AccountName::new("user").unwrap();
-    store.inner().read(&name).await.unwrap().unwrap()
+    record(&store.inner(), &name).await
 }
 
 type Refreshing = tokio::task::JoinHandle<Result<Generation, RefreshError>>;

@@ -12,13 +12,13 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mac_auth::account::{Account, InDoubtPolicy, RefreshErrorKind};
 use tower_mac_auth::layer::{self, RequestBody};
-use tower_mac_auth::sign::XiaomiOpenApi;
-use tower_mac_auth::store::{AccountName, FileStore, MemoryStore, RotationStore, StoreErrorKind};
+use tower_mac_auth::sign::{Algorithm, XiaomiOpenApi};
+use tower_mac_auth::store::{AccountName, FileStore, MemoryStore, RecordStore, StoreErrorKind};
 use tower_mac_auth::testing::Fault;
 use tower_mac_auth::token::{ErrorCode, Outcome, TokenEndpoint, parse_answer};
 use tower_mac_auth::verify::MacAuthorization;
 
-use crate::store_faults::{Faulty, How, Step};
+use crate::faulty::{Faulty, How, Step};
 use crate::world::{HOST, HOUR, World};
 
 /// A body that cannot be read.
@@ -65,7 +65,7 @@ async fn no_error_prints_its_cause() {
     accounts(&mut looked).await;
     stores(&mut looked).await;
     the_rest(&mut looked);
-    assert!(looked.at > 35 && looked.causes > 30, "{looked:?}");
+    assert!(looked.at > 45 && looked.causes > 30, "{looked:?}");
 }
 
 /// Of the layer.
@@ -122,6 +122,10 @@ async fn refreshes(looked: &mut Looked) {
         Fault::RefuseWith(ErrorCode::ClientMismatch),
         Fault::RefuseWith(ErrorCode::RefreshTokenRejected),
         Fault::RefuseWith(ErrorCode::from_code(7)),
+        Fault::RateLimited { retry_after: None },
+        Fault::RateLimited {
+            retry_after: Some(HOUR),
+        },
     ] {
         let clock = tower_mac_auth::testing::TestClock::new();
         let store = MemoryStore::with_clock(clock.clone());
@@ -180,6 +184,7 @@ async fn accounts(looked: &mut Looked) {
         Fault::Garbage,
         Fault::RefuseWith(ErrorCode::CodeRejected),
         Fault::RefuseWith(ErrorCode::from_code(7)),
+        Fault::RateLimited { retry_after: None },
     ] {
         world.provider.fault_next(fault);
         let code = world.provider.authorization_code();
@@ -208,13 +213,14 @@ async fn stores(looked: &mut Looked) {
     let record = crate::file_store::find(&scratch.path().join("store"), "user.json").unwrap();
     for damaged in [&b"{"[..], b"", b"\xff"] {
         std::fs::write(&record, damaged).unwrap();
-        let error = store.read(world.account.name()).await.unwrap_err();
+        let loaded = store.load(world.account.name()).await.unwrap();
+        let error = loaded.into_record().unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         looked.at(&error);
     }
     std::fs::remove_file(&record).unwrap();
     std::fs::create_dir(&record).unwrap();
-    looked.at(&store.read(world.account.name()).await.unwrap_err());
+    looked.at(&store.load(world.account.name()).await.unwrap_err());
 }
 
 fn the_rest(looked: &mut Looked) {
@@ -228,6 +234,18 @@ fn the_rest(looked: &mut Looked) {
     };
     looked.at(&ambiguous);
     looked.at(&AccountName::new("a\0b").unwrap_err());
+    looked.at(&"CANARY".parse::<Algorithm>().unwrap_err());
+    let Outcome::RateLimited(limited) = parse_answer(StatusCode::TOO_MANY_REQUESTS, b"") else {
+        panic!("a 429 is no verdict")
+    };
+    looked.at(&limited);
+    let Outcome::Refused(refused) = parse_answer(StatusCode::BAD_REQUEST, br#"{"error":96013}"#)
+    else {
+        panic!("a refusal")
+    };
+    looked.at(&refused);
+    #[cfg(feature = "seal")]
+    looked.at(&tower_mac_auth::store::SealingKey::from_base64("short").unwrap_err());
     let unsignable = r#"MAC access_token="a", nonce="", mac="m""#;
     looked.at(&MacAuthorization::parse(unsignable).unwrap_err());
 }

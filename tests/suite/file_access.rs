@@ -11,11 +11,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tower_mac_auth::account::Account;
 use tower_mac_auth::store::{
-    AccountName, FileStore, Generation, Journal, MemoryStore, RotationStore, StoreError,
+    AccountName, FileStore, Generation, Journal, MemoryStore, RecordStore, StoreError,
     StoreErrorKind,
 };
 
-use crate::world::World;
+use crate::world::{World, record as read};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -70,12 +70,12 @@ async fn a_store_that_a_mount_opened_to_a_group_starts_again_with_its_records_an
     let first = Generation::FIRST;
     let refreshed = world.account.refresh_if_current(first).await.unwrap();
     world.account.shutdown().await;
-    // One that was given up as well.
+    // A copy of one that was given up as well.
     let other = AccountName::new("other").unwrap();
     store.revoke(&other).await.unwrap();
     let record = find(&dir, "other.json");
     fs::write(record, "damaged").unwrap();
-    store.set_aside(&other).await.unwrap().unwrap();
+    store.revoke(&other).await.unwrap();
     drop(store);
 
     for restart in 1..=2 {
@@ -140,7 +140,7 @@ async fn a_file_that_a_mount_opens_to_a_group_meanwhile_is_tightened_when_it_is_
     store.revoke(&user()).await.unwrap();
     let record = find(&dir, "user.json");
     set_mode(&record, 0o660);
-    store.read(&user()).await.unwrap().unwrap();
+    read(&store, &user()).await;
     assert_eq!(mode(&record), 0o600);
 }
 
@@ -216,10 +216,10 @@ async fn what_is_no_file_in_the_place_of_a_record_or_a_lock_is_an_error_and_hold
     store.revoke(&user()).await.unwrap();
     let record = find(&dir, "user.json");
     replaced_by_odd_things(&record, async |what| {
-        assert_told(&store.read(&user()).await.unwrap_err(), &record, what);
+        assert_told(&store.load(&user()).await.unwrap_err(), &record, what);
         assert_told(&store.revoke(&user()).await.unwrap_err(), &record, what);
-        let aside = store.set_aside(&user()).await;
-        assert_told(&aside.unwrap_err(), &record, what);
+        let listed = store.list(None, 2).await.unwrap().pop().unwrap();
+        assert_eq!((listed.account.as_str(), listed.head), ("user", None));
         // The others are not held up by it.
         let other = FileStore::open(&dir).await.unwrap();
         other
@@ -231,10 +231,10 @@ async fn what_is_no_file_in_the_place_of_a_record_or_a_lock_is_an_error_and_hold
     let lock = record.with_file_name(".lock");
     replaced_by_odd_things(&lock, async |what| {
         assert_told(&store.revoke(&user()).await.unwrap_err(), &lock, what);
-        store.read(&user()).await.unwrap().unwrap();
+        read(&store, &user()).await;
     })
     .await;
-    for name in [".lock", "store.json"] {
+    for name in [".lock", "store.json", "changes"] {
         let path = dir.join(name);
         replaced_by_odd_things(&path, async |what| {
             assert_told(&FileStore::open(&dir).await.unwrap_err(), &path, what);
@@ -244,7 +244,7 @@ async fn what_is_no_file_in_the_place_of_a_record_or_a_lock_is_an_error_and_hold
     let unknown = AccountName::new("unknown").unwrap();
     let marker = dir.join("store.json");
     replaced_by_odd_things(&marker, async |what| {
-        assert_told(&store.read(&unknown).await.unwrap_err(), &marker, what);
+        assert_told(&store.load(&unknown).await.unwrap_err(), &marker, what);
     })
     .await;
     store.revoke(&user()).await.unwrap();
@@ -269,12 +269,12 @@ async fn what_is_no_directory_in_the_place_of_one_is_an_error_at_the_start() {
     fs::remove_file(&shard).unwrap();
     fs::rename(&elsewhere, &shard).unwrap();
     let store = FileStore::open(&dir).await.unwrap();
-    store.read(&user()).await.unwrap().unwrap();
+    read(&store, &user()).await;
     // Whoever names the directory may do so by a link.
     let link = scratch.path().join("link");
     symlink(&dir, &link).unwrap();
     let store = FileStore::open(&link).await.unwrap();
-    store.read(&user()).await.unwrap().unwrap();
+    read(&store, &user()).await;
 }
 
 #[tokio::test]
@@ -302,8 +302,8 @@ async fn what_is_no_file_in_the_place_of_an_entry_keeps_its_account_from_opening
         assert!(told.contains(&wanted), "{told}, not {wanted}");
         assert!(told.contains("user.2-0123456789abcdef.json"), "{told}");
         open("other").await.unwrap();
-        let replayed = journal.replay(&MemoryStore::new()).await.unwrap();
-        assert_eq!((replayed.committed, replayed.kept), (0, 1));
+        let recovered = journal.recover(&MemoryStore::new()).await.unwrap();
+        assert_eq!((recovered.committed, recovered.kept), (0, 1));
     })
     .await;
 }

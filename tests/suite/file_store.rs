@@ -4,19 +4,19 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tower_mac_auth::account::{Account, AccountErrorKind, Event, RefreshErrorKind};
 use tower_mac_auth::store::{
-    AccountName, Acquire, Commit, FileStore, Generation, Guarded, Issued, LeaseFrom, RotationStore,
-    StoreErrorKind,
+    AccountName, Commit, FileStore, Generation, Issued, RecordStore, Replaced, Status,
+    StoreErrorKind, Version,
 };
 use tower_mac_auth::testing::Conformance;
+use tower_mac_auth::testing::rotation::{self, Lease, LeaseFrom, Wanted};
 use tower_mac_auth::token::TokenSet;
 
-use crate::world::{HOUR, World, status};
+use crate::world::{HOUR, World, moved, record, status};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -41,7 +41,7 @@ async fn files_keep_the_promises_of_every_store() {
     let scratch = TempDir::new().unwrap();
     let one = FileStore::open(scratch.path()).await.unwrap();
     let other = FileStore::open(scratch.path()).await.unwrap();
-    Conformance::new(Arc::new(one), Arc::new(other)).run().await;
+    Conformance::between(one, other).run().await;
 }
 
 #[cfg(feature = "seal")]
@@ -54,9 +54,10 @@ async fn sealed_files_keep_the_promises_of_every_store() {
     let sealed = async || {
         let keys = Keyring::new("now", SealingKey::from_base64(key).unwrap()).unwrap();
         let store = FileStore::open(scratch.path()).await.unwrap();
-        Arc::new(SealedStore::new(store, keys))
+        SealedStore::new(store, keys)
     };
-    Conformance::new(sealed().await, sealed().await).run().await;
+    let (one, other) = (sealed().await, sealed().await);
+    Conformance::between(one, other).run().await;
 }
 
 #[tokio::test]
@@ -119,7 +120,7 @@ async fn a_damaged_record_keeps_an_account_from_opening_with_tokens_that_may_be_
 
     // The process that rotated signs on meanwhile.
     assert_eq!(status(&world.get("/meanwhile").await), 200);
-    store.set_aside(&user()).await.unwrap().unwrap();
+    store.revoke(&user()).await.unwrap();
     let account = open().open("user").await.unwrap();
     assert!(
         account.expires_at().is_none(),
@@ -238,7 +239,7 @@ async fn a_file_system_gone_read_only_is_read_and_refused_at_the_start() {
     let store = FileStore::open(&dir).await.unwrap();
     commit(&store, 1).await.unwrap();
     mounted.remount("ro");
-    assert!(store.read(&user()).await.unwrap().is_some());
+    record(&store, &user()).await;
     let error = commit(&store, 2).await.unwrap_err();
     assert!(error.contains("ReadOnlyFilesystem"), "{error}");
     let error = FileStore::open(&dir).await.unwrap_err();
@@ -269,17 +270,32 @@ async fn as_a_process_that_takes_the_lease() {
     // All start at the same moment.
     std::io::stdin().read_line(&mut String::new()).unwrap();
     let user = user();
-    let acquire = store.acquire(&user, Generation::FIRST, "me", MINUTE, LeaseFrom::Active);
-    match acquire.await.unwrap() {
-        Acquire::Granted(lease) => {
-            assert_eq!(
-                store.intend(&user, &lease, MINUTE).await.unwrap(),
-                Guarded::Done
-            );
-            println!("\nwon");
+    let standing = record(&store, &user).await;
+    let wanted = Wanted {
+        of: standing.version,
+        owner: "me",
+        length: MINUTE,
+        from: LeaseFrom::Active,
+    };
+    let won = match rotation::acquire(&standing, Version::draw(), wanted) {
+        Some(draft) => {
+            let expected = Some(standing.version);
+            match store.replace(&user, expected, &draft).await.unwrap() {
+                Replaced::Done(now) => Lease::of(draft.at(now)),
+                Replaced::Refused(_) => None,
+            }
         }
-        Acquire::Lost(_) => println!("\nlost"),
-    }
+        None => None,
+    };
+    let Some(lease) = won else {
+        println!("\nlost");
+        return;
+    };
+    moved(&store, &user, |record, version| {
+        rotation::intend(record, version, &lease, MINUTE)
+    })
+    .await;
+    println!("\nwon");
 }
 
 #[tokio::test]
@@ -309,10 +325,7 @@ async fn of_many_processes_one_gets_the_lease_and_writes_the_intent() {
         assert!(racer.wait().unwrap().success());
     }
     assert_eq!(won, 1);
-    assert_eq!(
-        store.read(&user()).await.unwrap().unwrap().fence.number(),
-        1
-    );
+    assert_eq!(record(&store, &user()).await.status, Status::Sending);
 }
 
 #[tokio::test]

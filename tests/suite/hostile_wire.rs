@@ -74,7 +74,7 @@ impl Wire {
         let allowed = AllowedAuthorities::new(HOSTS).unwrap();
         let layer = MacAuthLayer::xiaomi(account)
             .scheme(scheme.query_credentials(query_credentials))
-            .allowed(allowed.allow_plain_http(true));
+            .allowed_authorities(allowed.allow_plain_http(true));
         let clients =
             [Version::HTTP_11, Version::HTTP_2].map(|version| (client(&server, version), version));
         Self {

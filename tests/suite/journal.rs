@@ -8,11 +8,11 @@ use std::time::Duration;
 use http::StatusCode;
 use tempfile::TempDir;
 use tower_mac_auth::account::{Account, AccountBuilder, AccountErrorKind, Event, InDoubtPolicy};
-use tower_mac_auth::store::{AccountName, FileStore, Generation, Journal, RotationStore, Status};
+use tower_mac_auth::store::{AccountName, FileStore, Generation, Journal, RecordStore, Status};
 use tower_mac_auth::testing::{Provider, TestClock};
 
-use crate::store_faults::{Faulty, How, Step};
-use crate::world::{World, status};
+use crate::faulty::{Faulty, How, Step};
+use crate::world::{World, record, status};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -60,6 +60,13 @@ impl Machine {
 
     fn entries(&self) -> usize {
         entries(self.scratch.path()).len()
+    }
+
+    /// An answer from the journal is first written as if nothing stood: that fails as well.
+    fn fail_the_commit(&self) {
+        for _ in 0..2 {
+            self.store.fail(Step::Commit, How::Before);
+        }
     }
 
     /// A process that gets an answer and dies before the store has it.
@@ -115,7 +122,7 @@ fn an_answer_that_was_not_committed_is_there_when_the_account_is_next_opened() {
     let machine = Machine::new();
     machine.die_before_the_commit(false);
     run(async {
-        let standing = machine.store.read(&user()).await.unwrap().unwrap();
+        let standing = record(&machine.store, &user()).await;
         assert_eq!(standing.status, Status::Sending);
 
         let account = machine.builder().await.open("user").await.unwrap();
@@ -177,7 +184,7 @@ fn a_store_that_fails_while_an_answer_waits_keeps_the_account_closed() {
     let machine = Machine::new();
     machine.die_before_the_commit(false);
     run(async {
-        machine.store.fail(Step::Commit, How::Before);
+        machine.fail_the_commit();
         let error = machine.builder().await.open("user").await.unwrap_err();
         assert_eq!(error.kind(), AccountErrorKind::Store);
         assert_eq!(machine.entries(), 1);
@@ -193,10 +200,10 @@ fn all_answers_go_into_the_store_at_the_start_of_a_process() {
     machine.die_before_the_commit(false);
     run(async {
         let journal = Journal::open(machine.scratch.path()).await.unwrap();
-        machine.store.fail(Step::Commit, How::Before);
-        assert_eq!(journal.replay(&machine.store).await.unwrap().kept, 1);
-        assert_eq!(journal.replay(&machine.store).await.unwrap().committed, 1);
-        let record = machine.store.read(&user()).await.unwrap().unwrap();
+        machine.fail_the_commit();
+        assert_eq!(journal.recover(&machine.store).await.unwrap().kept, 1);
+        assert_eq!(journal.recover(&machine.store).await.unwrap().committed, 1);
+        let record = record(&machine.store, &user()).await;
         assert_eq!(record.generation, Generation::FIRST.next());
     });
 }
@@ -273,7 +280,7 @@ async fn a_commit_that_succeeds_in_the_end_clears_the_journal() {
         };
         let in_time = tokio::time::timeout(Duration::from_secs(30), cleared);
         in_time.await.expect("the entry is dropped");
-        let record = machine.store.read(&user()).await.unwrap().unwrap();
+        let record = record(&machine.store, &user()).await;
         assert_eq!(record.generation, current.next());
     }
     account.shutdown().await;

@@ -254,7 +254,7 @@ async fn a_wrong_clock_is_corrected_from_date_and_never_refreshed() {
             .events_so_far()
             .into_iter()
             .find_map(|event| match event {
-                Event::ClockCorrected { offset_secs } => Some(offset_secs),
+                Event::ClockCorrected { offset_secs, .. } => Some(offset_secs),
                 _ => None,
             });
         let expected = if forward { 86_400 } else { -86_400 };

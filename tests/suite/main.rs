@@ -12,12 +12,15 @@ mod bad_input;
 mod clock_jumps;
 mod conformance;
 #[cfg(unix)]
+#[cfg(unix)]
 mod errors;
 mod exhaustive;
+mod faulty;
 #[cfg(unix)]
 mod file_access;
 #[cfg(unix)]
 mod file_store;
+mod hearing;
 mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
@@ -25,6 +28,8 @@ mod hostile_wire;
 mod journal;
 mod layer;
 mod model;
+#[cfg(unix)]
+mod moving;
 mod outcomes;
 mod peers;
 mod rate_limit;
@@ -34,6 +39,7 @@ mod runtimes;
 mod secrets;
 mod sockets;
 mod store_faults;
+mod types;
 mod users;
 mod waiting;
 mod world;

@@ -11,12 +11,12 @@ use http::{StatusCode, Uri};
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, InDoubtPolicy};
 use tower_mac_auth::layer::MacAuthLayer;
-use tower_mac_auth::store::{AccountName, Record, RotationStore, Status};
+use tower_mac_auth::store::{AccountName, Record, RecordStore, Status};
 use tower_mac_auth::testing::{Fault, InProcess, Provider, TestClock};
 use tower_mac_auth::token::{Connection, ErrorCode, TokenEndpoint, Transport, TransportError};
 
-use crate::store_faults::{Faulty, How, Step};
-use crate::world::{HOST, HOUR, get};
+use crate::faulty::{Faulty, How, Step};
+use crate::world::{HOST, HOUR, get, record};
 
 const GRACE: Duration = Duration::from_secs(120);
 
@@ -225,7 +225,7 @@ impl Model {
 
     async fn record(&self) -> Record {
         let name = AccountName::new("user").unwrap();
-        self.store.inner().read(&name).await.unwrap().unwrap()
+        record(&self.store.inner(), &name).await
     }
 
     fn check_presentations(&self) {

@@ -9,13 +9,13 @@ use tower_mac_auth::account::{
     Account, Accounts, Event, InDoubtPolicy, RefreshError, RefreshErrorKind, RotationStatus,
 };
 use tower_mac_auth::layer::Error;
-use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RotationStore, Status};
+use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RecordStore, Status};
 use tower_mac_auth::testing::{Fault, Presented};
 use tower_mac_auth::token::{
-    Connection, ErrorCode, SendError, TokenEndpoint, TokenSet, Transport, TransportError,
+    Connection, ErrorCode, SendError, TokenEndpointBuilder, TokenSet, Transport, TransportError,
 };
 
-use crate::world::{HOUR, World, at_once, status};
+use crate::world::{HOUR, World, at_once, record, status};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -43,11 +43,8 @@ async fn open(policy: InDoubtPolicy) -> (World, MemoryStore) {
 }
 
 async fn record_status(store: &MemoryStore) -> Status {
-    store
-        .read(&AccountName::new("user").unwrap())
+    record(store, &AccountName::new("user").unwrap())
         .await
-        .unwrap()
-        .unwrap()
         .status
 }
 
@@ -212,6 +209,7 @@ async fn a_spent_refresh_token_ends_in_a_call_for_authorization() {
         [Event::ReauthorizationRequired {
             deadline: None,
             may_recover: false,
+            ..
         }]
     ));
     tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -343,7 +341,7 @@ async fn an_error_that_repeats_the_refresh_token_does_not_make_it_the_next() {
     let tokens = TokenSet::new("AT", "KEY", "RT", crate::world::HOUR);
     let body = r#"{"refresh_token":"RT","message":"overloaded"}"#.to_owned();
     for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE] {
-        let endpoint = TokenEndpoint::xiaomi("1", "secret", "https://client.example/")
+        let endpoint = TokenEndpointBuilder::xiaomi("1", "secret", "https://client.example/")
             .transport(Says(status, body.clone()))
             .build()
             .unwrap();

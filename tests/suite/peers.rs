@@ -7,14 +7,12 @@ use tower::{Layer, ServiceExt};
 use tower_mac_auth::Clock;
 use tower_mac_auth::account::{Account, Event};
 use tower_mac_auth::layer::MacAuthLayer;
-use tower_mac_auth::store::{
-    AccountName, Acquire, Generation, Guarded, Issued, LeaseFrom, MemoryStore, RotationStore,
-    Status,
-};
+use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore, Status};
+use tower_mac_auth::testing::rotation::{self, LeaseFrom};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 use tower_mac_auth::token::ErrorCode;
 
-use crate::world::{HOST, HOUR, get, status};
+use crate::world::{HOST, HOUR, get, leased, moved, record, status};
 
 struct Fleet {
     provider: Provider,
@@ -97,18 +95,8 @@ async fn those_who_wait_for_a_peer_are_served_soon_after_it_has_rotated() {
 async fn a_member_that_died_while_it_held_the_lease_is_taken_over() {
     let fleet = Fleet::new(2).await;
     let minute = Duration::from_secs(60);
-    let taken = fleet
-        .store
-        .acquire(
-            &fleet.name,
-            Generation::FIRST,
-            "dead",
-            Duration::from_secs(30),
-            LeaseFrom::Active,
-        )
-        .await
-        .unwrap();
-    assert!(matches!(taken, Acquire::Granted(_)));
+    let lease = Duration::from_secs(30);
+    leased(&fleet.store, &fleet.name, lease, LeaseFrom::Active).await;
     fleet.provider.expire_access_tokens();
     let before = fleet.clock.now();
     fleet.all_get().await;
@@ -122,31 +110,16 @@ async fn a_member_that_died_after_its_intent_leaves_the_account_in_doubt_and_no_
  {
     let fleet = Fleet::new(2).await;
     let lease = Duration::from_secs(30);
-    let taken = fleet
-        .store
-        .acquire(
-            &fleet.name,
-            Generation::FIRST,
-            "dead",
-            lease,
-            LeaseFrom::Active,
-        )
-        .await
-        .unwrap();
-    let Acquire::Granted(lease) = taken else {
-        panic!("{taken:?}")
-    };
-    let intent = fleet
-        .store
-        .intend(&fleet.name, &lease, Duration::from_secs(45))
-        .await
-        .unwrap();
-    assert_eq!(intent, Guarded::Done);
+    let lease = leased(&fleet.store, &fleet.name, lease, LeaseFrom::Active).await;
+    moved(&fleet.store, &fleet.name, |record, version| {
+        rotation::intend(record, version, &lease, Duration::from_secs(45))
+    })
+    .await;
     // Live: the account signs, and nobody resends.
     tokio::time::sleep(Duration::from_secs(3400)).await;
     fleet.all_get().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let record = fleet.store.read(&fleet.name).await.unwrap().unwrap();
+    let record = record(&fleet.store, &fleet.name).await;
     assert_eq!(record.status, Status::InDoubt);
     assert_eq!(fleet.provider.presentations().len(), 0);
     // Its answer comes after all: a late commit heals, whatever the status.

@@ -8,11 +8,11 @@ use tower_mac_auth::account::{
     Account, AccountErrorKind, Accounts, Event, InDoubtPolicy, RefreshErrorKind,
 };
 use tower_mac_auth::store::{
-    AccountName, Generation, Issued, MemoryStore, Record, RotationStore, Status,
+    AccountName, Generation, Issued, MemoryStore, Record, RecordStore, Status,
 };
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 
-use crate::world::{HOUR, World, status};
+use crate::world::{HOUR, World, record, status};
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -26,7 +26,7 @@ fn limited(retry_after: impl Into<Option<u64>>) -> Fault {
 
 async fn stored(store: &MemoryStore, name: &str) -> Record {
     let name = AccountName::new(name).unwrap();
-    store.read(&name).await.unwrap().unwrap()
+    record(store, &name).await
 }
 
 async fn refresh(account: &Account) -> Result<Generation, RefreshErrorKind> {

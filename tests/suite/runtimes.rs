@@ -9,10 +9,10 @@ use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, AccountErrorKind, Accounts, RefreshErrorKind};
 use tower_mac_auth::layer::MacAuthLayer;
-use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RotationStore};
+use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 
-use crate::store_faults::{Faulty, How, Step};
+use crate::faulty::{Faulty, How, Step};
 use crate::world::{HOST, HOUR, get, status};
 
 const SECOND: Generation = Generation::FIRST.next();

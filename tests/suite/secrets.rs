@@ -11,13 +11,13 @@ use std::task::{Context, Waker};
 use http::StatusCode;
 use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::Account;
-use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RotationStore};
+use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 use tower_mac_auth::token::{ErrorCode, TokenSet};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::store_faults::{Faulty, How, Step};
-use crate::world::{HOUR, World, get, post};
+use crate::faulty::{Faulty, How, Step};
+use crate::world::{HOUR, World, get, post, record};
 
 /// Collects everything that is logged.
 #[derive(Clone, Default)]
@@ -202,7 +202,7 @@ async fn everything() -> Watch {
     watch.print(&store);
     watch.print(
         &store
-            .read(&AccountName::new("user").unwrap())
+            .load(&AccountName::new("user").unwrap())
             .await
             .unwrap(),
     );
@@ -303,7 +303,7 @@ async fn troubles(name: &str) {
         .open(name)
         .await
         .unwrap();
-    let first = store.inner().read(account.name()).await.unwrap().unwrap();
+    let first = record(&store.inner(), account.name()).await;
     let refresh = async || {
         clock.advance(HOUR / 4);
         let _ = account.refresh_if_current(account.generation()).await;
@@ -320,7 +320,11 @@ async fn troubles(name: &str) {
     tokio::time::sleep(HOUR / 60).await;
     // Written back by a revocation.
     let behind = MemoryStore::with_clock(clock.clone());
-    let issued = Issued::authorized(Generation::FIRST, first.grant, Some(HOUR));
+    let issued = Issued::authorized(
+        Generation::FIRST,
+        first.grant().unwrap().clone(),
+        Some(HOUR),
+    );
     let _ = behind.commit(account.name(), issued).await.unwrap();
     store.fail_over(behind);
     provider.fault_next(Fault::ConsumedThenReset);

@@ -1,283 +1,17 @@
-//! A store that fails at any step, before or after it did what it was asked.
+//! Rotations over a store that fails at any step, before or after it did what it was asked.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_core::future::BoxFuture;
 use http::StatusCode;
-use tokio::sync::Notify;
 use tower_mac_auth::account::{Account, AccountErrorKind, Event, InDoubtPolicy, RefreshErrorKind};
 use tower_mac_auth::store::{
-    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
-    MemoryStore, Record, RotationStore, SealedGrant, Status, StoreError, StoreErrorKind, Watch,
+    AccountName, Commit, Draft, Generation, Grant, Issued, MemoryStore, Record, RecordStore,
+    Replaced, SealedGrant, Secrets, Status, Version,
 };
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 
-use crate::world::{HOUR, World, status};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    Read,
-    Acquire,
-    Intend,
-    Commit,
-    Release,
-    Doubt,
-    Reject,
-    Revoke,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// The step is not done, and fails.
-    Before,
-    /// The step is done, and its acknowledgement lost.
-    After,
-    /// The step never ends.
-    Hang,
-    /// The step is done after this time.
-    Late(Duration),
-    /// The step is done once it is [let go](Faulty::let_go).
-    Held,
-    /// The step is not done, and panics.
-    Panic,
-}
-
-/// More steps than this between two looks at them is a loop that runs hot, if no more are expected.
-const HOT: usize = 2_000;
-
-/// Counts the steps, and fails those that are told to.
-#[derive(Clone)]
-pub struct Faulty {
-    current: Arc<Mutex<MemoryStore>>,
-    faults: Arc<Mutex<Vec<(Step, How)>>>,
-    steps: Arc<Mutex<Vec<Step>>>,
-    stale: Arc<Mutex<Option<Record>>>,
-    restless: Arc<AtomicBool>,
-    hot: Arc<AtomicUsize>,
-    held: Arc<Notify>,
-    gone: Arc<AtomicBool>,
-}
-
-impl Faulty {
-    pub fn new(clock: TestClock) -> Self {
-        let current = Arc::new(Mutex::new(MemoryStore::with_clock(clock)));
-        Self {
-            current,
-            faults: Arc::default(),
-            steps: Arc::default(),
-            stale: Arc::default(),
-            restless: Arc::default(),
-            hot: Arc::new(HOT.into()),
-            held: Arc::default(),
-            gone: Arc::default(),
-        }
-    }
-
-    /// Fails over to `copy`: what it has not seen is lost.
-    pub fn fail_over(&self, copy: MemoryStore) {
-        *self.current.lock().unwrap() = copy;
-    }
-
-    /// From now on each read finds `record`, as a replica does that lags.
-    pub fn lag(&self, record: Record) {
-        *self.stale.lock().unwrap() = Some(record);
-    }
-
-    /// From now on each watch ends at once, change or not.
-    pub fn make_watches_restless(&self) {
-        self.restless.store(true, Ordering::Relaxed);
-    }
-
-    /// The store without its faults.
-    pub fn inner(&self) -> MemoryStore {
-        self.current.lock().unwrap().clone()
-    }
-
-    /// The next `step` fails.
-    pub fn fail(&self, step: Step, how: How) {
-        self.faults.lock().unwrap().push((step, how));
-    }
-
-    /// From now on each step fails, or none does for that reason.
-    pub fn set_gone(&self, gone: bool) {
-        self.gone.store(gone, Ordering::Relaxed);
-    }
-
-    /// Lets a step go that is held, or the next that is to be.
-    pub fn let_go(&self) {
-        self.held.notify_one();
-    }
-
-    /// From now on no step fails.
-    pub fn clear_faults(&self) {
-        self.faults.lock().unwrap().clear();
-    }
-
-    /// From now on so many steps between two looks are no hot loop.
-    pub fn expect_steps(&self, steps: usize) {
-        self.hot.store(steps, Ordering::Relaxed);
-    }
-
-    fn assert_cool(&self, steps: &[Step]) {
-        let hot = self.hot.load(Ordering::Relaxed);
-        assert!(steps.len() < hot, "the store is asked in a hot loop");
-    }
-
-    pub fn take_steps(&self) -> Vec<Step> {
-        let steps = std::mem::take(&mut *self.steps.lock().unwrap());
-        // A task that ran into the limit is gone by now, and has told nobody.
-        self.assert_cool(&steps);
-        steps
-    }
-
-    async fn run<T>(
-        &self,
-        step: Step,
-        work: BoxFuture<'_, Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        {
-            let mut steps = self.steps.lock().unwrap();
-            steps.push(step);
-            self.assert_cool(&steps);
-        }
-        let fault = {
-            let mut faults = self.faults.lock().unwrap();
-            let at = faults.iter().position(|(at, _)| *at == step);
-            at.map(|at| faults.remove(at).1)
-        };
-        let error = || Err(StoreError::new(StoreErrorKind::Unavailable, "injected"));
-        match fault {
-            None if self.gone.load(Ordering::Relaxed) => error(),
-            None => work.await,
-            Some(How::Before) => error(),
-            Some(How::After) => work.await.and_then(|_| error()),
-            Some(How::Hang) => std::future::pending().await,
-            Some(How::Late(by)) => {
-                tokio::time::sleep(by).await;
-                work.await
-            }
-            Some(How::Held) => {
-                self.held.notified().await;
-                work.await
-            }
-            Some(How::Panic) => panic!("injected"),
-        }
-    }
-}
-
-type Stored<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-impl RotationStore for Faulty {
-    fn read<'a>(&'a self, account: &'a AccountName) -> Stored<'a, Option<Record>> {
-        Box::pin(async move {
-            let read = self.run(Step::Read, self.inner().read(account)).await?;
-            let stale = self.stale.lock().unwrap().clone();
-            Ok(stale.or(read))
-        })
-    }
-
-    fn acquire<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        owner: &'a str,
-        lease: Duration,
-        from: LeaseFrom,
-    ) -> Stored<'a, Acquire> {
-        Box::pin(async move {
-            let store = self.inner();
-            let work = store.acquire(account, generation, owner, lease, from);
-            self.run(Step::Acquire, work).await
-        })
-    }
-
-    fn intend<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        answer_within: Duration,
-    ) -> Stored<'a, Guarded> {
-        Box::pin(async move {
-            self.run(
-                Step::Intend,
-                self.inner().intend(account, lease, answer_within),
-            )
-            .await
-        })
-    }
-
-    fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Stored<'a, Commit> {
-        Box::pin(async move {
-            self.run(Step::Commit, self.inner().commit(account, issued))
-                .await
-        })
-    }
-
-    fn release<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        not_before: Duration,
-        why: &'a str,
-    ) -> Stored<'a, Guarded> {
-        Box::pin(async move {
-            self.run(
-                Step::Release,
-                self.inner().release(account, lease, not_before, why),
-            )
-            .await
-        })
-    }
-
-    fn doubt<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        fence: Fence,
-        why: &'a str,
-    ) -> Stored<'a, Guarded> {
-        Box::pin(async move {
-            self.run(
-                Step::Doubt,
-                self.inner().doubt(account, generation, fence, why),
-            )
-            .await
-        })
-    }
-
-    fn reject<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        why: &'a str,
-    ) -> Stored<'a, Guarded> {
-        Box::pin(async move {
-            self.run(Step::Reject, self.inner().reject(account, lease, why))
-                .await
-        })
-    }
-
-    fn revoke<'a>(&'a self, account: &'a AccountName) -> Stored<'a, Record> {
-        Box::pin(async move { self.run(Step::Revoke, self.inner().revoke(account)).await })
-    }
-
-    fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
-        if self.restless.load(Ordering::Relaxed) {
-            return Box::new(Restless);
-        }
-        self.inner().watch(account)
-    }
-}
-
-struct Restless;
-
-impl Watch for Restless {
-    fn changed(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
-    }
-}
+use crate::faulty::{Faulty, How, Step};
+use crate::world::{HOUR, World, record, status};
 
 async fn open() -> (World, Faulty) {
     open_with(InDoubtPolicy::Never).await
@@ -298,12 +32,7 @@ pub async fn open_with(policy: InDoubtPolicy) -> (World, Faulty) {
 }
 
 pub async fn stored(store: &Faulty) -> Record {
-    store
-        .inner()
-        .read(&AccountName::new("user").unwrap())
-        .await
-        .unwrap()
-        .unwrap()
+    record(&store.inner(), &AccountName::new("user").unwrap()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -462,19 +191,13 @@ async fn a_commit_that_the_store_lost_is_written_back() {
     let hour = Some(Duration::from_secs(3600));
     let first = Issued::authorized(Generation::FIRST, world.tokens.clone(), hour);
     let _ = copy.commit(&name, first).await.unwrap();
-    *store.current.lock().unwrap() = copy.clone();
+    store.fail_over(copy.clone());
     world.clock.advance(Duration::from_secs(61));
     world.provider.expire_access_tokens();
     assert_eq!(status(&world.get("/").await), StatusCode::OK);
     assert!(world.provider.presented_twice().is_empty());
-    assert_eq!(
-        copy.read(&name).await.unwrap().unwrap().generation.number(),
-        3
-    );
-    assert_eq!(
-        old.read(&name).await.unwrap().unwrap().generation.number(),
-        2
-    );
+    assert_eq!(record(&copy, &name).await.generation.number(), 3);
+    assert_eq!(record(&old, &name).await.generation.number(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -567,19 +290,19 @@ async fn an_authorization_that_waits_for_the_store_yields_to_a_newer_decision() 
 #[tokio::test(start_paused = true)]
 async fn a_sealed_record_without_its_key_is_an_error_and_the_live_token_signs_on() {
     let (world, store) = open().await;
-    let sealed = || {
-        let mut grant = Grant::default();
-        grant.sealed = Some(SealedGrant::new(*b"sealed elsewhere"));
-        grant
-    };
     let name = AccountName::new("user").unwrap();
+    let sealed = SealedGrant::new(*b"sealed elsewhere");
     let issued = Issued::rotated(
         Generation::from_number(2),
         Generation::FIRST,
-        sealed(),
+        Grant::default(),
         None,
     );
-    let _ = store.inner().commit(&name, issued).await.unwrap();
+    let mut draft = Draft::issued(Version::draw(), issued);
+    draft.secrets = Secrets::Sealed(sealed.clone());
+    let standing = stored(&store).await.version;
+    let replaced = store.inner().replace(&name, Some(standing), &draft).await;
+    assert!(matches!(replaced, Ok(Replaced::Done(_))));
     let error = world
         .account
         .refresh_if_current(world.account.generation())
@@ -593,7 +316,7 @@ async fn a_sealed_record_without_its_key_is_an_error_and_the_live_token_signs_on
         .await;
     assert_eq!(opened.unwrap_err().kind(), AccountErrorKind::Store);
     assert_eq!(world.presented(), 0);
-    assert_eq!(stored(&store).await.grant, sealed());
+    assert!(matches!(stored(&store).await.secrets, Secrets::Sealed(it) if it == sealed));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,8 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::{Account, AccountBuilder, Event, Events};
 use tower_mac_auth::layer::{Error, MacAuth, MacAuthLayer, ResponseBody};
+use tower_mac_auth::store::{AccountName, Draft, Record, RecordStore, Replaced, Version};
+use tower_mac_auth::testing::rotation::{self, Lease, LeaseFrom, Wanted};
 use tower_mac_auth::testing::{Api, Provider, ProviderBuilder, TestClock};
 use tower_mac_auth::token::TokenSet;
 
@@ -122,4 +124,43 @@ where
         tasks.spawn(client.clone().oneshot(get("/at-once")));
     }
     tasks.join_all().await
+}
+
+/// The record that stands.
+pub async fn record(store: &impl RecordStore, name: &AccountName) -> Record {
+    let loaded = store.load(name).await.unwrap();
+    loaded.into_record().unwrap().unwrap()
+}
+
+/// Moves the record as another process would.
+pub async fn moved(
+    store: &impl RecordStore,
+    name: &AccountName,
+    transition: impl FnOnce(&Record, Version) -> Option<Draft>,
+) -> Record {
+    let standing = record(store, name).await;
+    let draft = transition(&standing, Version::draw()).expect("the guard holds");
+    match store.replace(name, Some(standing.version), &draft).await {
+        Ok(Replaced::Done(now)) => draft.at(now),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The lease, as another process takes it.
+pub async fn leased(
+    store: &impl RecordStore,
+    name: &AccountName,
+    length: Duration,
+    from: LeaseFrom,
+) -> Lease {
+    let leased = moved(store, name, |record, version| {
+        let wanted = Wanted {
+            of: record.version,
+            owner: "dead",
+            length,
+            from,
+        };
+        rotation::acquire(record, version, wanted)
+    });
+    Lease::of(leased.await).unwrap()
 }

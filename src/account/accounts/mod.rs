@@ -1,14 +1,15 @@
 //! Many accounts in one process, opened on demand.
 
-mod cells;
+mod open;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use self::cells::Cells;
-use super::duties::settle;
-use super::realm::Realm;
-use super::{Account, AccountBuilder, AccountError, AccountEvent, AccountsBuilder, Events};
+use self::open::OpenAccounts;
+use super::context::Context;
+use super::hearing::Listener;
+use super::state::shut_down;
+use super::{Account, AccountError, AccountEvent, AccountsBuilder, Events};
 use crate::AuthorizationCode;
 use crate::token::TokenEndpoint;
 
@@ -17,30 +18,28 @@ const EVENTS: usize = 1024;
 
 /// The accounts of many users at one token endpoint, opened on demand by their names.
 ///
-/// Whoever asks for one account, however many at once, gets handles of the same: it is read from
-/// the store once. It stays open while somebody holds a handle, while it is refreshed, and after
+/// All who ask for an account, however many at once, get handles of the same account, which is read
+/// from the store once. It stays open while somebody holds a handle, while it is refreshed, and after
 /// that until [room is needed](AccountsBuilder::capacity). A cheap clone: all clones are the same
 /// accounts. See the [module docs](super#many-users).
 #[derive(Clone)]
-pub struct Accounts(Arc<Cells>);
-
-/// An [`AccountBuilder`] for many accounts.
-pub struct Many {
-    pub(super) capacity: usize,
-}
+pub struct Accounts(Arc<OpenAccounts>);
 
 impl Accounts {
     /// Starts the accounts at `endpoint`. The knobs are those of an [`Account`].
     pub fn builder(endpoint: TokenEndpoint) -> AccountsBuilder {
-        let capacity = 100_000;
-        AccountBuilder::new(endpoint, Many { capacity })
+        AccountsBuilder::new(endpoint)
     }
 
-    pub(super) fn new(realm: Arc<Realm>, capacity: usize) -> Self {
-        Self(Arc::new(Cells::new(realm, capacity)))
+    pub(super) fn new(context: Arc<Context>, capacity: usize) -> Self {
+        let open = Arc::new(OpenAccounts::new(context, capacity));
+        let listener: Weak<dyn Listener> = Arc::downgrade(&open) as _;
+        open.context().hear(listener);
+        Self(open)
     }
 
-    /// The account of this name; opens it from the store if it is not open.
+    /// The account of this name; opens it from the store if it is not open, and reads its record again
+    /// if another process was heard to have [written it](super#many-processes).
     ///
     /// # Errors
     ///
@@ -53,6 +52,9 @@ impl Accounts {
     /// Cancel safe: the account is opened for the others who wait.
     pub async fn get(&self, name: &str) -> Result<Account, AccountError> {
         if let Some(account) = self.peek(name) {
+            if account.0.cell.has_heard() {
+                account.0.look().await;
+            }
             return Ok(account);
         }
         let account = self.0.entry(name)?;
@@ -83,7 +85,7 @@ impl Accounts {
     ///
     /// # Cancel safety
     ///
-    /// The exchange goes on if the future is dropped; what it brings is in the store.
+    /// The exchange goes on if the future is dropped, and the new tokens go into the store.
     pub async fn authorize(
         &self,
         name: &str,
@@ -114,12 +116,12 @@ impl Accounts {
 
     /// The events of all accounts from now on, with their names.
     pub fn events(&self) -> Events<AccountEvent> {
-        self.0.realm().events.subscribe(EVENTS)
+        self.0.context().events.subscribe(EVENTS)
     }
 
-    /// Opens no account any more, starts no refresh, and waits for all that have sent their refresh
-    /// tokens, until what they bring is durable. Accounts that are open go on signing until their
-    /// access tokens end.
+    /// Opens no account any more, starts no refresh, and waits for all refreshes that have sent their
+    /// refresh tokens until the new tokens are durable. Accounts that are open go on signing until
+    /// their access tokens end.
     ///
     /// Call it before the process ends. See [`Account::shutdown`].
     ///
@@ -128,14 +130,14 @@ impl Accounts {
     /// Cancel safe: call it again to go on waiting.
     pub async fn shutdown(&self) {
         let open = self.0.close();
-        settle(&open).await;
+        shut_down(&open).await;
     }
 }
 
 impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accounts")
-            .field("endpoint", &self.0.realm().endpoint)
+            .field("endpoint", &self.0.context().endpoint)
             .field("open", &self.len())
             .finish_non_exhaustive()
     }

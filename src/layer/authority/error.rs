@@ -9,11 +9,11 @@ fn shown(text: &str) -> Box<str> {
 
 /// An entry of [`AllowedAuthorities`](super::AllowedAuthorities) that is no authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidAuthority {
+pub struct AllowedAuthoritiesError {
     entry: Box<str>,
 }
 
-impl InvalidAuthority {
+impl AllowedAuthoritiesError {
     pub(super) fn new(entry: &str) -> Self {
         Self {
             entry: shown(entry),
@@ -21,7 +21,7 @@ impl InvalidAuthority {
     }
 }
 
-impl fmt::Display for InvalidAuthority {
+impl fmt::Display for AllowedAuthoritiesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -31,7 +31,7 @@ impl fmt::Display for InvalidAuthority {
     }
 }
 
-impl Error for InvalidAuthority {}
+impl Error for AllowedAuthoritiesError {}
 
 /// A request that is not to be signed, because of where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct AuthorityError {
 }
 
 /// The kinds of [`AuthorityError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthorityErrorKind {
     /// The URI names no host.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use http::uri::Scheme;
 use http::{HeaderValue, Uri, Version};
 
-pub use self::error::{AuthorityError, AuthorityErrorKind, InvalidAuthority};
+pub use self::error::{AllowedAuthoritiesError, AuthorityError, AuthorityErrorKind};
 
 /// The hosts a credential may be sent to.
 ///
@@ -19,7 +19,7 @@ pub use self::error::{AuthorityError, AuthorityErrorKind, InvalidAuthority};
 /// ```
 /// use tower_mac_auth::layer::AllowedAuthorities;
 ///
-/// # fn main() -> Result<(), tower_mac_auth::layer::InvalidAuthority> {
+/// # fn main() -> Result<(), tower_mac_auth::layer::AllowedAuthoritiesError> {
 /// let allowed = AllowedAuthorities::new(["open.account.xiaomi.com", "127.0.0.1:8080"])?;
 /// # Ok(()) }
 /// ```
@@ -46,14 +46,29 @@ impl AllowedAuthorities {
     /// # Errors
     ///
     /// The first entry that is neither `host` nor `host:port`.
-    pub fn new<I>(entries: I) -> Result<Self, InvalidAuthority>
+    pub fn new<I>(entries: I) -> Result<Self, AllowedAuthoritiesError>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
         entries
             .into_iter()
-            .try_fold(Self::default(), |all, entry| all.and(entry.as_ref()))
+            .try_fold(Self::default(), |all, entry| all.allow(entry.as_ref()))
+    }
+
+    /// Where the Xiaomi Open API lives: `open.account.xiaomi.com`.
+    pub fn xiaomi() -> Self {
+        let host = "open.account.xiaomi.com";
+        let entry = Entry {
+            authority: host.into(),
+            host_len: host.len(),
+            port: None,
+            loopback: false,
+        };
+        Self {
+            entries: vec![entry],
+            plain_http: false,
+        }
     }
 
     /// Allows this one too.
@@ -61,8 +76,8 @@ impl AllowedAuthorities {
     /// # Errors
     ///
     /// If it is neither `host` nor `host:port`.
-    pub fn and(mut self, entry: &str) -> Result<Self, InvalidAuthority> {
-        let entry = Entry::parse(entry).ok_or_else(|| InvalidAuthority::new(entry))?;
+    pub fn allow(mut self, entry: &str) -> Result<Self, AllowedAuthoritiesError> {
+        let entry = Entry::parse(entry).ok_or_else(|| AllowedAuthoritiesError::new(entry))?;
         self.entries.push(entry);
         Ok(self)
     }
@@ -323,6 +338,12 @@ mod tests {
     }
 
     #[test]
+    fn xiaomi_is_what_its_name_is_read_as() {
+        let read = AllowedAuthorities::new(["open.account.xiaomi.com"]).unwrap();
+        assert_eq!(AllowedAuthorities::xiaomi(), read);
+    }
+
+    #[test]
     fn nothing_is_allowed_by_default() {
         let uri = "https://open.account.xiaomi.com/".parse().unwrap();
         let error = AllowedAuthorities::default()
@@ -488,7 +509,7 @@ mod tests {
             );
         }
         let error = AllowedAuthorities::default()
-            .and("user:PASSWORD@api.example")
+            .allow("user:PASSWORD@api.example")
             .unwrap_err();
         assert!(!format!("{error} {error:?}").contains("PASSWORD"));
     }

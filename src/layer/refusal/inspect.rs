@@ -83,10 +83,10 @@ impl<B: Body + Unpin> Inspect<B> {
     where
         P: RefusalPolicy + ?Sized,
     {
-        if let Some((reading, response)) = self.0.as_mut().project().state {
-            if reading.advance(policy, response, cx).is_ready() {
-                return self.take();
-            }
+        if let Some((reading, response)) = self.0.as_mut().project().state
+            && reading.advance(policy, response, cx).is_ready()
+        {
+            return self.take();
         }
         self.poll_limit(policy, cx)
     }

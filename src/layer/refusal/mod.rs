@@ -30,7 +30,7 @@ pub enum Refusal {
 /// use http::{HeaderMap, StatusCode};
 /// use tower_mac_auth::account::Account;
 /// use tower_mac_auth::layer::{
-///     AllowedAuthorities, Head, InvalidAuthority, MacAuthLayer, Refusal, RefusalPolicy,
+///     AllowedAuthorities, Head, AllowedAuthoritiesError, MacAuthLayer, Refusal, RefusalPolicy,
 /// };
 /// use tower_mac_auth::sign::XiaomiOpenApi;
 ///
@@ -50,7 +50,7 @@ pub enum Refusal {
 ///
 /// fn layer(
 ///     account: Account,
-/// ) -> Result<MacAuthLayer<XiaomiOpenApi, Plain401>, InvalidAuthority> {
+/// ) -> Result<MacAuthLayer<XiaomiOpenApi, Plain401>, AllowedAuthoritiesError> {
 ///     let allowed = AllowedAuthorities::new(["api.example"])?;
 ///     Ok(MacAuthLayer::new(account, XiaomiOpenApi::new(), Plain401, allowed))
 /// }
@@ -71,7 +71,8 @@ pub trait RefusalPolicy: Send + Sync {
 }
 
 /// What the head of a response says. See [`RefusalPolicy::read_head`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Head {
     /// The answer; the body is not looked at.
     Verdict(Option<Refusal>),

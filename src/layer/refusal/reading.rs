@@ -241,8 +241,8 @@ impl Reading {
         Ok(policy.read_body(status, headers, text))
     }
 
-    /// Nothing that is still to come can matter: no refusal, so no replay either, before which
-    /// the connection had to be read clean.
+    /// Nothing that is still to come can matter. The response is no refusal, so the request is not
+    /// resent, and the connection need not be read to the end of the body first.
     fn is_settled(&self) -> bool {
         self.look == Look::Decided && self.refusal.is_none()
     }

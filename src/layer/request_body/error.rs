@@ -13,7 +13,7 @@ pub struct RequestBodyError {
 }
 
 /// The kinds of [`RequestBodyError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestBodyErrorKind {
     /// The caller's body gave an error; it is the [`source`](Error::source).

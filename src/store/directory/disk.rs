@@ -82,6 +82,32 @@ impl Disk {
         file.sync_all()
     }
 
+    /// Appends to a file of which nothing need survive a crash. One that grows too long is put anew.
+    pub(in crate::store) fn append(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        longest: u64,
+    ) -> io::Result<()> {
+        // Again, if somebody put it anew meanwhile.
+        for _ in 0..2 {
+            let mut file = self.open_to_append(path)?;
+            file.write_all(bytes)?;
+            if is_at(&file, path)? {
+                if file.metadata()?.len() > longest {
+                    remove_if_there(path)?;
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same file, to be read as well; made if it is not there.
+    pub(in crate::store) fn open_to_append(&self, path: &Path) -> io::Result<File> {
+        Piece::File.open(self, path, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)
+    }
+
     /// Removes a file for good.
     pub(in crate::store) fn remove(&self, dir: &Path, name: &str) -> io::Result<()> {
         let path = dir.join(name);
@@ -107,7 +133,7 @@ impl Disk {
     }
 
     /// Removes what a crash left half written. The caller holds the directory's lock.
-    pub(in crate::store) fn clean(dir: &Path) -> io::Result<()> {
+    pub(super) fn clean(dir: &Path) -> io::Result<()> {
         remove_if_there(&dir.join(NEW))
     }
 }
@@ -146,7 +172,8 @@ impl Lock {
     }
 }
 
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+/// Whether the open file is the one that is there now.
+pub(in crate::store) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
 
     let held = file.metadata()?;

@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 struct Marker {
     kind: String,
     version: u32,
-    realm: Option<String>,
+    label: Option<String>,
 }
 
 /// Writes down what a new directory is for, and refuses one that is for something else. The caller
@@ -22,7 +22,7 @@ struct Marker {
 pub(super) fn check(
     directory: &Directory,
     kind: &str,
-    realm: Option<&str>,
+    label: Option<&str>,
 ) -> Result<(), StoreError> {
     let Inner {
         path: dir, disk, ..
@@ -31,7 +31,7 @@ pub(super) fn check(
     let ours = Marker {
         kind: kind.to_owned(),
         version: VERSION,
-        realm: realm.map(str::to_owned),
+        label: label.map(str::to_owned),
     };
     let unsuitable = |why| {
         let what = "the directory is used for something else";
@@ -58,9 +58,9 @@ pub(super) fn check(
 impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of version {}", self.kind, self.version)?;
-        match &self.realm {
-            Some(realm) => write!(f, ", realm {realm:?}"),
-            None => f.write_str(", no realm"),
+        match &self.label {
+            Some(label) => write!(f, ", label {label:?}"),
+            None => f.write_str(", no label"),
         }
     }
 }

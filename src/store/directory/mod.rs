@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! store.json             what the directory is for, and of which version
+//! changes                what changed lately: a store's
 //! .lock                  held while the directory is opened
 //! 3f/.lock               held while a file beside it changes
 //! 3f/.new                what is being written, until it is whole
@@ -10,7 +11,6 @@
 //! ```
 
 mod disk;
-mod envelope;
 mod marker;
 mod name;
 mod ours;
@@ -27,12 +27,11 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-pub(super) use disk::Disk;
 use disk::Lock;
 #[cfg(test)]
 pub(super) use disk::{Change, LOCK};
-pub(super) use envelope::{unwrap, unwrap_all_but_grant, wrap};
-pub(super) use name::{FileName, hex};
+pub(super) use disk::{Disk, is_at};
+pub(super) use name::FileName;
 use ours::Piece;
 pub(super) use trouble::FileTrouble;
 use trouble::stuck;
@@ -42,6 +41,8 @@ use super::{StoreError, StoreErrorKind};
 
 const MARKER: &str = "store.json";
 const PROBE: &str = ".probe";
+/// What the name of a file with something in it ends with.
+pub(super) const SUFFIX: &str = ".json";
 
 /// How long somebody else may hold a lock, which is taken for a few writes only.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ impl Directory {
     pub(super) fn open(
         path: &Path,
         kind: &str,
-        realm: Option<&str>,
+        label: Option<&str>,
         disk: Disk,
     ) -> Result<Self, StoreError> {
         make_dirs(&disk, path).map_err(failed("the directory cannot be made", path))?;
@@ -84,32 +85,62 @@ impl Directory {
         probe
             .and_then(|()| disk.remove(path, PROBE))
             .map_err(failed("the directory cannot be written", path))?;
-        marker::check(&this, kind, realm)?;
+        marker::check(&this, kind, label)?;
         // What follows takes a second for 100,000 files, and needs no lock.
         drop(lock);
         for shard in this.shards()? {
+            let shard = this.shard(shard);
             ours::tighten(disk, &shard)?;
             clean(disk, &shard)?;
         }
         Ok(this)
     }
 
-    /// The directories in which there may be files.
-    pub(super) fn shards(&self) -> Result<Vec<PathBuf>, StoreError> {
+    /// The shards in which there may be files.
+    pub(super) fn shards(&self) -> Result<Vec<u8>, StoreError> {
         let mut shards = Vec::new();
-        for path in (0..=u8::MAX).map(|shard| self.shard(shard)) {
+        for shard in 0..=u8::MAX {
+            let path = self.shard(shard);
             match fs::symlink_metadata(&path).and_then(|it| Piece::Directory.check(&it)) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 checked => checked.map_err(failed("the directory cannot be read", &path))?,
             }
-            shards.push(path);
+            shards.push(shard);
         }
+        self.check()?;
         Ok(shards)
     }
 
-    #[cfg(test)]
+    /// What the names of the files in a shard begin with, up to their `.json`.
+    pub(super) fn stems(&self, shard: u8) -> Result<Vec<String>, StoreError> {
+        let path = self.shard(shard);
+        let failed = || failed("the directory cannot be read", &path);
+        let mut stems = Vec::new();
+        let names = match fs::read_dir(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.check()?;
+                return Ok(stems);
+            }
+            names => names.map_err(failed())?,
+        };
+        for name in names {
+            let name = name.map_err(failed())?.file_name();
+            // Of what is ours, every name is text.
+            stems.extend(
+                name.to_str()
+                    .and_then(|name| name.strip_suffix(SUFFIX))
+                    .map(str::to_owned),
+            );
+        }
+        Ok(stems)
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.0.disk
     }
 
     pub(super) fn shard(&self, shard: u8) -> PathBuf {

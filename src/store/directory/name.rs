@@ -1,15 +1,19 @@
 //! Account names as file names.
 
-use std::fmt::Write as _;
+use std::cmp::Ordering;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha1::{Digest as _, Sha1};
 
 use crate::store::AccountName;
+use crate::store::encoding::hex;
 
 /// Longer ones are cut, and told apart by a hash. A file name has 255 bytes on the common file
 /// systems, and something follows.
 const LONGEST: usize = 160;
+
+/// What stands before the hash of one that was cut. No other stem has it.
+const CUT: char = '~';
 
 /// Lower case, digits, `-` and `_` stand for themselves. Capitals do not: some file systems take
 /// `A` for `a`. Nor do dots, which have meanings.
@@ -39,9 +43,11 @@ impl FileName {
         let hash = Sha1::digest(account.as_str());
         let mut stem = utf8_percent_encode(account.as_str(), ENCODED).to_string();
         if stem.len() > LONGEST {
-            stem.truncate(LONGEST - 41);
-            // No other stem has a `~`.
-            stem.push('~');
+            let room = LONGEST - 41;
+            // Not within what stands for one byte.
+            let last = stem[..room].rfind('%').filter(|last| last + 3 > room);
+            stem.truncate(last.unwrap_or(room));
+            stem.push(CUT);
             stem.push_str(&hex(&hash));
         }
         Self {
@@ -49,14 +55,28 @@ impl FileName {
             stem,
         }
     }
-}
 
-pub(in crate::store) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    /// The account whose files are here; `None` if the stem was cut, or is of no account's.
+    pub(in crate::store) fn account(&self) -> Option<AccountName> {
+        let name = percent_decode_str(&self.stem).decode_utf8().ok()?;
+        let account = AccountName::new(&name).ok()?;
+        (Self::of(&account) == *self).then_some(account)
+    }
+
+    /// How the name of the account compares to this one, by its bytes; `None` if the stem was cut
+    /// too early to tell.
+    pub(in crate::store) fn compare(&self, name: &AccountName) -> Option<Ordering> {
+        let cut = self.stem.split_once(CUT);
+        let mut ours = percent_decode_str(cut.map_or(&self.stem, |(begin, _)| begin));
+        let mut theirs = name.as_str().bytes();
+        loop {
+            match (ours.next(), theirs.next()) {
+                (Some(our), Some(their)) if our == their => {}
+                (None, _) if cut.is_some() => return None,
+                (our, their) => return Some(our.cmp(&their)),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +107,11 @@ mod tests {
             .into();
         assert!(names.iter().all(|stem| stem.len() == LONGEST));
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), 4);
+        for begin in ["", "x", "xx"] {
+            let stem = stem(&format!("{begin}{}", "é".repeat(100)));
+            let (whole, _) = stem.split_once(CUT).unwrap();
+            assert!(whole.rfind('%') == Some(whole.len() - 3), "{stem}");
+        }
     }
 
     proptest! {
@@ -102,6 +127,21 @@ mod tests {
             let (upper, lower) = (one.to_uppercase(), one.to_lowercase());
             prop_assume!(upper.len() <= 512 && lower.len() <= 512);
             prop_assert_eq!(upper == lower, stem(&upper).eq_ignore_ascii_case(&stem(&lower)));
+        }
+
+        #[test]
+        fn a_stem_tells_its_name_and_the_order_of_names(
+            one in "\\PC{1,3}|\\PC{100,120}", other in "\\PC{1,3}|\\PC{100,120}", common in "\\PC{0,3}",
+        ) {
+            let [one, other] =
+                [one, other].map(|end| AccountName::new(&format!("{common}{end}")).unwrap());
+            let name = FileName::of(&one);
+            let cut = name.stem.contains(CUT);
+            prop_assert_eq!(name.account(), (!cut).then(|| one.clone()));
+            match name.compare(&other) {
+                Some(order) => prop_assert_eq!(order, one.cmp(&other)),
+                None => prop_assert!(cut),
+            }
         }
     }
 }

@@ -1,10 +1,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::watch;
-
-use super::{FileStore, Inner};
+use super::{ChangesFile, FileStore, Inner};
 use crate::store::StoreError;
 use crate::store::directory::{Directory, Disk, blocking};
 use crate::{Clock, SystemClock};
@@ -15,7 +13,7 @@ const KIND: &str = "store";
 #[must_use = "a builder does nothing until the store is opened"]
 pub struct FileStoreBuilder {
     path: PathBuf,
-    realm: Option<String>,
+    label: Option<String>,
     clock: Arc<dyn Clock>,
     pub(super) disk: Disk,
 }
@@ -24,16 +22,16 @@ impl FileStoreBuilder {
     pub(super) fn new(dir: &Path) -> Self {
         Self {
             path: dir.to_owned(),
-            realm: None,
+            label: None,
             clock: Arc::new(SystemClock),
             disk: Disk::default(),
         }
     }
 
     /// What the directory is for, as you would name it: a client's id, say. It is written down in a
-    /// new directory, and one that has another realm, or none, is refused.
-    pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.realm = Some(realm.into());
+    /// new directory, and one that has another label, or none, is refused.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
         self
     }
 
@@ -67,16 +65,21 @@ impl FileStoreBuilder {
     pub async fn open(self) -> Result<FileStore, StoreError> {
         let Self {
             path,
-            realm,
+            label,
             clock,
             disk,
         } = self;
-        let open = move || Directory::open(&path, KIND, realm.as_deref(), disk);
-        Ok(FileStore(Arc::new(Inner {
-            directory: blocking(open).await?,
-            clock,
-            changes: (0..=u8::MAX).map(|_| watch::Sender::new(())).collect(),
-        })))
+        let open = move || {
+            let directory = Directory::open(&path, KIND, label.as_deref(), disk)?;
+            let changes = Arc::new(ChangesFile::of(&directory)?);
+            Ok(FileStore(Arc::new(Inner {
+                directory,
+                clock,
+                changes,
+                ahead: Mutex::default(),
+            })))
+        };
+        blocking(open).await
     }
 }
 
@@ -84,7 +87,7 @@ impl fmt::Debug for FileStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileStoreBuilder")
             .field("path", &self.path)
-            .field("realm", &self.realm)
+            .field("label", &self.label)
             .finish_non_exhaustive()
     }
 }

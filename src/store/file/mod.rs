@@ -1,38 +1,34 @@
 mod builder;
+mod list;
 mod one;
-mod record;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use futures_core::future::BoxFuture;
-use tokio::sync::watch as tokio_watch;
-
-use super::directory::{Directory, Locked, blocking};
-use super::steps::{self, Stepped};
+use super::directory::{Directory, blocking};
 use super::{
-    AccountName, Acquire, Commit, Fence, Generation, Guarded, Issued, Lease, LeaseFrom, Record,
-    RotationStore, StoreError, Watch,
+    AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,
 };
-use crate::{Clock, Timestamp};
+use crate::Clock;
 pub use builder::FileStoreBuilder;
+use list::Ahead;
 use one::File;
-use watch::Changes;
+use watch::ChangesFile;
 
 /// Keeps each record in a file of its own, for all processes of one machine.
 ///
-/// A directory holds any number of accounts. A step takes a lock (`flock`), reads the record, writes
-/// the next to a new file, syncs it, renames it over the old one, and syncs the directory before it
-/// answers: after a crash or a power cut at any moment the record is what it was or what the step
-/// made it. Clones share the store; so do processes, and stores opened apart, on one directory.
+/// A directory holds any number of accounts. A write takes a lock (`flock`), reads what stands, writes
+/// the next record to a new file, syncs it, renames it over the old one, and syncs the directory
+/// before it answers: after a crash or a power cut at any moment the record is what it was or what
+/// the write made it. Clones share the store; so do processes, and stores opened apart, on one
+/// directory.
 ///
 /// ```
-/// use tower_mac_auth::store::{AccountName, FileStore, RotationStore};
+/// use tower_mac_auth::store::{AccountName, FileStore, RecordStore};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,7 +36,7 @@ use watch::Changes;
 /// # let dir = scratch.path().join("tokens");
 /// // `Account::builder(endpoint).store(store)…` takes it from here.
 /// let store = FileStore::open(dir).await?;
-/// assert!(store.read(&AccountName::new("user-42")?).await?.is_none());
+/// assert!(store.load(&AccountName::new("user-42")?).await?.version().is_none());
 /// # Ok(())
 /// # }
 /// ```
@@ -51,28 +47,41 @@ use watch::Changes;
 /// be on a file system with locks and atomic renames; `open` tries them out. Do not share it between
 /// machines: each would go by a clock of its own.
 ///
-/// What a mount opens to a group is closed again at each start, with every file in it (a second for
-/// 100,000): Kubernetes does that for a pod with an `fsGroup`. There, name a directory inside the
-/// volume from the first start on, for the volume's own belongs to root. A directory of yours that
-/// is there already is taken if it is empty, or for its owner alone to write; one that is everybody's
-/// or holds other things is left as it is, and refused if others may write to it.
+/// If a mount opens the directory to a group, as Kubernetes does for a pod with an `fsGroup`, it is
+/// closed again at each start, with every file in it (a second for 100,000 files). There, name a
+/// directory inside the volume from the first start on, because the volume itself belongs to root. A
+/// directory that is there already is taken if its owner alone may write to it. If others may write to
+/// it, it is closed to them if it is empty or holds a store. If it holds other things, or is
+/// everybody's, as `/tmp` is, it is left as it is, and refused.
 ///
-/// All of it belongs to the user that the process runs as: a directory or a file of another owner,
-/// or what is no regular file (a FIFO, a link, a device), is an error that names it, and is not
-/// opened. Root is no exception, for it would leave files that the directory's owner cannot read.
+/// All of it belongs to the user that the process runs as. A directory or a file of another owner, or
+/// a file that is not a regular one (a FIFO, a link, a device), is an error that names it, and is not
+/// opened. That goes for root too, which would leave files that the directory's owner cannot read.
 /// The directory itself may be named by a link.
 ///
 /// One client, one directory: an account's refresh token is of no use to another client. If
 /// several clients or providers have directories side by side, name each one's
-/// [realm](FileStoreBuilder::realm), and a directory mistaken for another is refused.
+/// [label](FileStoreBuilder::label), and a directory mistaken for another is refused.
 ///
 /// # When a file cannot be read
 ///
 /// A record that is damaged, cut short, empty, another account's, or of a later version of this
-/// crate is a [`Corrupt`](super::StoreErrorKind::Corrupt) that names the file and what is the matter. It is never
-/// taken for an account that was never seen, for then spent tokens could be taken in in its place;
-/// and nothing writes over it, not even a new authorization. Put a good copy back, **if nothing
-/// was rotated since it was made**; or give the record up with [`FileStore::set_aside`].
+/// crate is [`Unreadable`](super::Standing::Unreadable), with an error that names the file and what is
+/// the matter. It is never taken for an account that was never seen, or spent tokens could take its
+/// place; and nothing but a revocation writes over it, not even a new authorization. Put a good copy
+/// back, **if nothing was rotated since it was made**; or give the record up with
+/// [`revoke`](RecordStore::revoke), and have the user authorize again. A copy of the file is kept
+/// beside the new one (`….unreadable-` and a number), and the log says where.
+///
+/// # Changes and lists
+///
+/// Other processes hear of a change within 150 ms: a file `changes` has the latest, and one thread
+/// reads it while somebody [watches](RecordStore::watch).
+///
+/// A [list](RecordStore::list) looks at the names of all files (0.1 s for 100,000) for its first page
+/// and again for every 8,192 accounts after that. An account's name that is too long for a file's name (160 bytes, in which
+/// each byte but `a` to `z`, digits, `-` and `_` takes three) is read from the file. If such a file
+/// cannot be read, its account is not in the list, and the log names the file.
 ///
 /// # Panics
 ///
@@ -84,12 +93,12 @@ pub struct FileStore(Arc<Inner>);
 struct Inner {
     directory: Directory,
     clock: Arc<dyn Clock>,
-    /// Tells those who watch in this process, by shard.
-    changes: Vec<tokio_watch::Sender<()>>,
+    changes: Arc<ChangesFile>,
+    ahead: Mutex<Ahead>,
 }
 
 impl FileStore {
-    /// Opens the directory with no [realm](FileStoreBuilder::realm); see
+    /// Opens the directory with no [label](FileStoreBuilder::label); see
     /// [`FileStoreBuilder::open`].
     ///
     /// # Errors
@@ -111,79 +120,6 @@ impl FileStore {
     pub fn builder(dir: impl AsRef<Path>) -> FileStoreBuilder {
         FileStoreBuilder::new(dir.as_ref())
     }
-
-    /// Gives up a record that cannot be read: keeps a copy of its file beside it, whose path is
-    /// returned, and ends the grant as [`revoke`](RotationStore::revoke) does. Then have the user
-    /// authorize again. `None`, and nothing is changed, if the record can be read or there is none.
-    ///
-    /// The record that takes its place says *revoked*, at a generation above any that was counted
-    /// to. So neither the tokens that a program is started with nor a rotation still under way can
-    /// take its place: theirs may be spent.
-    ///
-    /// # Errors
-    ///
-    /// If the directory cannot be locked or written. The record is still there then.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// It goes on if the future is dropped while it writes.
-    pub async fn set_aside(&self, account: &AccountName) -> Result<Option<PathBuf>, StoreError> {
-        self.under_lock(account, File::set_aside).await
-    }
-
-    async fn under_lock<T: Send + 'static>(
-        &self,
-        account: &AccountName,
-        work: impl FnOnce(&File, &Locked) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let file = File::of(self, account);
-        let locked = self.0.directory.lock(file.name.shard).await?;
-        blocking(move || work(&file, &locked)).await
-    }
-
-    /// Looks at the record that stands and, if `step` says so, writes another.
-    async fn step<T: Send + 'static>(
-        &self,
-        account: &AccountName,
-        step: impl FnOnce(Option<&Record>, Timestamp) -> Stepped<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.step_over(account, File::read, step).await
-    }
-
-    /// The same, for a step that has a way of its own to look.
-    async fn step_over<T: Send + 'static>(
-        &self,
-        account: &AccountName,
-        read: impl FnOnce(&File, Timestamp) -> Result<Option<Record>, StoreError> + Send + 'static,
-        step: impl FnOnce(Option<&Record>, Timestamp) -> Stepped<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.under_lock(account, |file, locked| {
-            let now = file.store.clock.now();
-            let standing = read(file, now)?;
-            let (written, answer) = step(standing.as_ref(), now);
-            match written {
-                Some(record) => file.write(locked, &record)?,
-                // An answer about what stands: a power cut must not take it back.
-                None => locked.sync()?,
-            }
-            Ok(answer)
-        })
-        .await
-    }
-
-    /// A step that is guarded by what stands.
-    async fn guarded(
-        &self,
-        account: &AccountName,
-        step: impl FnOnce(&mut Record) -> Guarded + Send + 'static,
-    ) -> Result<Guarded, StoreError> {
-        self.step(account, |standing, _| steps::guarded(standing, step))
-            .await
-    }
 }
 
 impl fmt::Debug for FileStore {
@@ -194,88 +130,34 @@ impl fmt::Debug for FileStore {
     }
 }
 
-type Step<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-impl RotationStore for FileStore {
-    fn read<'a>(&'a self, account: &'a AccountName) -> Step<'a, Option<Record>> {
+impl RecordStore for FileStore {
+    async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
         // Without the lock: a file is only ever replaced whole.
-        let file = File::of(self, account);
-        Box::pin(blocking(move || file.read(file.store.clock.now())))
+        let file = File::of(&self.0, account);
+        blocking(move || file.load()).await
     }
 
-    fn acquire<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        owner: &'a str,
-        lease: Duration,
-        from: LeaseFrom,
-    ) -> Step<'a, Acquire> {
-        let owner = owner.to_owned();
-        let step = move |standing: Option<&Record>, _| {
-            steps::acquire(standing, generation, &owner, lease, from)
-        };
-        Box::pin(async move { self.step(account, step).await? })
+    async fn replace(
+        &self,
+        account: &AccountName,
+        expected: Option<Version>,
+        draft: &Draft,
+    ) -> Result<Replaced, StoreError> {
+        let (file, draft) = (File::of(&self.0, account), draft.clone());
+        let locked = self.0.directory.lock(file.name.shard).await?;
+        blocking(move || file.replace(&locked, expected, &draft)).await
     }
 
-    fn intend<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        answer_within: Duration,
-    ) -> Step<'a, Guarded> {
-        let lease = lease.clone();
-        Box::pin(self.guarded(account, move |record| record.intend(&lease, answer_within)))
+    async fn list(
+        &self,
+        after: Option<&AccountName>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let (store, after) = (Arc::clone(&self.0), after.cloned());
+        blocking(move || list::page(&store, after.as_ref(), limit)).await
     }
 
-    fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
-        let generation = issued.generation;
-        let read = move |file: &File, now| file.read_for_commit(generation, now);
-        Box::pin(self.step_over(account, read, |standing, now| {
-            steps::commit(standing, issued, now)
-        }))
-    }
-
-    fn release<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        not_before: Duration,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        let (lease, why) = (lease.clone(), why.to_owned());
-        Box::pin(self.guarded(account, move |record| {
-            record.release(&lease, not_before, &why)
-        }))
-    }
-
-    fn doubt<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        fence: Fence,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        let why = why.to_owned();
-        Box::pin(self.guarded(account, move |record| record.doubt(generation, fence, &why)))
-    }
-
-    fn reject<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        let (lease, why) = (lease.clone(), why.to_owned());
-        Box::pin(self.guarded(account, move |record| record.reject(&lease, &why)))
-    }
-
-    fn revoke<'a>(&'a self, account: &'a AccountName) -> Step<'a, Record> {
-        Box::pin(self.step(account, steps::revoke))
-    }
-
-    fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
-        let file = File::of(self, account);
-        Box::new(Changes::new(file.store, file.name.shard, file.path))
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        self.0.changes.watch()
     }
 }

@@ -2,18 +2,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures_core::future::BoxFuture;
 use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::directory::{Change, FileName, LOCK, hex};
-use crate::store::{Grant, Status, StoreErrorKind};
+use crate::Timestamp;
+use crate::store::directory::{Change, FileName, LOCK};
+use crate::store::encoding::hex;
+use crate::store::{Commit, Generation, Grant, Issued, Record, Standing, Status, StoreErrorKind};
 use crate::token::TokenSet;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,6 +33,10 @@ fn grant(number: u64) -> Grant {
 fn issued(number: u64) -> Issued {
     let generation = Generation::from_number(number);
     Issued::rotated(generation, Generation::FIRST, grant(number), Some(MINUTE))
+}
+
+fn draft(number: u64) -> Draft {
+    Draft::issued(Version::draw(), issued(number))
 }
 
 fn scratch() -> (TempDir, PathBuf) {
@@ -53,20 +60,21 @@ async fn commit(store: &FileStore, user: &AccountName, number: u64) -> Result<bo
 }
 
 async fn read(store: &FileStore, user: &AccountName) -> Record {
-    store.read(user).await.unwrap().unwrap()
+    store
+        .load(user)
+        .await
+        .unwrap()
+        .into_record()
+        .unwrap()
+        .unwrap()
 }
 
-async fn acquire(store: &FileStore, user: &AccountName) -> Option<Lease> {
-    let generation = read(store, user).await.generation;
-    let acquire = store.acquire(user, generation, "me", MINUTE, LeaseFrom::Active);
-    match acquire.await.unwrap() {
-        Acquire::Granted(lease) => Some(lease),
-        Acquire::Lost(_) => None,
-    }
+async fn is_grant(store: &FileStore, user: &AccountName, number: u64) -> bool {
+    read(store, user).await.secrets.are(&grant(number))
 }
 
 fn path_of(store: &FileStore, user: &AccountName) -> PathBuf {
-    File::of(store, user).path
+    File::of(&store.0, user).path
 }
 
 /// Every file below a directory.
@@ -83,6 +91,13 @@ fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
+/// The same without what others may miss.
+fn records(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = tree(dir);
+    files.remove(&dir.join("changes"));
+    files
+}
+
 /// All that an error says, down to its root.
 fn told(error: &StoreError) -> String {
     let mut text = error.to_string();
@@ -95,73 +110,12 @@ fn told(error: &StoreError) -> String {
     text
 }
 
-fn same(one: &Record, other: &Record) -> bool {
-    let text = |record: &Record| {
-        let now = Timestamp::EPOCH;
-        format!(
-            "{:?}",
-            Record {
-                now,
-                ..record.clone()
-            }
-        )
-    };
-    text(one) == text(other) && one.grant == other.grant
-}
-
-#[tokio::test]
-async fn another_store_on_the_directory_sees_all_that_was_written() {
-    let (_scratch, store, user) = stored().await;
-    let lease = acquire(&store, &user).await.unwrap();
-    assert_eq!(
-        store.intend(&user, &lease, MINUTE).await.unwrap(),
-        Guarded::Done
-    );
-    let doubt = store.doubt(&user, lease.generation, lease.fence, "line 1\nline \"2\"");
-    assert_eq!(doubt.await.unwrap(), Guarded::Done);
-
-    let other = FileStore::open(store.0.directory.path()).await.unwrap();
-    let record = read(&other, &user).await;
-    assert!(same(&record, &read(&store, &user).await));
-    assert_eq!((record.status, record.grant), (Status::InDoubt, grant(1)));
-    assert_eq!(record.owner.as_deref(), Some("me"));
-    assert_eq!(record.last_error.as_deref(), Some("line 1\nline \"2\""));
-    assert!(record.intended_at.is_some() && record.expires_at.is_some());
-}
-
-#[tokio::test]
-async fn names_that_look_alike_have_records_of_their_own() {
-    let (_scratch, store, _) = stored().await;
-    let long = |end| format!("{}{end}", "小".repeat(170));
-    let names = [
-        "a",
-        "A",
-        "a.json",
-        "a/b",
-        "../a",
-        ".",
-        "é",
-        "e\u{301}",
-        "%41",
-        &long("a"),
-        &long("b"),
-    ]
-    .map(name);
-    for (number, name) in (1..).zip(&names) {
-        assert!(store.read(name).await.unwrap().is_none(), "{name}");
-        assert!(commit(&store, name, number).await.unwrap());
-    }
-    for (number, name) in (1..).zip(&names) {
-        assert_eq!(read(&store, name).await.grant, grant(number), "{name}");
-    }
-}
-
 #[tokio::test]
 async fn nobody_else_may_read_what_is_written() {
     let (_scratch, store, user) = stored().await;
     store.revoke(&user).await.unwrap();
     fs::write(path_of(&store, &user), "damaged").unwrap();
-    store.set_aside(&user).await.unwrap().unwrap();
+    store.revoke(&user).await.unwrap();
     let root = store.0.directory.path();
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
     assert_eq!(mode(root), 0o700);
@@ -172,8 +126,8 @@ async fn nobody_else_may_read_what_is_written() {
     let files = tree(root);
     assert_eq!(
         files.len(),
-        5,
-        "the marker, two locks, a record, one set aside: {files:?}"
+        6,
+        "the marker, two locks, the changes, a record, a copy of one: {files:?}"
     );
     for path in files.keys() {
         assert_eq!(mode(path), 0o600, "{}", path.display());
@@ -186,7 +140,7 @@ async fn secrets_stay_out_of_the_part_for_people() {
     let text = fs::read_to_string(path_of(&store, &user)).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert!(
-        lines[1].contains(r#""account":"user","generation":1,"#),
+        lines[1].contains(r#""account":"user","#) && lines[1].contains(r#""generation":1,"#),
         "{text}"
     );
     assert!(
@@ -194,45 +148,8 @@ async fn secrets_stay_out_of_the_part_for_people() {
             .iter()
             .all(|secret| !text.contains(secret))
     );
-    let shown = format!("{store:?} {:?}", FileStore::builder("dir").realm("r"));
+    let shown = format!("{store:?} {:?}", FileStore::builder("dir").label("r"));
     assert!(shown.contains("tokens") && shown.contains("dir"), "{shown}");
-}
-
-#[tokio::test]
-async fn a_flipped_bit_gives_an_error_or_the_same_record_and_never_another() {
-    let (_scratch, store, user) = stored().await;
-    acquire(&store, &user).await.unwrap();
-    let (path, whole) = (path_of(&store, &user), read(&store, &user).await);
-    let bytes = fs::read(&path).unwrap();
-    let mut errors = 0;
-    for bit in 0..bytes.len() * 8 {
-        let mut damaged = bytes.clone();
-        damaged[bit / 8] ^= 1 << (bit % 8);
-        match record::decode(&user, &damaged, &path, Timestamp::EPOCH) {
-            Ok(record) => assert!(same(&record, &whole), "bit {bit}"),
-            Err(error) => {
-                assert_eq!(error.kind(), StoreErrorKind::Corrupt);
-                assert!(
-                    told(&error).contains("user.json: it is"),
-                    "{}",
-                    told(&error)
-                );
-                errors += 1;
-            }
-        }
-    }
-    assert_eq!(errors, bytes.len() * 8);
-}
-
-#[tokio::test]
-async fn a_file_cut_short_at_any_length_is_an_error() {
-    let (_scratch, store, user) = stored().await;
-    let path = path_of(&store, &user);
-    let bytes = fs::read(&path).unwrap();
-    for length in 0..bytes.len() {
-        let error = record::decode(&user, &bytes[..length], &path, Timestamp::EPOCH).unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{length}");
-    }
 }
 
 /// Files that are no record of `user`, and what is said of each.
@@ -257,38 +174,52 @@ async fn unreadable(store: &FileStore, user: &AccountName) -> Vec<(Vec<u8>, &'st
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_never_absent_and_never_overwritten() {
+async fn a_record_that_cannot_be_read_is_never_absent_and_only_a_revocation_replaces_it() {
     let (_scratch, store, user) = stored().await;
-    let lease = acquire(&store, &user).await.unwrap();
     let path = path_of(&store, &user);
+    let mut seen = None;
     for (bytes, why) in unreadable(&store, &user).await {
         fs::write(&path, &bytes).unwrap();
-        let errors = [
-            store.read(&user).await.err(),
-            store.commit(&user, issued(9)).await.err(),
-            store.revoke(&user).await.err(),
-            store
-                .acquire(&user, Generation::FIRST, "me", MINUTE, LeaseFrom::Active)
-                .await
-                .err(),
-            store.intend(&user, &lease, MINUTE).await.err(),
-            store.release(&user, &lease, MINUTE, "why").await.err(),
-            store
-                .doubt(&user, lease.generation, lease.fence, "why")
-                .await
-                .err(),
-            store.reject(&user, &lease, "why").await.err(),
-        ];
-        for error in errors {
-            let error = error.unwrap();
-            assert_eq!(error.kind(), StoreErrorKind::Corrupt);
-            let told = told(&error);
-            assert!(
-                told.contains(why) && told.contains(path.to_str().unwrap()),
-                "{told}"
-            );
+        let loaded = store.load(&user).await.unwrap();
+        let Standing::Unreadable {
+            version,
+            why: error,
+        } = loaded.standing
+        else {
+            panic!("it was read: {loaded:?}")
+        };
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        let told = told(&error);
+        assert!(
+            told.contains(why) && told.contains(path.to_str().unwrap()),
+            "{told}"
+        );
+        let error = store.commit(&user, issued(9)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        // Nor does a draft over what stood before, or over nothing.
+        for expected in [None, seen, Some(Version::draw())] {
+            let replaced = store.replace(&user, expected, &draft(9)).await.unwrap();
+            let Replaced::Refused(standing) = replaced else {
+                panic!("{why}: {expected:?} does not stand")
+            };
+            assert_eq!(standing.version(), Some(version));
         }
+        seen = Some(version);
         assert_eq!(fs::read(&path).unwrap(), bytes);
+
+        store.revoke(&user).await.unwrap();
+        let copy = format!("user.unreadable-{}", version.number());
+        assert_eq!(fs::read(path.with_file_name(copy)).unwrap(), bytes);
+        let record = read(&store, &user).await;
+        assert_eq!(record.status, Status::Revoked);
+        assert!(record.secrets.are(&Grant::default()));
+        // Neither the tokens of the start nor a rotation under way.
+        assert!(!commit(&store, &user, 1).await.unwrap());
+        assert!(!commit(&store, &user, 1_000_000).await.unwrap());
+        let decided = Issued::authorized(record.generation.decided(), grant(5), Some(MINUTE));
+        let decided = store.commit(&user, decided).await.unwrap();
+        assert!(matches!(decided, Commit::Committed(_)));
+        assert!(is_grant(&store, &user, 5).await);
     }
 }
 
@@ -302,7 +233,7 @@ fn of_a_later_form(file: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
+async fn secrets_of_a_later_form_are_superseded_or_given_up_and_a_copy_is_kept() {
     let (_scratch, store, user) = stored().await;
     let path = path_of(&store, &user);
     let bytes = of_a_later_form(&fs::read(&path).unwrap());
@@ -310,53 +241,14 @@ async fn a_commit_ends_though_the_grant_of_what_supersedes_it_cannot_be_read() {
     let Commit::Superseded(record) = store.commit(&user, issued(1)).await.unwrap() else {
         panic!("generation 1 is taken");
     };
-    assert_eq!(record.generation, Generation::FIRST);
-    assert!(record.usable_by(&"client".into()).is_err());
-    let acquire = store.acquire(&user, Generation::FIRST, "me", MINUTE, LeaseFrom::Active);
-    let errors = [
-        acquire.await.err(),
-        store.read(&user).await.err(),
-        store.commit(&user, issued(2)).await.err(),
-    ];
-    for error in errors {
-        assert_eq!(error.unwrap().kind(), StoreErrorKind::Corrupt);
-    }
+    let error = record.grant().unwrap_err();
+    assert!(told(&error).contains("user.json: "), "{}", told(&error));
+    let error = store.commit(&user, issued(2)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     assert_eq!(fs::read(&path).unwrap(), bytes);
-}
-
-#[tokio::test]
-async fn a_record_set_aside_is_kept_and_lets_in_only_a_new_authorization() {
-    let (_scratch, store, user) = stored().await;
-    assert_eq!(
-        store.set_aside(&user).await.unwrap(),
-        None,
-        "it can be read"
-    );
-    assert_eq!(store.set_aside(&name("new")).await.unwrap(), None);
-    for (bytes, why) in unreadable(&store, &user).await {
-        fs::write(path_of(&store, &user), &bytes).unwrap();
-        let aside = store.set_aside(&user).await.unwrap().expect(why);
-        assert_eq!(fs::read(aside).unwrap(), bytes);
-        let record = read(&store, &user).await;
-        assert_eq!(
-            (record.status, &record.grant),
-            (Status::Revoked, &Grant::default())
-        );
-        assert!(
-            !commit(&store, &user, 1).await.unwrap(),
-            "tokens of the start"
-        );
-        assert!(
-            !commit(&store, &user, 1_000_000).await.unwrap(),
-            "a rotation under way"
-        );
-        let decided = Issued::authorized(record.generation.decided(), grant(5), Some(MINUTE));
-        assert!(matches!(
-            store.commit(&user, decided).await.unwrap(),
-            Commit::Committed(_)
-        ));
-        assert_eq!(read(&store, &user).await.grant, grant(5));
-    }
+    store.revoke(&user).await.unwrap();
+    let copy = format!("user.unreadable-{}", record.version.number());
+    assert_eq!(fs::read(path.with_file_name(copy)).unwrap(), bytes);
 }
 
 /// A store whose changes are written down, and of which those fail that `fails` says, by number.
@@ -411,46 +303,45 @@ async fn bytes_are_synced_before_the_rename_and_the_directory_before_the_answer(
         made[1..],
         "whoever made the shard may not have synced it"
     );
-    commit(&store, &user, 1).await.unwrap();
+    let standing = read(&store, &user).await.version;
+    let told = || fs::metadata(dir.join("changes")).unwrap().len();
     take();
-    let lease = acquire(&store, &user).await.unwrap();
+    let before = told();
+    let rotating = Draft {
+        status: Status::Sending,
+        ..draft(2)
+    };
+    store
+        .replace(&user, Some(standing), &rotating)
+        .await
+        .unwrap();
     assert_eq!(take(), WRITTEN);
-    assert_eq!(
-        store.intend(&user, &lease, MINUTE).await.unwrap(),
-        Guarded::Done
-    );
+    assert_eq!(told(), before, "nobody waits for the begin of a rotation");
+    store
+        .replace(&user, Some(rotating.version), &draft(3))
+        .await
+        .unwrap();
     assert_eq!(take(), WRITTEN);
-    let doubt = store.doubt(&user, lease.generation, lease.fence, "why");
-    assert_eq!(doubt.await.unwrap(), Guarded::Done);
-    assert_eq!(take(), WRITTEN);
-    let reject = store.reject(&user, &lease, "why");
-    assert_eq!(reject.await.unwrap(), Guarded::Done);
-    assert_eq!(take(), WRITTEN);
+    assert!(told() > before);
 }
 
 #[tokio::test]
-async fn a_step_that_changes_nothing_writes_nothing() {
+async fn a_draft_that_is_refused_writes_nothing_and_what_stands_is_durable() {
     let (_scratch, dir) = scratch();
     let (store, changes) = watched(&dir, |_, _| false).await;
     let user = name("user");
     commit(&store, &user, 1).await.unwrap();
-    let lease = acquire(&store, &user).await.unwrap();
-    let (before, stamp) = (
-        tree(&dir),
-        fs::metadata(path_of(&store, &user)).unwrap().ino(),
-    );
+    let before = tree(&dir);
     changes.lock().unwrap().clear();
-
     read(&store, &user).await;
     assert!(changes.lock().unwrap().is_empty());
-    assert!(!commit(&store, &user, 1).await.unwrap());
-    assert!(acquire(&store, &user).await.is_none());
-    let doubt = store.doubt(&user, lease.generation, lease.fence, "why");
-    assert_eq!(doubt.await.unwrap(), Guarded::Refused);
+    for expected in [None, Some(Version::draw())] {
+        let replaced = store.replace(&user, expected, &draft(2)).await;
+        assert!(matches!(replaced, Ok(Replaced::Refused(_))));
+    }
     // What another process wrote and may not have synced: the answer relies on it.
-    assert_eq!(*changes.lock().unwrap(), [Change::SyncDir; 3]);
+    assert_eq!(*changes.lock().unwrap(), [Change::SyncDir; 2]);
     assert_eq!(tree(&dir), before);
-    assert_eq!(fs::metadata(path_of(&store, &user)).unwrap().ino(), stamp);
 }
 
 #[tokio::test]
@@ -463,10 +354,12 @@ async fn a_disk_that_fails_at_any_change_loses_nothing_and_is_used_again_later()
         let (store, changes) = watched(&dir, fails).await;
         let user = name("user");
         commit(&store, &user, 1).await.unwrap();
-        let before = tree(&dir);
+        let (before, standing) = (records(&dir), read(&store, &user).await.version);
 
         at.store(changes.lock().unwrap().len() + failing, Ordering::SeqCst);
-        let error = commit(&store, &user, 2).await.unwrap_err();
+        let second = draft(2);
+        let replaced = store.replace(&user, Some(standing), &second).await;
+        let error = replaced.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         let told = told(&error);
         assert!(
@@ -474,15 +367,13 @@ async fn a_disk_that_fails_at_any_change_loses_nothing_and_is_used_again_later()
             "{told}"
         );
         let renamed = failing == WRITTEN.len();
-        assert_eq!(
-            read(&store, &user).await.grant,
-            grant(if renamed { 2 } else { 1 })
-        );
+        let standing = read(&store, &user).await.version;
+        assert_eq!(standing == second.version, renamed);
         if !renamed {
-            assert_eq!(tree(&dir), before, "and nothing is left lying about");
+            assert!(records(&dir) == before, "and nothing is left lying about");
         }
-        assert_eq!(commit(&store, &user, 2).await.unwrap(), !renamed);
-        assert_eq!(read(&store, &user).await.grant, grant(2));
+        commit(&store, &user, 3).await.unwrap();
+        assert!(is_grant(&store, &user, 3).await);
     }
 }
 
@@ -522,15 +413,17 @@ async fn what_a_crash_left_half_written_is_not_read_and_is_cleaned_up() {
         fs::write(&left, bytes).unwrap();
         // It may even be unreadable for us.
         fs::set_permissions(&left, fs::Permissions::from_mode(0o000)).unwrap();
-        assert_eq!(read(&store, &user).await.grant, grant(1));
+        assert!(is_grant(&store, &user, 1).await);
         FileStore::open(store.0.directory.path()).await.unwrap();
         assert!(!left.exists(), "an open cleans up");
 
         fs::write(&left, bytes).unwrap();
-        let lease = acquire(&store, &user).await.unwrap();
-        assert!(!left.exists(), "a step uses the place itself");
-        let release = store.release(&user, &lease, Duration::ZERO, "why");
-        assert_eq!(release.await.unwrap(), Guarded::Done);
+        let standing = read(&store, &user).await.version;
+        store
+            .replace(&user, Some(standing), &draft(1))
+            .await
+            .unwrap();
+        assert!(!left.exists(), "a write uses the place itself");
     }
     // What somebody is writing at this moment is his.
     let _lock = flocked(path.parent().unwrap());
@@ -559,31 +452,9 @@ async fn a_lock_that_nobody_gives_back_is_an_error_and_holds_up_no_reader() {
         "{}",
         told(&error)
     );
-    assert_eq!(read(&store, &user).await.grant, grant(1));
+    assert!(is_grant(&store, &user, 1).await);
     drop(lock);
     assert!(commit(&store, &user, 2).await.unwrap());
-}
-
-#[tokio::test]
-async fn a_step_that_is_dropped_leaves_the_record_whole_and_the_lock_free() {
-    let (_scratch, store, user) = stored().await;
-    for polls in 0..6 {
-        let generation = read(&store, &user).await.generation.number();
-        let mut step: BoxFuture<'_, _> = store.commit(&user, issued(generation + 1));
-        for _ in 0..polls {
-            let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(step.as_mut().poll(cx)));
-            if polled.await.is_ready() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        drop(step);
-        // It takes the lock after whatever still runs.
-        commit(&store, &user, generation + 1).await.unwrap();
-        let record = read(&store, &user).await;
-        assert_eq!(record.generation.number(), generation + 1);
-        assert_eq!(record.grant, grant(generation + 1));
-    }
 }
 
 #[tokio::test]
@@ -596,17 +467,17 @@ async fn a_directory_that_is_gone_is_an_error_and_not_an_unknown_account() {
     };
     let elsewhere = root.with_file_name("elsewhere");
     fs::rename(root, &elsewhere).unwrap();
-    gone(store.read(&user).await.unwrap_err());
+    gone(store.load(&user).await.unwrap_err());
     gone(commit(&store, &user, 2).await.unwrap_err());
     // As the place is where a file system is not mounted.
     fs::create_dir(root).unwrap();
-    gone(store.read(&user).await.unwrap_err());
+    gone(store.load(&user).await.unwrap_err());
     gone(commit(&store, &user, 2).await.unwrap_err());
     assert!(tree(root).is_empty());
 
     fs::remove_dir(root).unwrap();
     fs::rename(&elsewhere, root).unwrap();
-    assert_eq!(read(&store, &user).await.grant, grant(1));
+    assert!(is_grant(&store, &user, 1).await);
     // Gone for good: whoever opens it anew makes it work for all, and this process knows more.
     fs::remove_dir_all(root).unwrap();
     FileStore::open(root).await.unwrap();
@@ -614,23 +485,23 @@ async fn a_directory_that_is_gone_is_an_error_and_not_an_unknown_account() {
 }
 
 #[tokio::test]
-async fn a_directory_of_another_realm_or_use_is_refused() {
+async fn a_directory_of_another_label_or_use_is_refused() {
     let (_scratch, dir) = scratch();
-    let open = |realm: Option<&str>| {
+    let open = |label: Option<&str>| {
         let builder = FileStore::builder(&dir);
-        match realm {
-            Some(realm) => builder.realm(realm).open(),
+        match label {
+            Some(label) => builder.label(label).open(),
             None => builder.open(),
         }
     };
     open(Some("client-1")).await.unwrap();
     open(Some("client-1")).await.unwrap();
-    for realm in [Some("client-2"), None] {
-        let error = open(realm).await.unwrap_err();
+    for label in [Some("client-2"), None] {
+        let error = open(label).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
         let told = told(&error);
         assert!(
-            told.contains("realm \"client-1\"") && told.contains("store.json"),
+            told.contains("label \"client-1\"") && told.contains("store.json"),
             "{told}"
         );
     }
@@ -656,6 +527,7 @@ async fn what_others_may_write_to_and_cannot_be_changed_is_refused_and_named() {
         root.to_owned(),
         root.join("store.json"),
         root.join(LOCK),
+        root.join("changes"),
         shard.to_owned(),
         shard.join(LOCK),
         record.clone(),
@@ -690,57 +562,104 @@ async fn what_others_may_write_to_and_cannot_be_changed_is_refused_and_named() {
     FileStore::open(&file).await.unwrap_err();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_change_wakes_watchers_of_this_store_at_once_and_of_others_soon() {
-    let (_scratch, store, user) = stored().await;
-    let other = FileStore::open(store.0.directory.path()).await.unwrap();
-    let (mut here, mut there) = (store.watch(&user), other.watch(&user));
-    let mut elsewhere = other.watch(&name("nobody"));
-    commit(&store, &user, 2).await.unwrap();
-    // Less than any poll takes.
-    tokio::time::timeout(Duration::from_millis(45), here.changed())
-        .await
-        .unwrap();
-    tokio::time::timeout(Duration::from_secs(10), there.changed())
-        .await
-        .unwrap();
-    let quiet = Duration::from_millis(400);
-    for watch in [&mut here, &mut there, &mut elsewhere] {
-        tokio::time::timeout(quiet, watch.changed())
-            .await
-            .unwrap_err();
+/// Puts a record there without a sync, for there are many.
+fn put(store: &FileStore, account: &AccountName, number: u64) {
+    let path = path_of(store, account);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let record = draft(number).at(Timestamp::from_secs(1));
+    fs::write(path, record.to_bytes(account).unwrap()).unwrap();
+}
+
+async fn listed(store: &FileStore, page: usize) -> Vec<Listed> {
+    let mut all: Vec<Listed> = Vec::new();
+    loop {
+        let after = all.last().map(|last| last.account.clone());
+        let listed = store.list(after.as_ref(), page).await.unwrap();
+        assert!(listed.len() <= page);
+        if listed.is_empty() {
+            return all;
+        }
+        all.extend(listed);
     }
 }
 
-#[test]
-fn of_many_threads_on_two_stores_one_gets_the_lease() {
+#[tokio::test]
+async fn ten_thousand_accounts_are_listed_page_by_page_in_the_order_of_their_names() {
     let (_scratch, dir) = scratch();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(8)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let stores = [
-            FileStore::open(&dir).await.unwrap(),
-            FileStore::open(&dir).await.unwrap(),
-        ];
-        for round in 0..10 {
-            let user = name(&format!("user-{round}"));
-            commit(&stores[0], &user, 1).await.unwrap();
-            let start = Arc::new(tokio::sync::Barrier::new(16));
-            let mut racers = tokio::task::JoinSet::new();
-            for racer in 0..16 {
-                let (store, user) = (stores[racer % 2].clone(), user.clone());
-                let start = Arc::clone(&start);
-                racers.spawn(async move {
-                    start.wait().await;
-                    acquire(&store, &user).await.is_some()
-                });
-            }
-            let won = racers.join_all().await;
-            assert_eq!(won.iter().filter(|won| **won).count(), 1, "round {round}");
-            assert_eq!(read(&stores[0], &user).await.fence.number(), 1);
-        }
-    });
+    let store = FileStore::open(&dir).await.unwrap();
+    let mut names: Vec<_> = (0..10_000)
+        .map(|number| name(&format!("User-{number}")))
+        .collect();
+    for (number, account) in (1..).zip(&names) {
+        put(&store, account, number);
+    }
+    let listed = listed(&store, 1000).await;
+    assert!(names.len() > list::AHEAD);
+    names.sort();
+    let [first, .., last] = &names[..] else {
+        panic!("there are many")
+    };
+    assert_eq!(
+        listed[0],
+        Listed::of(first.clone(), &read(&store, first).await)
+    );
+    let listed: Vec<_> = listed.into_iter().map(|it| it.account).collect();
+    assert_eq!(listed, names);
+    // What is new is in the next look, also of one who asks for no more than that.
+    let [before, after] = ["Uses", "a"].map(name);
+    for account in [&before, &after] {
+        put(&store, account, 1);
+    }
+    let next = store.list(Some(last), 1000).await.unwrap();
+    assert_eq!(next.len(), 2);
+    let next = store.list(Some(&next[0].account), 1).await.unwrap();
+    assert_eq!(next[0].account, after);
+}
+
+#[tokio::test]
+async fn long_names_are_listed_in_their_place_and_what_is_no_record_is_not() {
+    let (_scratch, dir) = scratch();
+    let store = FileStore::open(&dir).await.unwrap();
+    let long = |begin: &str, end: &str| name(&format!("{begin}{}{end}", "é".repeat(100)));
+    let mut names = [
+        name("a"),
+        name("é"),
+        name(&"é".repeat(19)),
+        name(&"é".repeat(21)),
+        name(&"é".repeat(150)),
+        long("", "a"),
+        long("", "b"),
+        long("a", ""),
+        long("aa", ""),
+        long("b", ""),
+    ];
+    for (number, account) in (1..).zip(&names) {
+        put(&store, account, number);
+    }
+    names.sort();
+    let shard = path_of(&store, &names[0]).parent().unwrap().to_owned();
+    for odd in [
+        "é.json",
+        "%ff.json",
+        "A.json",
+        "%61.json",
+        "elsewhere.json",
+        "x~y.json",
+        "a.txt",
+    ] {
+        fs::copy(path_of(&store, &names[0]), shard.join(odd)).unwrap();
+    }
+    for page in [1, 2, 3, 100] {
+        let listed = listed(&store, page).await.into_iter();
+        assert_eq!(listed.map(|it| it.account).collect::<Vec<_>>(), names);
+    }
+    // One that cannot be read is listed if its name can, and holds up no other.
+    for unreadable in [&names[0], &names[9]] {
+        fs::write(path_of(&store, unreadable), "").unwrap();
+    }
+    let listed = listed(&store, 2).await;
+    assert_eq!(listed[0], Listed::unreadable(names[0].clone()));
+    assert!(names[9].as_str().len() > 200 && listed.len() == 9);
+    fs::remove_dir_all(dir).unwrap();
+    store.list(None, 1).await.unwrap_err();
 }

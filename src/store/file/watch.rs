@@ -1,74 +1,304 @@
-//! Changes of one file, by this process or another.
+//! Changes by any process of the machine.
+//!
+//! Whoever has changed a record adds a line to one file; whoever watches reads what is new there.
+//! Nothing rests on it: a line may be lost, and then others find out when they next look.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::Duration;
 
-use futures_core::future::BoxFuture;
-use tokio::sync::watch;
-
-use super::Inner;
-use crate::store::Watch;
-use crate::store::directory::blocking;
+use crate::store::changes::Changes;
+use crate::store::directory::{Directory, Disk, failed, is_at};
+use crate::store::{AccountName, Change, StoreError, Version, Watch};
 
 /// How often the file is looked at while somebody watches: each time another, so that the
 /// processes of a machine do not all look at once.
 const POLL_MILLIS: std::ops::RangeInclusive<u64> = 50..=150;
 
-/// What differs when a file was replaced by another.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    modified: (i64, i64),
-    size: u64,
-}
+/// A file that is longer is put anew, and whoever is still to read in it must look at everything.
+pub(super) const LONGEST: u64 = 256 * 1024;
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    fs::metadata(path).ok().map(|metadata| Stamp {
-        inode: metadata.ino(),
-        modified: (metadata.mtime(), metadata.mtime_nsec()),
-        size: metadata.size(),
-    })
-}
-
-pub(super) struct Changes {
+pub(super) struct ChangesFile {
+    disk: Disk,
     path: PathBuf,
-    seen: Option<Stamp>,
-    here: watch::Receiver<()>,
-    /// Holds the sender.
-    _store: Arc<Inner>,
+    /// Tells our lines from those of others.
+    writer: u32,
+    here: Changes,
+    /// While somebody watches.
+    reader: Mutex<Option<Reader>>,
 }
 
-impl Changes {
-    /// Looks at the file at once, which takes a microsecond: a change after this is not missed.
-    pub(super) fn new(store: Arc<Inner>, shard: u8, path: PathBuf) -> Self {
-        Self {
-            seen: stamp(&path),
-            here: store.changes[usize::from(shard)].subscribe(),
+/// How far the file has been read.
+struct Reader {
+    file: fs::File,
+    read: u64,
+}
+
+impl ChangesFile {
+    /// Makes the file, or has it for our user alone.
+    pub(super) fn of(directory: &Directory) -> Result<Self, StoreError> {
+        let (disk, path) = (directory.disk().clone(), directory.path().join("changes"));
+        let opened = disk.open_to_append(&path);
+        opened.map_err(failed("the file cannot be opened", &path))?;
+        Ok(Self {
+            disk,
             path,
-            _store: store,
+            writer: fastrand::u32(..),
+            here: Changes::new(),
+            reader: Mutex::default(),
+        })
+    }
+
+    /// Tells those who watch here, and the other processes.
+    pub(super) fn tell(&self, account: &AccountName, version: Version) {
+        self.here.tell_of(account, version);
+        let line = format!("{} {} {account}\n", self.writer, version.number());
+        if let Err(error) = self.disk.append(&self.path, line.as_bytes(), LONGEST) {
+            tracing::debug!(%account, %error, "other processes were not told of a change");
         }
+    }
+
+    /// Starts watching. A thread looks at the file: runtimes come and go, and not all of them are
+    /// driven all the time.
+    pub(super) fn watch(self: &Arc<Self>) -> Option<Box<dyn Watch>> {
+        let watch = self.here.watch();
+        let mut reader = self.reader();
+        if reader.is_none() {
+            let from_now_on = self.read_from_now_on().ok()?;
+            let this = Arc::downgrade(self);
+            let thread = thread::Builder::new().name("tower-mac-auth changes".to_owned());
+            let watching = move || {
+                while look(&this) {
+                    thread::sleep(Duration::from_millis(fastrand::u64(POLL_MILLIS)));
+                }
+            };
+            thread.spawn(watching).ok()?;
+            *reader = Some(from_now_on);
+        }
+        Some(watch)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Option<Reader>> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_from_now_on(&self) -> io::Result<Reader> {
+        let file = self.disk.open_to_append(&self.path)?;
+        let read = file.metadata()?.len();
+        Ok(Reader { file, read })
+    }
+
+    /// Tells of what others have added.
+    fn read_on(&self, reader: &mut Reader) -> io::Result<()> {
+        if !is_at(&reader.file, &self.path)? {
+            // Somebody has put it anew, and what was added before that may be lost.
+            *reader = self.read_from_now_on()?;
+            self.here.tell(|| Change::Any);
+            return Ok(());
+        }
+        let length = reader.file.metadata()?.len();
+        let Some(new) = length
+            .checked_sub(reader.read)
+            .filter(|new| *new <= 2 * LONGEST)
+        else {
+            reader.read = length;
+            self.here.tell(|| Change::Any);
+            return Ok(());
+        };
+        let mut bytes = vec![0; usize::try_from(new).unwrap_or_default()];
+        reader.file.read_exact_at(&mut bytes, reader.read)?;
+        // A line that has no end yet is read with its end.
+        for line in bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|it| it.ends_with(b"\n"))
+        {
+            reader.read += line.len() as u64;
+            match parse(line) {
+                Some((writer, ..)) if writer == self.writer => {}
+                Some((_, version, account)) => self.here.tell_of(&account, version),
+                None => self.here.tell(|| Change::Any),
+            }
+        }
+        Ok(())
     }
 }
 
-impl Watch for Changes {
-    fn changed(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            loop {
-                let poll = Duration::from_millis(fastrand::u64(POLL_MILLIS));
-                let changed_here = tokio::time::timeout(poll, self.here.changed())
-                    .await
-                    .is_ok();
-                let path = self.path.clone();
-                let stamp = blocking(move || Ok(stamp(&path))).await.unwrap_or_default();
-                let changed = changed_here || stamp != self.seen;
-                self.seen = stamp;
-                if changed {
-                    return;
-                }
+/// Looks at the file; whether somebody still watches.
+fn look(changes: &Weak<ChangesFile>) -> bool {
+    let Some(changes) = changes.upgrade() else {
+        return false;
+    };
+    let mut reader = changes.reader();
+    if !changes.here.are_watched() {
+        *reader = None;
+        return false;
+    }
+    // What cannot be read now is read later.
+    let _ = reader.as_mut().map(|reader| changes.read_on(reader));
+    true
+}
+
+fn parse(line: &[u8]) -> Option<(u32, Version, AccountName)> {
+    let mut words = std::str::from_utf8(line)
+        .ok()?
+        .strip_suffix('\n')?
+        .splitn(3, ' ');
+    let writer = words.next()?.parse().ok()?;
+    let version = Version::from_number(words.next()?.parse().ok()?);
+    Some((writer, version, AccountName::new(words.next()?).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use tokio_test::task::spawn;
+
+    use super::*;
+
+    fn user() -> AccountName {
+        AccountName::new("a user").unwrap()
+    }
+
+    /// The file as two processes have it, which both look when they are told to.
+    fn two() -> (TempDir, [Arc<ChangesFile>; 2]) {
+        let scratch = TempDir::new().unwrap();
+        let directory = Directory::open(scratch.path(), "store", None, Disk::default()).unwrap();
+        let of = || {
+            let file = ChangesFile::of(&directory).unwrap();
+            *file.reader() = Some(file.read_from_now_on().unwrap());
+            Arc::new(file)
+        };
+        (scratch, [of(), of()])
+    }
+
+    /// What is heard without waiting.
+    fn heard(watch: &mut Box<dyn Watch>) -> Vec<Change> {
+        let next = || match spawn(watch.next()).poll() {
+            std::task::Poll::Ready(change) => Some(change),
+            std::task::Poll::Pending => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    fn looks(file: &Arc<ChangesFile>) -> bool {
+        look(&Arc::downgrade(file))
+    }
+
+    #[test]
+    fn a_change_is_heard_once_here_at_once_and_elsewhere_at_the_next_look() {
+        let (_scratch, [one, other]) = two();
+        let (mut here, mut there) = (one.watch().unwrap(), other.watch().unwrap());
+        let version = Version::draw();
+        one.tell(&user(), version);
+        let told = [Change::Record(user(), version)];
+        assert_eq!(heard(&mut here), told);
+        assert!(looks(&one) && looks(&other));
+        assert_eq!(heard(&mut here), []);
+        assert_eq!(heard(&mut there), told);
+        assert!(looks(&other));
+        assert_eq!(heard(&mut there), []);
+    }
+
+    #[test]
+    fn nobody_looks_once_nobody_watches() {
+        let (_scratch, [one, other]) = two();
+        let watch = other.watch().unwrap();
+        drop(other.watch());
+        assert!(looks(&other));
+        drop(watch);
+        assert!(!looks(&other) && other.reader().is_none());
+        one.tell(&user(), Version::draw());
+        // Another thread, and nothing of what was before.
+        let mut watch = other.watch().unwrap();
+        assert!(looks(&other));
+        assert_eq!(heard(&mut watch), []);
+        let gone = Arc::downgrade(&one);
+        drop(one);
+        assert!(!look(&gone));
+    }
+
+    #[test]
+    fn a_file_that_is_put_anew_has_whoever_reads_it_look_at_everything_and_read_on() {
+        let (_scratch, [one, other]) = two();
+        let mut there = other.watch().unwrap();
+        let long = AccountName::new(&"x".repeat(512)).unwrap();
+        let length = || fs::metadata(&one.path).map_or(0, |there| there.len());
+        let mut before = length();
+        loop {
+            one.tell(&long, Version::draw());
+            assert!(length() <= LONGEST);
+            if length() < before {
+                break;
             }
-        })
+            before = length();
+        }
+        assert!(looks(&other));
+        assert_eq!(heard(&mut there), [Change::Any]);
+        let version = Version::draw();
+        one.tell(&user(), version);
+        assert!(looks(&other));
+        assert_eq!(heard(&mut there), [Change::Record(user(), version)]);
+        // A process that had opened it before.
+        fs::remove_file(&one.path).unwrap();
+        one.tell(&user(), version);
+        assert!(looks(&other));
+        assert_eq!(heard(&mut there), [Change::Any]);
+    }
+
+    #[test]
+    fn what_is_no_line_of_ours_may_be_any_change() {
+        let (_scratch, [one, other]) = two();
+        let mut there = other.watch().unwrap();
+        let add = |text: &str| {
+            one.disk
+                .append(&one.path, text.as_bytes(), LONGEST)
+                .unwrap();
+        };
+        for line in [
+            "\n",
+            "1\n",
+            "1 2\n",
+            "1 2 \n",
+            "1 x a\n",
+            "1 -2 a\n",
+            "1 2 a\u{7f}\n",
+        ] {
+            add(line);
+            assert!(looks(&other));
+            assert_eq!(heard(&mut there), [Change::Any], "{line:?}");
+        }
+        // Half a line is read once it is whole.
+        add("1 2 a");
+        assert!(looks(&other));
+        assert_eq!(heard(&mut there), []);
+        add(" b\n");
+        assert!(looks(&other));
+        let whole = AccountName::new("a b").unwrap();
+        assert_eq!(
+            heard(&mut there),
+            [Change::Record(whole, Version::from_number(2))]
+        );
+        // Somebody cut it.
+        fs::File::options()
+            .write(true)
+            .open(&one.path)
+            .unwrap()
+            .set_len(3)
+            .unwrap();
+        assert!(looks(&other));
+        assert_eq!(heard(&mut there), [Change::Any]);
+        // What is no file any more is passed over, until it is one again.
+        fs::remove_file(&one.path).unwrap();
+        fs::create_dir(&one.path).unwrap();
+        one.tell(&user(), Version::draw());
+        assert!(looks(&other));
+        assert_eq!(heard(&mut there), []);
+        fs::remove_dir(&one.path).unwrap();
+        assert!(looks(&other));
+        assert_eq!(heard(&mut there), [Change::Any]);
     }
 }

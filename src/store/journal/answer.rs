@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
-use crate::store::directory::{corrupt, hex, unwrap, wrap};
+use crate::store::apply::commit;
+use crate::store::directory::corrupt;
+use crate::store::encoding::{envelope, hex};
 use crate::store::{
-    AccountName, Commit, Generation, Grant, Issued, RotationStore, StoreError, StoreErrorKind,
+    AccountName, Commit, Generation, Grant, Issued, Loaded, RecordStore, Secrets, StoreError,
 };
 use crate::{Clock, Timestamp};
 
@@ -43,11 +45,11 @@ impl Answer {
         hex(&Sha1::digest(&*self.grant.to_bytes())[..8])
     }
 
-    /// `grant` takes the place of the answer's own.
+    /// `secrets` take the place of the answer's own grant.
     pub(super) fn encode(
         &self,
         account: &AccountName,
-        grant: &Grant,
+        secrets: &Secrets,
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let header = Header {
             account: account.as_str().to_owned(),
@@ -56,35 +58,30 @@ impl Answer {
             decided_over: self.decided_over.map(Generation::number),
             expires_at: self.expires_at.map(Timestamp::as_millis),
         };
-        wrap(KIND, &header, grant).map_err(|error| {
-            StoreError::new(StoreErrorKind::Unavailable, "the answer cannot be encoded")
-                .with_source(error)
-        })
+        envelope::wrap(KIND, &header, secrets)
     }
 
-    pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<(AccountName, Self), StoreError> {
+    /// `open` makes a grant of the secrets of this account's generation.
+    pub(super) fn decode(
+        bytes: &[u8],
+        path: &Path,
+        open: impl FnOnce(&AccountName, Generation, Secrets) -> Result<Grant, StoreError>,
+    ) -> Result<(AccountName, Self), StoreError> {
         let what = "an entry of the journal";
-        let (header, grant) =
-            unwrap::<Header>(KIND, bytes).map_err(|why| corrupt(what, path, why))?;
+        let (header, secrets) =
+            envelope::unwrap::<Header>(KIND, bytes).map_err(|why| corrupt(what, path, why))?;
         let account =
             AccountName::new(&header.account).map_err(|error| corrupt(what, path, error))?;
+        let generation = Generation::from_number(header.generation);
+        let grant = open(&account, generation, secrets);
         let answer = Self {
-            generation: Generation::from_number(header.generation),
+            generation,
             lineage: Generation::from_number(header.lineage),
             decided_over: header.decided_over.map(Generation::from_number),
-            grant,
+            grant: grant.map_err(|error| corrupt(what, path, error))?,
             expires_at: header.expires_at.map(Timestamp::from_millis),
         };
         Ok((account, answer))
-    }
-
-    /// The answer, if its grant can be used.
-    pub(super) fn opened(self) -> Result<Self, StoreError> {
-        if self.grant.sealed.is_some() {
-            let what = "it is sealed, and the journal that was opened has no key";
-            return Err(StoreError::new(StoreErrorKind::Corrupt, what));
-        }
-        Ok(self)
     }
 
     /// Commits it, if it is the newest that is known: `Superseded` if it need not be kept, as the
@@ -92,7 +89,7 @@ impl Answer {
     pub(super) async fn settle(
         &self,
         account: &AccountName,
-        store: &dyn RotationStore,
+        store: &impl RecordStore,
         clock: &dyn Clock,
     ) -> Result<Option<Commit>, StoreError> {
         let (mut generation, mut lineage) = (self.generation, self.lineage);
@@ -100,14 +97,16 @@ impl Answer {
             let now = clock.now();
             let rest = self.expires_at.map(|end| end.saturating_since(now));
             let issued = Issued::rotated(generation, lineage, self.grant.clone(), rest);
-            let record = match store.commit(account, issued).await? {
+            // A refusal is durable, which a look need not be: so a write is what it begins with.
+            let known = Some(Loaded::nothing(now));
+            let record = match commit(store, account, known, issued).await? {
                 Commit::Superseded(record) => record,
                 committed @ Commit::Committed(_) => return Ok(Some(committed)),
             };
             // One up: a decision that the user takes now, over the same record, is two up.
             let above = record.generation.next();
             let outranks = self.decided_over == Some(record.lineage);
-            if record.grant != self.grant && outranks && above > record.generation {
+            if !record.secrets.are(&self.grant) && outranks && above > record.generation {
                 (generation, lineage) = (above, above);
                 continue;
             }

@@ -14,7 +14,7 @@ const KIND: &str = "journal";
 #[must_use = "a builder does nothing until the journal is opened"]
 pub struct JournalBuilder {
     path: PathBuf,
-    realm: Option<String>,
+    label: Option<String>,
     pub(super) disk: Disk,
     #[cfg(feature = "seal")]
     keys: Option<Keyring>,
@@ -24,16 +24,16 @@ impl JournalBuilder {
     pub(super) fn new(dir: &Path) -> Self {
         Self {
             path: dir.to_owned(),
-            realm: None,
+            label: None,
             disk: Disk::default(),
             #[cfg(feature = "seal")]
             keys: None,
         }
     }
 
-    /// As [`FileStoreBuilder::realm`](crate::store::FileStoreBuilder::realm).
-    pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.realm = Some(realm.into());
+    /// As [`FileStoreBuilder::label`](crate::store::FileStoreBuilder::label).
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
         self
     }
 
@@ -60,8 +60,8 @@ impl JournalBuilder {
     ///
     /// A dropped future may leave the directory made and empty.
     pub async fn open(self) -> Result<Journal, StoreError> {
-        let (path, realm, disk) = (self.path, self.realm, self.disk);
-        let open = move || Directory::open(&path, KIND, realm.as_deref(), disk);
+        let (path, label, disk) = (self.path, self.label, self.disk);
+        let open = move || Directory::open(&path, KIND, label.as_deref(), disk);
         Ok(Journal(Arc::new(Inner {
             directory: blocking(open).await?,
             #[cfg(feature = "seal")]
@@ -74,7 +74,7 @@ impl fmt::Debug for JournalBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JournalBuilder")
             .field("path", &self.path)
-            .field("realm", &self.realm)
+            .field("label", &self.label)
             .finish_non_exhaustive()
     }
 }

@@ -2,32 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Answer, Journal, Kept, Replayed};
+use super::{Answer, Journal, Kept, Recovered};
 use crate::Clock;
-use crate::store::directory::{FileName, FileTrouble, blocking, corrupt, failed};
-use crate::store::{AccountName, Commit, RotationStore, StoreError, StoreErrorKind};
+use crate::store::directory::{FileName, FileTrouble, SUFFIX, blocking};
+use crate::store::{AccountName, Commit, RecordStore, StoreError, StoreErrorKind};
 
 impl Journal {
     /// The entries in a shard whose names begin so.
-    pub(super) fn entries(&self, shard: &Path, begin: &str) -> Result<Vec<PathBuf>, StoreError> {
-        let mut entries = Vec::new();
-        let names = match std::fs::read_dir(shard) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.0.directory.check()?;
-                return Ok(entries);
-            }
-            names => names.map_err(failed("the journal cannot be read", shard))?,
-        };
-        for name in names {
-            let name = name
-                .map_err(failed("the journal cannot be read", shard))?
-                .file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with(begin) && name.ends_with(".json") {
-                entries.push(shard.join(&*name));
-            }
-        }
-        Ok(entries)
+    pub(super) fn entries(&self, shard: u8, begin: &str) -> Result<Vec<PathBuf>, StoreError> {
+        let (stems, shard) = (
+            self.0.directory.stems(shard)?,
+            self.0.directory.shard(shard),
+        );
+        let stems = stems.into_iter().filter(|stem| stem.starts_with(begin));
+        Ok(stems
+            .map(|stem| shard.join(format!("{stem}{SUFFIX}")))
+            .collect())
     }
 
     /// Settles one entry: of any account, or of this one of this client.
@@ -35,13 +25,13 @@ impl Journal {
     /// # Errors
     ///
     /// If the entry cannot be read, or is another client's, or the store fails. Then it stays.
-    pub(super) async fn replay_one(
+    pub(super) async fn recover_one(
         &self,
         path: &Path,
         account: Option<(&AccountName, &str)>,
-        store: &dyn RotationStore,
+        store: &impl RecordStore,
         clock: &dyn Clock,
-        replayed: &mut Replayed,
+        recovered: &mut Recovered,
     ) -> Result<(), StoreError> {
         let (this, entry) = (self.clone(), path.to_owned());
         let read = blocking(move || {
@@ -61,26 +51,30 @@ impl Journal {
         let expected = if let Some((_, client)) = account {
             Some(client.into())
         } else {
-            let standing = store.read(&name).await?;
-            standing.and_then(|record| record.grant.client_id)
+            let standing = store.load(&name).await?.into_record()?;
+            standing
+                .as_ref()
+                .map(|it| it.grant())
+                .transpose()?
+                .and_then(|it| it.client_id.clone())
         };
-        if let (Some(owner), Some(expected)) = (&answer.grant.client_id, expected) {
-            if *owner != expected {
-                let what = "the journal holds another client's answer";
-                let trouble = FileTrouble::new(path, format!("client {owner:?}, not {expected:?}"));
-                return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(trouble));
-            }
+        if let (Some(owner), Some(expected)) = (&answer.grant.client_id, expected)
+            && *owner != expected
+        {
+            let what = "the journal holds another client's answer";
+            let trouble = FileTrouble::new(path, format!("client {owner:?}, not {expected:?}"));
+            return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(trouble));
         }
         match answer.settle(&name, store, clock).await? {
             Some(Commit::Committed(record)) => {
                 let generation = record.generation;
                 tracing::warn!(account = %name, %generation, "taken from the journal into the store");
-                replayed.committed += 1;
+                recovered.committed += 1;
             }
-            Some(Commit::Superseded(_)) => replayed.superseded += 1,
+            Some(Commit::Superseded(_)) => recovered.superseded += 1,
             None => {
                 tracing::warn!(account = %name, "the store has another grant of the generation of an entry of the journal");
-                replayed.kept += 1;
+                recovered.kept += 1;
                 return Ok(());
             }
         }
@@ -99,9 +93,8 @@ impl Journal {
         bytes: &[u8],
         path: &Path,
     ) -> Result<(AccountName, Answer), StoreError> {
-        let (account, answer) = Answer::decode(bytes, path)?;
-        let answer = self.0.unseal(&account, answer);
-        let answer = answer.map_err(|error| corrupt("an entry of the journal", path, error))?;
-        Ok((account, answer))
+        Answer::decode(bytes, path, |account, generation, secrets| {
+            self.0.open(account, generation, secrets)
+        })
     }
 }

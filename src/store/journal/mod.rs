@@ -13,17 +13,19 @@ pub use builder::JournalBuilder;
 
 #[cfg(feature = "seal")]
 use super::Keyring;
-use super::directory::{Directory, FileName, blocking};
-use super::{AccountName, Grant, RotationStore, StoreError, StoreErrorKind};
+use super::directory::{Directory, FileName, SUFFIX, blocking};
+use super::{
+    AccountName, Generation, Grant, RecordStore, Secrets, SharedStore, StoreError, StoreErrorKind,
+};
 use crate::{Clock, SystemClock};
 
 /// Keeps on this machine's disk what the token endpoint has issued and the store does not have yet.
 ///
 /// Between the answer and its commit the tokens are in memory alone: a process that dies then, or
 /// that is stopped while the store is down, would take them with it. With a journal they are on
-/// the disk, synced, before the store is asked, and go into the store when the account is next
-/// [opened](crate::account::AccountBuilder::open), authorized, or found in doubt, by any process
-/// with the journal; or by [`Journal::replay`] at the start of one. Then they leave the journal.
+/// the disk, synced, before the store is asked. Any process with the journal recovers them into the
+/// store when it next [opens](crate::account::AccountBuilder::open) or authorizes the account, or finds
+/// it in doubt; [`Journal::recover`] does so for all accounts. Then they leave the journal.
 ///
 /// Give one to [`AccountBuilder::journal`](crate::account::AccountBuilder::journal) where the store
 /// is across a network. Beside a [`FileStore`](super::FileStore) on the same disk it adds little.
@@ -37,8 +39,8 @@ use crate::{Clock, SystemClock};
 /// # let dir = scratch.path().join("journal");
 /// # let store = MemoryStore::new();
 /// let journal = Journal::open(dir).await?;
-/// let replayed = journal.replay(&store).await?;
-/// assert_eq!(replayed.kept, 0, "the log says what is the matter");
+/// let recovered = journal.recover(&store).await?;
+/// assert_eq!(recovered.kept, 0, "the log says what is the matter");
 /// // `Account::builder(endpoint).store(store).journal(journal)…` takes it from here.
 /// # Ok(())
 /// # }
@@ -50,20 +52,21 @@ use crate::{Clock, SystemClock};
 /// 0600, seen to when it is opened, shared by any number of processes of one machine. It must
 /// outlive the process: a disk, not a container's own file system.
 ///
-/// One store, one journal. What is in it goes into the store it is replayed to; the
-/// [realm](JournalBuilder::realm) keeps two apart.
+/// One store, one journal. What is in it goes into the store it is recovered to; the
+/// [label](JournalBuilder::label) keeps two apart.
 ///
 /// # What fails, and what that does
 ///
-/// A journal that cannot be written is told in the log, and the commit goes on without it. One that
-/// cannot be read keeps an account from being opened, and from presenting a token in doubt: the
-/// answer may be there. So does an entry of the account that is damaged, or sealed with a key that
-/// is not given, or another client's; it stays as it is, and the error says which file it is.
+/// If a journal cannot be written, the log says so, and the commit goes on without it. If a journal
+/// cannot be read, no account is opened with it and no token in doubt is presented again, because the
+/// answer may be there. The same goes for an account whose entry is damaged, sealed with a key that is
+/// not given, or another client's. The entry stays as it is, and the error names the file.
 ///
-/// Mend what is wrong; another client's leaves once that client opens the account with this journal.
-/// One that nobody can read any more is lost: [`revoke`](RotationStore::revoke) the account in the
-/// store, delete the file, and have the user authorize again, in this order. **Do not only delete
-/// the file**: the account would be in doubt, and its token is spent.
+/// Mend what is wrong. The entry of another client leaves once that client opens the account with this
+/// journal. If nobody can read an entry any more, the answer is lost:
+/// [`revoke`](RecordStore::revoke) the account in the store, delete the file, and have the user
+/// authorize again, in this order. **Do not just delete the file**: the account would be in doubt, and
+/// its token is spent.
 ///
 /// # Panics
 ///
@@ -80,7 +83,7 @@ struct Inner {
 /// What became of the entries of a [`Journal`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Replayed {
+pub struct Recovered {
     /// These went into the store.
     pub committed: usize,
     /// These were in the store already, or something newer was.
@@ -98,7 +101,7 @@ pub(crate) struct Kept {
 }
 
 impl Journal {
-    /// Opens the directory with no [realm](JournalBuilder::realm), secrets in the clear; see
+    /// Opens the directory with no [label](JournalBuilder::label), secrets in the clear; see
     /// [`JournalBuilder::open`].
     ///
     /// # Errors
@@ -128,7 +131,7 @@ impl Journal {
     /// # Errors
     ///
     /// If the directory cannot be read. A store that fails only leaves the entries
-    /// [where they are](Replayed::kept).
+    /// [where they are](Recovered::kept).
     ///
     /// # Panics
     ///
@@ -137,60 +140,54 @@ impl Journal {
     /// # Cancel safety
     ///
     /// Cancel safe: an entry leaves the journal once the store has it. Call it again for the rest.
-    pub async fn replay(&self, store: &dyn RotationStore) -> Result<Replayed, StoreError> {
+    pub async fn recover(&self, store: &impl RecordStore) -> Result<Recovered, StoreError> {
         let this = self.clone();
         let entries = blocking(move || {
-            let directory = &this.0.directory;
-            let shards = directory.shards()?;
-            directory.check()?;
             let mut entries = Vec::new();
-            for shard in shards {
-                entries.extend(this.entries(&shard, "")?);
+            for shard in this.0.directory.shards()? {
+                entries.extend(this.entries(shard, "")?);
             }
             Ok(entries)
         });
-        let mut replayed = Replayed::default();
+        let mut recovered = Recovered::default();
         for path in entries.await? {
             if let Err(error) = self
-                .replay_one(&path, None, store, &SystemClock, &mut replayed)
+                .recover_one(&path, None, store, &SystemClock, &mut recovered)
                 .await
             {
                 log(&path, &error);
-                replayed.kept += 1;
+                recovered.kept += 1;
             }
         }
-        Ok(replayed)
+        Ok(recovered)
     }
 
-    /// The same for one account of this client; but a store that fails is an error, and an entry
-    /// that cannot be read if no other is of use: the account must not go on without what is here.
-    pub(crate) async fn replay_account(
+    /// The same for one account of this client, which must not go on without what is here. So a store
+    /// that fails is an error, and so is an entry that cannot be read, unless another is of use.
+    pub(crate) async fn recover_account(
         &self,
         (account, client_id): (&AccountName, &str),
-        store: &dyn RotationStore,
+        store: &SharedStore,
         clock: &dyn Clock,
-    ) -> Result<Replayed, StoreError> {
+    ) -> Result<Recovered, StoreError> {
         let (this, name) = (self.clone(), FileName::of(account));
-        let entries = blocking(move || {
-            let shard = this.0.directory.shard(name.shard);
-            this.entries(&shard, &format!("{}.", name.stem))
-        });
-        let (mut replayed, mut unreadable) = (Replayed::default(), None);
+        let entries = blocking(move || this.entries(name.shard, &format!("{}.", name.stem)));
+        let (mut recovered, mut unreadable) = (Recovered::default(), None);
         for path in entries.await? {
             let account = Some((account, client_id));
-            let replay = self.replay_one(&path, account, store, clock, &mut replayed);
-            match replay.await {
+            let recover = self.recover_one(&path, account, store, clock, &mut recovered);
+            match recover.await {
                 Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                     log(&path, &error);
-                    replayed.kept += 1;
+                    recovered.kept += 1;
                     unreadable = Some(error);
                 }
                 done => done?,
             }
         }
         match unreadable {
-            Some(error) if replayed.committed == 0 => Err(error),
-            _ => Ok(replayed),
+            Some(error) if recovered.committed == 0 => Err(error),
+            _ => Ok(recovered),
         }
     }
 
@@ -201,8 +198,8 @@ impl Journal {
         answer: &Answer,
     ) -> Result<Kept, StoreError> {
         let FileName { shard, stem } = FileName::of(account);
-        let bytes = answer.encode(account, &self.0.seal(account, answer)?)?;
-        let file = format!("{stem}.{}-{}.json", answer.generation, answer.mark());
+        let bytes = answer.encode(account, &self.0.secrets(account, answer)?)?;
+        let file = format!("{stem}.{}-{}{SUFFIX}", answer.generation, answer.mark());
         let kept = Kept { shard, file };
         let locked = self.0.directory.lock(shard).await?;
         blocking(move || {
@@ -224,40 +221,41 @@ fn log(entry: &Path, error: &StoreError) {
     tracing::error!(entry = %entry.display(), %error, why, "an answer is still in the journal");
 }
 
-/// The one place where the secrets of an entry pass on their way to the disk and back.
+/// All secrets of entries pass here on their way to the disk and back.
 impl Inner {
-    #[cfg(feature = "seal")]
-    fn seal(&self, account: &AccountName, answer: &Answer) -> Result<Grant, StoreError> {
-        let Some(keys) = &self.keys else {
-            return Ok(answer.grant.clone());
-        };
-        let sealed = keys.seal(account, answer.generation, &answer.grant.to_bytes())?;
-        Ok(Grant {
-            sealed: Some(sealed),
-            ..Grant::default()
-        })
+    #[cfg_attr(
+        not(feature = "seal"),
+        expect(clippy::unused_self, clippy::unnecessary_wraps)
+    )]
+    fn secrets(&self, account: &AccountName, answer: &Answer) -> Result<Secrets, StoreError> {
+        #[cfg(feature = "seal")]
+        if let Some(keys) = &self.keys {
+            let sealed = keys.seal(account, answer.generation, &answer.grant.to_bytes());
+            return sealed.map(Secrets::Sealed);
+        }
+        #[cfg(not(feature = "seal"))]
+        let _ = account;
+        Ok(Secrets::Open(answer.grant.clone()))
     }
 
-    #[cfg(feature = "seal")]
-    fn unseal(&self, account: &AccountName, answer: Answer) -> Result<Answer, StoreError> {
-        let (Some(keys), Some(sealed)) = (&self.keys, &answer.grant.sealed) else {
-            return answer.opened();
-        };
-        let grant = keys.open(account, answer.generation, sealed)?;
-        let grant = Grant::from_bytes(&grant)?;
-        Ok(Answer { grant, ..answer })
-    }
-
-    #[cfg(not(feature = "seal"))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps)]
-    fn seal(&self, _: &AccountName, answer: &Answer) -> Result<Grant, StoreError> {
-        Ok(answer.grant.clone())
-    }
-
-    #[cfg(not(feature = "seal"))]
-    #[expect(clippy::unused_self)]
-    fn unseal(&self, _: &AccountName, answer: Answer) -> Result<Answer, StoreError> {
-        answer.opened()
+    #[cfg_attr(not(feature = "seal"), expect(clippy::unused_self))]
+    fn open(
+        &self,
+        account: &AccountName,
+        generation: Generation,
+        secrets: Secrets,
+    ) -> Result<Grant, StoreError> {
+        #[cfg(feature = "seal")]
+        if let (Some(keys), Secrets::Sealed(sealed)) = (&self.keys, &secrets) {
+            let grant = Secrets::from_bytes(&keys.open(account, generation, sealed)?);
+            return grant.grant().cloned();
+        }
+        #[cfg(not(feature = "seal"))]
+        let _ = (account, generation);
+        match secrets {
+            Secrets::Open(grant) => Ok(grant),
+            secrets => secrets.grant().cloned(),
+        }
     }
 }
 

@@ -54,16 +54,30 @@ async fn store(number: u64) -> MemoryStore {
 }
 
 async fn standing(store: &MemoryStore) -> Record {
-    store.read(&user()).await.unwrap().unwrap()
+    read(store, &user()).await.unwrap()
+}
+
+async fn read(store: &MemoryStore, account: &AccountName) -> Option<Record> {
+    store.load(account).await.unwrap().into_record().unwrap()
+}
+
+async fn of_account(
+    journal: &Journal,
+    client: &str,
+    store: &MemoryStore,
+) -> Result<Recovered, StoreError> {
+    let store = store.clone().into_shared();
+    journal
+        .recover_account((&user(), client), &store, &SystemClock)
+        .await
 }
 
 fn entries(journal: &Journal) -> Vec<PathBuf> {
-    let shard = journal.0.directory.shard(FileName::of(&user()).shard);
-    journal.entries(&shard, "").unwrap()
+    journal.entries(FileName::of(&user()).shard, "").unwrap()
 }
 
-fn counts(replayed: Replayed) -> (usize, usize, usize) {
-    (replayed.committed, replayed.superseded, replayed.kept)
+fn counts(recovered: Recovered) -> (usize, usize, usize) {
+    (recovered.committed, recovered.superseded, recovered.kept)
 }
 
 #[tokio::test]
@@ -73,14 +87,17 @@ async fn what_is_kept_goes_into_the_store_at_the_next_start_and_then_leaves() {
     journal.keep(&user(), &rotated(2, "new")).await.unwrap();
 
     let journal = Journal::open(journal.0.directory.path()).await.unwrap();
-    assert_eq!(counts(journal.replay(&store).await.unwrap()), (1, 0, 0));
+    assert_eq!(counts(journal.recover(&store).await.unwrap()), (1, 0, 0));
     let record = standing(&store).await;
-    assert_eq!((record.generation, record.grant), (at(2), grant("new")));
+    assert_eq!(
+        (record.generation, record.grant().unwrap()),
+        (at(2), &grant("new"))
+    );
     assert_eq!(record.lineage, Generation::FIRST);
     let left = record.expires_at.unwrap().saturating_since(record.now);
     assert!(left <= HOUR && left > HOUR / 2, "{left:?}");
     assert!(entries(&journal).is_empty());
-    assert_eq!(journal.replay(&store).await.unwrap(), Replayed::default());
+    assert_eq!(journal.recover(&store).await.unwrap(), Recovered::default());
 }
 
 #[tokio::test]
@@ -133,7 +150,7 @@ async fn an_entry_is_dropped_only_if_the_store_has_it_or_something_newer() {
             (0, 1, 0),
             ("decided", 2),
         ),
-        // Somebody replayed the token, and the provider took it: nobody knows which one lives.
+        // Somebody presented the token again, and the provider took it: nobody knows which one lives.
         (
             Some(of_first(2, "other")),
             rotated(2, "new"),
@@ -174,13 +191,13 @@ async fn an_entry_is_dropped_only_if_the_store_has_it_or_something_newer() {
             let _ = store.commit(&user(), issued).await.unwrap();
         }
         journal.keep(&user(), &entry).await.unwrap();
-        let replayed = journal.replay(&store).await.unwrap();
-        assert_eq!(counts(replayed), becomes, "case {number}");
+        let recovered = journal.recover(&store).await.unwrap();
+        assert_eq!(counts(recovered), becomes, "case {number}");
         assert_eq!(entries(&journal).len(), becomes.2, "case {number}");
         let record = standing(&store).await;
         assert_eq!(
-            (record.grant, record.generation),
-            (grant(name), at(generation)),
+            (record.grant().unwrap(), record.generation),
+            (&grant(name), at(generation)),
             "{number}"
         );
     }
@@ -191,16 +208,13 @@ async fn one_kept_beside_another_of_its_generation_leaves_once_a_higher_one_stan
     let (_scratch, journal) = journal().await;
     let store = store(2).await;
     journal.keep(&user(), &rotated(2, "other")).await.unwrap();
-    assert_eq!(counts(journal.replay(&store).await.unwrap()), (0, 0, 1));
+    assert_eq!(counts(journal.recover(&store).await.unwrap()), (0, 0, 1));
     journal.keep(&user(), &rotated(3, "next")).await.unwrap();
-    let replayed = journal
-        .replay_account((&user(), "client"), &store, &SystemClock)
-        .await
-        .unwrap();
-    assert_eq!(replayed.committed, 1);
-    journal.replay(&store).await.unwrap();
+    let recovered = of_account(&journal, "client", &store).await.unwrap();
+    assert_eq!(recovered.committed, 1);
+    journal.recover(&store).await.unwrap();
     assert!(entries(&journal).is_empty());
-    assert_eq!(standing(&store).await.grant, grant("next"));
+    assert!(standing(&store).await.secrets.are(&grant("next")));
 }
 
 #[tokio::test]
@@ -209,8 +223,8 @@ async fn a_revocation_is_not_undone() {
     let store = store(1).await;
     journal.keep(&user(), &rotated(2, "new")).await.unwrap();
     store.revoke(&user()).await.unwrap();
-    assert_eq!(counts(journal.replay(&store).await.unwrap()), (0, 1, 0));
-    assert_eq!(standing(&store).await.grant, Grant::default());
+    assert_eq!(counts(journal.recover(&store).await.unwrap()), (0, 1, 0));
+    assert!(standing(&store).await.secrets.are(&Grant::default()));
 }
 
 #[tokio::test]
@@ -222,21 +236,18 @@ async fn an_account_takes_its_own_entries_and_nobody_elses() {
         journal.keep(other, &rotated(2, "other")).await.unwrap();
         // As if it had the same hash.
         let mine = journal.0.directory.shard(FileName::of(&user()).shard);
-        let theirs = journal.0.directory.shard(FileName::of(other).shard);
         fs::create_dir_all(&mine).unwrap();
-        let entry = journal.entries(&theirs, "").unwrap().pop().unwrap();
+        let theirs = FileName::of(other).shard;
+        let entry = journal.entries(theirs, "").unwrap().pop().unwrap();
         fs::rename(&entry, mine.join(format!("user.2-{}.json", other.as_str()))).unwrap();
     }
-    let replayed = journal
-        .replay_account((&user(), "client"), &store, &SystemClock)
-        .await
-        .unwrap();
-    assert_eq!(replayed, Replayed::default());
-    assert!(store.read(&user()).await.unwrap().is_none());
-    assert_eq!(counts(journal.replay(&store).await.unwrap()).0, 3);
+    let recovered = of_account(&journal, "client", &store).await.unwrap();
+    assert_eq!(recovered, Recovered::default());
+    assert!(read(&store, &user()).await.is_none());
+    assert_eq!(counts(journal.recover(&store).await.unwrap()).0, 3);
     for other in &others {
         assert_eq!(
-            store.read(other).await.unwrap().unwrap().grant,
+            *read(&store, other).await.unwrap().grant().unwrap(),
             grant("other")
         );
     }
@@ -262,19 +273,13 @@ async fn an_entry_that_cannot_be_read_stays_and_holds_up_no_other() {
     }
     let damaged = entry.with_file_name("user.1-damaged.json");
     fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
-    assert_eq!(counts(journal.replay(&store).await.unwrap()), (1, 0, 1));
+    assert_eq!(counts(journal.recover(&store).await.unwrap()), (1, 0, 1));
     assert_eq!(fs::read(&damaged).unwrap(), bytes[..bytes.len() / 2]);
     // Nobody goes on as if it were not there, unless another brings the answer.
-    let error = journal
-        .replay_account((&user(), "client"), &store, &SystemClock)
-        .await
-        .unwrap_err();
+    let error = of_account(&journal, "client", &store).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     journal.keep(&user(), &rotated(3, "newer")).await.unwrap();
-    let again = journal
-        .replay_account((&user(), "client"), &store, &SystemClock)
-        .await
-        .unwrap();
+    let again = of_account(&journal, "client", &store).await.unwrap();
     assert_eq!(counts(again), (1, 0, 1));
 }
 
@@ -294,19 +299,15 @@ async fn the_answer_of_another_client_stays_and_replaces_nothing() {
         ..rotated(2, "new")
     };
     journal.keep(&user(), &answer).await.unwrap();
-    let error = journal
-        .replay_account((&user(), "ours"), &store, &SystemClock)
-        .await
-        .unwrap_err();
+    let error = of_account(&journal, "ours", &store).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
-    assert_eq!(counts(journal.replay(&store).await.unwrap()), (0, 0, 1));
-    assert_eq!(standing(&store).await.grant, ours);
+    assert_eq!(counts(journal.recover(&store).await.unwrap()), (0, 0, 1));
+    assert!(standing(&store).await.secrets.are(&ours));
     // For its own client it is there.
-    let replayed = journal
-        .replay_account((&user(), "another"), &MemoryStore::new(), &SystemClock)
+    let recovered = of_account(&journal, "another", &MemoryStore::new())
         .await
         .unwrap();
-    assert_eq!(replayed.committed, 1);
+    assert_eq!(recovered.committed, 1);
 }
 
 #[cfg(feature = "seal")]
@@ -333,16 +334,16 @@ async fn sealed_entries_open_with_the_key_and_stay_without_it() {
 
     let store = store(1).await;
     for key in [None, Some(2)] {
-        let replayed = open(key).await.replay(&store).await.unwrap();
-        assert_eq!(counts(replayed), (0, 0, 1));
+        let recovered = open(key).await.recover(&store).await.unwrap();
+        assert_eq!(counts(recovered), (0, 0, 1));
     }
     open(None)
         .await
         .keep(&user(), &rotated(3, "clear"))
         .await
         .unwrap();
-    sealed.replay(&store).await.unwrap();
-    assert_eq!(standing(&store).await.grant, grant("clear"));
+    sealed.recover(&store).await.unwrap();
+    assert!(standing(&store).await.secrets.are(&grant("clear")));
 }
 
 #[tokio::test]
@@ -411,11 +412,8 @@ async fn a_journal_that_is_gone_is_an_error_and_not_an_empty_one() {
     let (_scratch, journal) = journal().await;
     let store = store(1).await;
     fs::remove_dir_all(journal.0.directory.path()).unwrap();
-    journal.replay(&store).await.unwrap_err();
-    journal
-        .replay_account((&user(), "client"), &store, &SystemClock)
-        .await
-        .unwrap_err();
+    journal.recover(&store).await.unwrap_err();
+    of_account(&journal, "client", &store).await.unwrap_err();
     journal.keep(&user(), &rotated(2, "new")).await.unwrap_err();
 }
 
@@ -423,7 +421,7 @@ async fn a_journal_that_is_gone_is_an_error_and_not_an_empty_one() {
 async fn nothing_secret_is_shown() {
     let (_scratch, journal) = journal().await;
     let answer = rotated(2, "new");
-    let builder = Journal::builder("dir").realm("r");
+    let builder = Journal::builder("dir").label("r");
     let text = format!("{journal:?} {builder:?} {answer:?}");
     assert!(
         !text.contains("RT-new") && !text.contains("KEY-new"),

@@ -16,7 +16,7 @@ use super::schema::Tables;
 use super::sql::Statements;
 use super::tls;
 use crate::store::StoreError;
-use crate::store::watchers::Watchers;
+use crate::store::changes::Changes;
 use crate::tls::Trust;
 
 /// Builds a [`PostgresStore`]: from [`PostgresStore::builder`] or
@@ -31,7 +31,7 @@ pub struct PostgresStoreBuilder {
     prefix: String,
     listen: bool,
     listen_url: Option<String>,
-    without_fsync: bool,
+    accept_fsync_off: bool,
 }
 
 enum From {
@@ -50,7 +50,7 @@ impl PostgresStoreBuilder {
             prefix: "tower_mac_auth_".to_owned(),
             listen: true,
             listen_url: None,
-            without_fsync: false,
+            accept_fsync_off: false,
         }
     }
 
@@ -84,7 +84,7 @@ impl PostgresStoreBuilder {
     }
 
     /// What the names of the tables begin with. `tower_mac_auth_` by default.
-    pub fn table_prefix(mut self, prefix: impl Into<String>) -> Self {
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
@@ -101,24 +101,24 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// Listens for changes at this URL: where the store's own goes to a pooler, the database
-    /// itself. A pool of your own is listened beside only with this.
+    /// Listens for changes at this URL: that of the database itself, if the store's own URL is that of
+    /// a pooler. A store with a pool of your own listens only if it is given this URL.
     pub fn listen_url(mut self, url: impl Into<String>) -> Self {
         self.listen_url = Some(url.into());
         self
     }
 
-    /// Opens no connection to listen on. Changes by others are then found by polling, up to a
-    /// second late.
-    pub fn without_listening(mut self) -> Self {
-        self.listen = false;
+    /// Whether a connection is opened to listen on: so by default. Without, accounts look for changes
+    /// more often: see [`RecordStore::watch`](crate::store::RecordStore::watch).
+    pub fn listen(mut self, listen: bool) -> Self {
+        self.listen = listen;
         self
     }
 
-    /// Takes a database that runs with `fsync = off`. For tests: after a crash it may have
+    /// Whether a database will do that runs with `fsync = off`. For tests: after a crash it may have
     /// forgotten that a refresh token was presented, and the token is presented again.
-    pub fn without_fsync(mut self) -> Self {
-        self.without_fsync = true;
+    pub fn accept_fsync_off(mut self, accept: bool) -> Self {
+        self.accept_fsync_off = accept;
         self
     }
 
@@ -165,13 +165,14 @@ impl PostgresStoreBuilder {
         let link = Link::new(pool, self.timeout);
         link.in_time(link.query("SELECT 1", &[], Effect::None))
             .await?;
-        let watchers = Watchers::default();
+        let changes = Changes::new();
         let listening = listen.filter(|_| self.listen).map(|(config, tls)| {
             let listener = Listener {
                 config,
                 tls,
                 timeout: self.timeout,
-                watchers: watchers.clone(),
+                changes: changes.clone(),
+                records: tables.records(),
             };
             Arc::new(listener.start())
         });
@@ -179,10 +180,10 @@ impl PostgresStoreBuilder {
             link: Arc::new(link),
             statements: Arc::new(Statements::new(&tables.records(), self.timeout)),
             tables,
-            without_fsync: self.without_fsync,
+            accept_fsync_off: self.accept_fsync_off,
             checked: Arc::new(OnceCell::new()),
-            watchers,
-            _listening: listening,
+            changes,
+            listening,
         })
     }
 }
@@ -209,7 +210,7 @@ impl fmt::Debug for PostgresStoreBuilder {
         // Not the URL: it has the password in it.
         f.debug_struct("PostgresStoreBuilder")
             .field("schema", &self.schema)
-            .field("table_prefix", &self.prefix)
+            .field("prefix", &self.prefix)
             .field("pool_size", &self.pool_size)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()

@@ -38,11 +38,6 @@ pub(super) fn corrupt(what: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, what)
 }
 
-/// A row that a statement took for one that cannot be read.
-pub(super) fn odd_row() -> StoreError {
-    corrupt("its row is none of this version's making")
-}
-
 /// An error of a statement, or of connecting for it.
 pub(super) fn store_error(error: &Error) -> StoreError {
     let (kind, what) = match error.code() {
@@ -66,8 +61,8 @@ pub(super) fn store_error(error: &Error) -> StoreError {
     StoreError::new(kind, what).with_source(Told(told(error)))
 }
 
-/// An error of a step that was tried where nobody else is: what the server says against it, it will
-/// say against all.
+/// An error of a statement that was tried on its own before the first use: what the server says
+/// against this one, it will say against all.
 pub(super) fn not_done(error: &Error) -> StoreError {
     let told_of = store_error(error);
     let Some(refusal) = error.as_db_error() else {

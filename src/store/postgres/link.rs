@@ -22,7 +22,7 @@ pub(super) struct Link {
     emptied: AtomicU64,
 }
 
-/// What may be done twice.
+/// Whether a statement may be run twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     /// It only looks.
@@ -141,7 +141,8 @@ impl Borrowed<'_> {
         }
     }
 
-    /// What a failure says of this session; if nothing good, then it speaks for all of its age.
+    /// Takes note of what a failure says of this session. If the session is of no more use, neither
+    /// are the others that are as old.
     pub(super) fn judged(&self, error: &Error) -> Session {
         let session = session(error);
         if session != Session::Fit {
@@ -150,7 +151,7 @@ impl Borrowed<'_> {
         session
     }
 
-    /// It cannot be written on, and nor can those of its age.
+    /// This session cannot be written on, and neither can those that are as old.
     pub(super) fn is_read_only(&self) {
         self.link.empty();
     }

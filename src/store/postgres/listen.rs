@@ -12,7 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::told;
 use super::sql::CHANNEL;
-use crate::store::watchers::Watchers;
+use crate::store::changes::Changes;
+use crate::store::{AccountName, Change, Version};
 
 /// Between two attempts: doubled from the first to the last, and half of it by chance.
 const PAUSE: std::ops::Range<Duration> = Duration::from_millis(200)..Duration::from_secs(30);
@@ -23,7 +24,9 @@ pub(super) struct Listener {
     pub(super) config: Config,
     pub(super) tls: MakeRustlsConnect,
     pub(super) timeout: Duration,
-    pub(super) watchers: Watchers,
+    pub(super) changes: Changes,
+    /// Which table's changes.
+    pub(super) records: String,
 }
 
 impl Listener {
@@ -38,7 +41,7 @@ impl Listener {
             match timeout(self.timeout, self.connect()).await {
                 Ok(Ok((client, hearing))) => {
                     // What changed before now was not heard.
-                    self.watchers.wake_all();
+                    self.changes.tell(|| Change::Any);
                     pause = PAUSE.start;
                     self.heartbeat(&client, hearing).await;
                     tracing::debug!("the connection that listens for changes ended");
@@ -49,7 +52,7 @@ impl Listener {
                 Err(_) => tracing::debug!("cannot listen for changes: no answer in time"),
             }
             // Nothing is heard for now, and callers poll.
-            self.watchers.wake_all();
+            self.changes.tell(|| Change::Any);
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             pause = (pause * 2).min(PAUSE.end);
         }
@@ -57,11 +60,13 @@ impl Listener {
 
     async fn connect(&self) -> Result<(Client, AbortOnDropHandle<()>), tokio_postgres::Error> {
         let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
-        let watchers = self.watchers.clone();
+        let (changes, records) = (self.changes.clone(), self.records.clone());
         let hearing = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                if let AsyncMessage::Notification(change) = message {
-                    watchers.wake(change.payload());
+                if let AsyncMessage::Notification(told) = message
+                    && let Some(change) = change(told.payload(), &records)
+                {
+                    changes.tell(|| change);
                 }
             }
         }));
@@ -86,5 +91,39 @@ impl Listener {
             Poll::Pending => beats.as_mut().poll(cx),
         })
         .await;
+    }
+}
+
+/// What a notification tells of, if it is of this table.
+fn change(payload: &str, records: &str) -> Option<Change> {
+    let (version, account) = payload
+        .strip_prefix(records)?
+        .strip_prefix(' ')?
+        .split_once(' ')?;
+    let version = Version::from_number(version.parse().ok()?);
+    Some(Change::Record(AccountName::new(account).ok()?, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_another_table_or_by_another_program_is_passed_over() {
+        let heard = change(r#""s"."t" 7 小 米"#, r#""s"."t""#);
+        let account = AccountName::new("小 米").unwrap();
+        assert_eq!(
+            heard,
+            Some(Change::Record(account, Version::from_number(7)))
+        );
+        for other in [
+            r#""s"."u" 7 user"#,
+            r#""s"."t"2 7 user"#,
+            r#""s"."t" 7"#,
+            r#""s"."t" x user"#,
+            "",
+        ] {
+            assert_eq!(change(other, r#""s"."t""#), None, "{other}");
+        }
     }
 }

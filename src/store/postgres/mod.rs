@@ -17,26 +17,27 @@
 //!
 //! # How it works
 //!
-//! Each step is one guarded statement on the server's clock and one round trip: four for a
-//! rotation, one for a look. There is no session state, no prepared statement and no transaction
-//! over the call to the token endpoint, so the store works behind a pooler that shares connections
-//! by transaction, such as pgbouncer. Before the first step, one look at the database sees that it
-//! will do: version, encoding, `fsync`, the table and the rights on it; and each step is tried in a
-//! transaction that is rolled back.
+//! A record is a row, and is replaced by one statement that is conditional on its version and goes
+//! by the server's clock: each read and each write is one round trip. There is no session state, no
+//! prepared statement and no transaction over the call to the token endpoint, so the store works
+//! behind a pooler that shares connections by transaction, such as pgbouncer. Before the first use,
+//! the store checks that the database will do: its version, encoding and `fsync`, the table and the
+//! rights on it. Then it tries each statement in a transaction that is rolled back.
 //!
-//! A failover leaves sessions on a server that was demoted or is gone. The first that turns out to
-//! be read-only or lost has all that are idle closed, and what it was asked goes to a new one at
-//! once, unless it may have been done.
+//! A failover leaves sessions on a server that was demoted or is gone. The first session that turns
+//! out to be read-only or lost has all idle sessions closed, and its statement goes to a new session
+//! at once, unless it may have been done.
 //!
-//! What ends a rotation is also told by `NOTIFY`, on the channel `tower_mac_auth` with a hash of the
-//! account's name, and one connection of each store listens. It connects again by itself; without
-//! it, or through a pooler, where `LISTEN` hears nothing, waiting callers find a change by polling,
-//! up to a second late. Give the database's own address to
-//! [`listen_url`](PostgresStoreBuilder::listen_url) then. `NOTIFY` makes the commits of a database
-//! wait for each other; a database that rotates thousands of accounts a second feels that.
+//! A write that ends a rotation is also told by `NOTIFY`, on the channel `tower_mac_auth`: the table,
+//! the row's new version and the account's name. Whoever may connect to the database can hear that. One
+//! connection of each store listens, and connects again by itself. Through a pooler `LISTEN` hears
+//! nothing: give the database's own address to [`listen_url`](PostgresStoreBuilder::listen_url), or
+//! have the store [not listen](PostgresStoreBuilder::listen), so that accounts look more
+//! often. `NOTIFY` makes the commits of a database wait for each other; a database that rotates
+//! thousands of accounts a second feels that.
 //!
 //! A commit that waits for the disk is what keeps a refresh token from being presented twice across
-//! a crash. Should the role or the database have `synchronous_commit` `off` or `local`, each step
+//! a crash. Should the role or the database have `synchronous_commit` `off` or `local`, each write
 //! sets it `on` for itself; stronger settings stay. With synchronous replication a failover
 //! forgets nothing; with asynchronous replication it may forget the last moments before it.
 //!
@@ -58,17 +59,19 @@
 //! ```sql
 //! CREATE TABLE "public"."tower_mac_auth_records" (
 //!     account text COLLATE "C" PRIMARY KEY,
+//!     version bigint NOT NULL,    -- drawn by whoever wrote the row last
 //!     generation numeric(20) NOT NULL,
 //!     lineage numeric(20) NOT NULL,
 //!     status text NOT NULL,       -- active, leased, sending, in_doubt or revoked
 //!     secret bytea NOT NULL,
 //!     issued_at bigint NOT NULL,
 //!     expires_at bigint,
-//!     fence bigint NOT NULL,
+//!     refresh_expires_at bigint,
+//!     lease bigint,               -- the version of the row that took it
 //!     owner text,
 //!     deadline bigint NOT NULL,
 //!     intended_at bigint,
-//!     replayed boolean NOT NULL,
+//!     presented_again boolean NOT NULL,
 //!     not_before bigint NOT NULL,
 //!     fails bigint NOT NULL,
 //!     last_error text
@@ -93,26 +96,25 @@ mod rehearsal;
 mod row;
 mod schema;
 mod sql;
-mod steps;
 mod tls;
 
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use deadpool_postgres::Pool;
-use sha1::{Digest, Sha1};
 use tokio::sync::OnceCell;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::link::{Effect, Link, Parameter};
+use self::row::Values;
 use self::schema::Tables;
 use self::sql::Statements;
-use super::watchers::Watchers;
-use super::{AccountName, Fence, Generation, Guarded, StoreError};
+use super::changes::Changes;
+use super::{
+    AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,
+};
 
 pub use builder::PostgresStoreBuilder;
 
@@ -131,10 +133,10 @@ pub struct PostgresStore {
     link: Arc<Link>,
     statements: Arc<Statements>,
     tables: Tables,
-    without_fsync: bool,
+    accept_fsync_off: bool,
     checked: Arc<OnceCell<()>>,
-    watchers: Watchers,
-    _listening: Option<Arc<AbortOnDropHandle<()>>>,
+    changes: Changes,
+    listening: Option<Arc<AbortOnDropHandle<()>>>,
 }
 
 impl PostgresStore {
@@ -178,8 +180,8 @@ impl PostgresStore {
     }
 
     /// Tries whether the database will do, as is done before the first step of a store: what the
-    /// table looks like, and each step on an account that there is not, in a transaction that is
-    /// rolled back.
+    /// table looks like, and each statement on an account that there is not, in a transaction that
+    /// is rolled back.
     ///
     /// # Errors
     ///
@@ -199,7 +201,7 @@ impl PostgresStore {
                 &self.link,
                 &self.tables,
                 &self.statements,
-                self.without_fsync,
+                self.accept_fsync_off,
             )
         };
         let before = self.link.emptied();
@@ -221,66 +223,69 @@ impl PostgresStore {
         };
         self.link.in_time(query).await
     }
+}
 
-    /// A step that writes: the account and the payload come before its own parameters.
-    async fn write(
-        &self,
-        statement: &str,
-        account: &AccountName,
-        own: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, StoreError> {
-        let (name, key) = (account.as_str(), self.key(account));
-        let mut parameters: Vec<Parameter<'_>> = vec![(&name, Type::TEXT), (&key, Type::TEXT)];
-        parameters.extend_from_slice(own);
-        self.query(statement, &parameters, Effect::Write).await
+impl RecordStore for PostgresStore {
+    async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+        let name = account.as_str();
+        let rows = self
+            .query(&self.statements.load, &[(&name, Type::TEXT)], Effect::None)
+            .await?;
+        row::loaded(only(&rows)?)
     }
 
-    /// A step whose guard is the lease, and whose only answer whether it held.
-    async fn guarded(
+    async fn replace(
         &self,
-        statement: &str,
         account: &AccountName,
-        (generation, fence): (Generation, Fence),
-        own: &[Parameter<'_>],
-    ) -> Result<Guarded, StoreError> {
-        let (generation, fence) = (generation.to_string(), row::fence(fence)?);
-        let mut parameters: Vec<Parameter<'_>> =
-            vec![(&generation, Type::TEXT), (&fence, Type::INT8)];
-        parameters.extend_from_slice(own);
-        let rows = self.write(statement, account, &parameters).await?;
-        match rows.first().map(|row| row.try_get(0)) {
-            None => Ok(Guarded::Refused),
-            Some(Ok(true)) => Ok(Guarded::Done),
-            Some(_) => Err(error::odd_row()),
+        expected: Option<Version>,
+        draft: &Draft,
+    ) -> Result<Replaced, StoreError> {
+        let values = Values::new(account.as_str(), expected, draft)?;
+        let rows = self
+            .query(
+                &self.statements.replace,
+                &values.parameters(),
+                Effect::Write,
+            )
+            .await?;
+        let replaced = row::replaced(only(&rows)?)?;
+        match &replaced {
+            // Sooner than the notification comes back.
+            Replaced::Done(_) if !draft.status.is_rotating() => {
+                self.changes.tell_of(account, draft.version);
+            }
+            // Another inserted the first record since the statement began, which saw nothing.
+            Replaced::Refused(loaded) if loaded.version() == expected => {
+                return self.load(account).await.map(Replaced::Refused);
+            }
+            _ => {}
         }
+        Ok(replaced)
     }
 
-    /// What notifications call an account of this table: everybody on the database may hear them.
-    fn key(&self, account: &AccountName) -> String {
-        let hash = Sha1::new_with_prefix(self.tables.records());
-        STANDARD.encode(hash.chain_update(account.as_str()).finalize())
-    }
-
-    /// A guarded step that ends a rotation, for which others may wait.
-    async fn ended(
+    async fn list(
         &self,
-        statement: &str,
-        account: &AccountName,
-        guard: (Generation, Fence),
-        own: &[Parameter<'_>],
-    ) -> Result<Guarded, StoreError> {
-        let guarded = self.guarded(statement, account, guard, own).await?;
-        if guarded == Guarded::Done {
-            self.changed(account);
-        }
-        Ok(guarded)
+        after: Option<&AccountName>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        // No name is empty, so all come after that.
+        let after = after.map_or("", AccountName::as_str);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let parameters: [Parameter<'_>; 2] = [(&after, Type::TEXT), (&limit, Type::INT8)];
+        let rows = self
+            .query(&self.statements.list, &parameters, Effect::None)
+            .await?;
+        rows.iter().map(row::listed).collect()
     }
 
-    /// Wakes the watchers of this process: sooner than the notification comes back, and also if
-    /// nobody listens.
-    fn changed(&self, account: &AccountName) {
-        self.watchers.wake(&self.key(account));
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        self.listening.as_ref().map(|_| self.changes.watch())
     }
+}
+
+fn only(rows: &[Row]) -> Result<&Row, StoreError> {
+    rows.first()
+        .ok_or_else(|| error::unavailable("the database answered nothing"))
 }
 
 impl fmt::Debug for PostgresStore {

@@ -1,57 +1,54 @@
-//! The steps, tried where nobody else is.
+//! The statements, tried where nobody is.
 
 use tokio_postgres::IsolationLevel;
 use tokio_postgres::types::Type;
 
-use super::error::not_done;
+use super::error::{not_done, unsuitable};
 use super::link::{Borrowed, Parameter};
-use super::row::Secret;
+use super::row::Values;
 use super::sql::Statements;
-use crate::store::{Grant, StoreError};
+use crate::store::{Draft, Generation, Grant, Issued, StoreError, Version};
 
-/// Does all that steps do, on an account that there is not, and takes it back.
+/// Writes an account that there is not, over nothing and over itself, reads it, lists it, and takes
+/// all of it back.
 pub(super) async fn rehearse(
     client: &mut Borrowed<'_>,
-    steps: &Statements,
+    statements: &Statements,
 ) -> Result<(), StoreError> {
     // No account's name has a control character.
     let name = format!("\u{1}{:x}", fastrand::u64(..));
     let account: Parameter<'_> = (&name, Type::TEXT);
-    let text: Parameter<'_> = (&"1", Type::TEXT);
-    let number: Parameter<'_> = (&1_i64, Type::INT8);
-    let flag: Parameter<'_> = (&false, Type::BOOL);
-    let secret: Parameter<'_> = (&Secret(Grant::default().to_bytes()), Type::BYTEA);
-    let steps: [(&str, &[&Parameter<'_>]); 8] = [
-        (&steps.commit, &[&text, &text, &secret, &number]),
-        (&steps.read, &[]),
-        (&steps.acquire, &[&text, &text, &number, &flag]),
-        (&steps.intend, &[&text, &number, &number]),
-        (&steps.doubt, &[&text, &number, &text]),
-        (&steps.reject, &[&text, &number, &text]),
-        (
-            &steps.release,
-            &[&text, &number, &number, &text, &flag, &number],
-        ),
-        (&steps.revoke, &[&secret]),
-    ];
+    let nothing = Issued::authorized(Generation::FIRST, Grant::default(), None);
+    let draft = Draft::issued(Version::draw(), nothing);
+    let over_nothing = Values::new(&name, None, &draft)?;
+    let over_itself = Values::new(&name, Some(draft.version), &draft)?;
     let transaction = client.client()?.build_transaction();
     let transaction = transaction.isolation_level(IsolationLevel::ReadCommitted);
-    let done = async {
+    let kept = async {
         let transaction = transaction.start().await?;
-        for (step, own) in steps {
-            let mut parameters = vec![account.clone()];
-            if !own.is_empty() {
-                // What a notification says: none is sent.
-                parameters.push(text.clone());
-            }
-            parameters.extend(own.iter().map(|&it| it.clone()));
-            transaction.query_typed(step, &parameters).await?;
+        let mut kept = true;
+        for values in [over_nothing, over_itself] {
+            let parameters = values.parameters();
+            let row = transaction.query_typed_one(&statements.replace, &parameters);
+            kept &= row.await?.try_get::<_, bool>("done")?;
         }
-        transaction.rollback().await
+        let page = [account.clone(), (&1_i64, Type::INT8)];
+        transaction
+            .query_typed(&statements.load, &[account])
+            .await?;
+        transaction.query_typed(&statements.list, &page).await?;
+        transaction.rollback().await?;
+        Ok(kept)
     };
-    let done: Result<(), tokio_postgres::Error> = done.await;
-    done.map_err(|error| {
-        client.judged(&error);
-        not_done(&error)
-    })
+    match kept.await {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let why = "what is written to its table does not stand there";
+            Err(unsuitable("the database will not do", why))
+        }
+        Err(error) => {
+            client.judged(&error);
+            Err(not_done(&error))
+        }
+    }
 }

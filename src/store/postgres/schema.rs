@@ -68,19 +68,21 @@ impl Tables {
 }
 
 /// Name, type as the server calls it, and what else there is to say of it.
-const COLUMNS: [(&str, &str, &str); 15] = [
+pub(super) const COLUMNS: [(&str, &str, &str); 17] = [
     ("account", "text", r#"COLLATE "C" PRIMARY KEY"#),
+    ("version", "bigint", "NOT NULL"),
     ("generation", "numeric(20,0)", "NOT NULL"),
     ("lineage", "numeric(20,0)", "NOT NULL"),
     ("status", "text", "NOT NULL"),
     ("secret", "bytea", "NOT NULL"),
     ("issued_at", "bigint", "NOT NULL"),
     ("expires_at", "bigint", ""),
-    ("fence", "bigint", "NOT NULL"),
+    ("refresh_expires_at", "bigint", ""),
+    ("lease", "bigint", ""),
     ("owner", "text", ""),
     ("deadline", "bigint", "NOT NULL"),
     ("intended_at", "bigint", ""),
-    ("replayed", "boolean", "NOT NULL"),
+    ("presented_again", "boolean", "NOT NULL"),
     ("not_before", "bigint", "NOT NULL"),
     ("fails", "bigint", "NOT NULL"),
     ("last_error", "text", ""),
@@ -176,8 +178,8 @@ async fn create(client: &mut Borrowed<'_>, tables: &Tables) -> Result<(), StoreE
 pub(super) async fn check(
     link: &Link,
     tables: &Tables,
-    steps: &Statements,
-    without_fsync: bool,
+    statements: &Statements,
+    accept_fsync_off: bool,
 ) -> Result<(), StoreError> {
     let mut client = link.borrow().await?;
     let what = "the database will not do";
@@ -189,7 +191,7 @@ pub(super) async fn check(
     if !column::<bool>(about, 0)? {
         return Err(unsuitable(what, "PostgreSQL 12 is the oldest that will"));
     }
-    if column(about, 1)? && !without_fsync {
+    if column(about, 1)? && !accept_fsync_off {
         let why = "it runs with fsync off: a crash forgets that a refresh token was presented";
         return Err(unsuitable(what, why));
     }
@@ -244,7 +246,7 @@ pub(super) async fn check(
         return Err(unsuitable("the role of this connection lacks a right", why));
     }
     columns(&client, tables).await?;
-    rehearse(&mut client, steps).await?;
+    rehearse(&mut client, statements).await?;
     client.give_back();
     Ok(())
 }

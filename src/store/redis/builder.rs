@@ -8,13 +8,14 @@ use rustls::ClientConfig;
 use super::address::Address;
 use super::checks::Rules;
 use super::error::unsuitable;
+use super::script::Keys;
 use super::{RedisStore, TIMEOUT};
 use crate::store::StoreError;
 use crate::tls::Trust;
 use crate::{Clock, SystemClock};
 
 /// What a [`RedisStore`] asks of the server before it trusts it with an intent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Durability {
     /// `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no`, its default: a
@@ -57,10 +58,10 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// What keys and channels begin with: `tower-mac-auth` by default. Accounts of another prefix
-    /// are other accounts. Without braces, which mark what a cluster hashes.
-    pub fn prefix(mut self, prefix: &str) -> Self {
-        prefix.clone_into(&mut self.prefix);
+    /// What keys and channels begin with, in braces, which have a cluster keep them together:
+    /// `tower-mac-auth` by default. Accounts of another prefix are other accounts.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
         self
     }
 
@@ -78,9 +79,9 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Has so many replicas confirm each intent, commit and revocation (`WAIT`), which costs one
-    /// more round trip for each; none by default. A step that too few confirm in half the
-    /// [timeout](Self::timeout) fails, so nothing is sent. It makes the loss of an intent in a
+    /// Has so many replicas confirm each write (`WAIT`), which costs one more round trip for each;
+    /// none by default. A write that too few confirm in half the [timeout](Self::timeout) fails, so
+    /// nothing is sent. It makes the loss of an intent in a
     /// failover less likely, not impossible: see the [module docs](super).
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.rules.replicas = replicas;
@@ -115,12 +116,21 @@ impl RedisStoreBuilder {
     /// address, a certificate or the prefix is not one.
     /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) if it cannot be reached in time.
     /// No error shows the address, for a password may stand in it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its I/O and its timer on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves nothing open.
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
-        if self.prefix.contains(['{', '}']) {
-            return Err(unsuitable("the prefix has a brace"));
+        if self.prefix.is_empty() || self.prefix.contains(['{', '}']) {
+            return Err(unsuitable("the prefix is empty, or has a brace"));
         }
         let address = Address::new(&self.url, self.trust)?;
-        RedisStore::open(address, self.prefix, self.timeout, self.rules, self.clock).await
+        let keys = Keys::new(&self.prefix);
+        RedisStore::open(address, keys, self.timeout, self.rules, self.clock).await
     }
 }
 

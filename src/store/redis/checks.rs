@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, RedisError, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
 use super::Durability;
-use super::error::{REPLICA, denied, odd_answer, told, unsuitable};
-use super::script::{self, PROBE};
+use super::error::{REPLICA, denied, told, unsuitable};
+use super::script::{Keys, SCRIPT};
 use crate::store::StoreError;
 
 #[derive(Clone, Copy, Debug)]
@@ -19,28 +19,13 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// `probe` is a key of ours that is no record's.
     pub(super) async fn check(
         self,
         connection: &mut MultiplexedConnection,
-        probe: &str,
+        keys: &Keys,
     ) -> Result<(), StoreError> {
         self.check_server(connection).await?;
-        let no_scripts = |error| refusal("EVALSHA", &error);
-        // Also where the server knows it: one that forgot the scripts has to be told them again.
-        PROBE.load_async(connection).await.map_err(no_scripts)?;
-        let refused = script::run(&PROBE, connection, probe, &[]).await;
-        let refused = refused.map_err(no_scripts)?;
-        let mut refused = refused.iter().map(|value| match value {
-            Value::BulkString(text) => Ok(String::from_utf8_lossy(text)),
-            _ => Err(odd_answer()),
-        });
-        if let (Some(command), Some(error)) = (refused.next(), refused.next()) {
-            let (command, error) = (command?, error?);
-            let code = error.split(' ').next().unwrap_or_default().to_owned();
-            return Err(denied(&command, &error)
-                .unwrap_or_else(|| told(&redis::make_extension_error(code, None))));
-        }
+        check_rights(connection, keys).await?;
         if self.replicas > 0 {
             ask::<u32>("WAIT", &["0", "1"], connection).await?;
         }
@@ -123,6 +108,44 @@ impl Rules {
         }
         Ok(())
     }
+}
+
+/// Does all that the steps do, one by one, so that the error can say what the user may not do.
+async fn check_rights(
+    connection: &mut MultiplexedConnection,
+    keys: &Keys,
+) -> Result<(), StoreError> {
+    // Keys that no record has, and a channel on which nobody listens.
+    let of = |end| keys.of(end);
+    let [record, index, none] = &["probe", "probe:index", "probe:none"].map(of);
+    let calls: [&[&str]; 11] = [
+        &["TIME"],
+        &["TYPE", record],
+        &["HGET", record, "version"],
+        &["HGETALL", record],
+        &["HMGET", record, "version"],
+        &["HSET", record, "version", "0"],
+        &["DEL", none],
+        &["RENAME", record, record],
+        &["ZADD", index, "0", ""],
+        &["ZRANGE", index, "-", "(", "BYLEX", "LIMIT", "0", "1"],
+        &["PUBLISH", record, ""],
+    ];
+    let mut all = Pipeline::new();
+    for call in calls {
+        all.add_command(Cmd::new().arg(call).take());
+    }
+    let replies = all.ignore_errors().query_async(connection).await;
+    let replies: Vec<RedisResult<Value>> = replies.map_err(|error| refusal("a step", &error))?;
+    for (call, reply) in calls.iter().zip(replies) {
+        reply.map_err(|error| refusal(call[0], &error))?;
+    }
+    let no_scripts = |error| refusal("EVALSHA and SCRIPT LOAD", &error);
+    // Also where the server knows it: one that forgot the script has to be told it again.
+    SCRIPT.load_async(connection).await.map_err(no_scripts)?;
+    let mut look = SCRIPT.key(record);
+    look.key(index).key(none).arg(("probe", "look", ""));
+    look.invoke_async(connection).await.map_err(no_scripts)
 }
 
 async fn ask<T: FromRedisValue>(

@@ -16,9 +16,13 @@ pub(super) fn unsuitable(what: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Unsuitable, what)
 }
 
-/// An answer of another shape than our scripts give.
+/// An answer of another shape than our script gives.
 pub(super) fn odd_answer() -> StoreError {
-    unavailable("Redis gave an answer that no script of ours gives")
+    unavailable("Redis gave an answer that our script does not give")
+}
+
+pub(super) fn late() -> StoreError {
+    unavailable("Redis did not answer in time")
 }
 
 pub(super) const REPLICA: &str = "it is a read-only replica: give the address of the primary";
@@ -41,14 +45,12 @@ pub(super) fn told(error: &RedisError) -> StoreError {
         return unavailable("the connection to Redis failed");
     };
     match code {
-        // Ours: see `lua/prelude.lua`.
-        "CORRUPT" => corrupt("see the source").with_source(error.detail().unwrap_or("").to_owned()),
-        "WRONGTYPE" => corrupt("its key holds something else than a hash"),
+        "WRONGTYPE" => unsuitable("a key of this prefix holds something that is not ours"),
         "READONLY" => unsuitable(REPLICA),
         "NOAUTH" | "WRONGPASS" => unsuitable("Redis refused user or password"),
-        "NOPERM" => may_not("it"),
+        "NOPERM" => may_not("what a step does"),
         "MOVED" | "ASK" | "CROSSSLOT" => {
-            unsuitable("the record is on another node of a Redis cluster")
+            unsuitable("the records of this prefix are on another node of a Redis cluster")
         }
         "OOM" => unavailable("Redis is out of memory"),
         "MISCONF" => unavailable("Redis cannot write to its disk"),
@@ -80,26 +82,14 @@ pub(super) fn denied(command: &str, error: &str) -> Option<StoreError> {
 }
 
 pub(super) fn may_not(command: &str) -> StoreError {
-    unsuitable(match command {
-        "INFO" => "the Redis user may not call INFO",
+    let what = match command {
         "CONFIG" => {
             "the Redis user may not call CONFIG GET, which tells whether appendfsync is enough: \
              allow it, or take the risk with accept_durability(Durability::Unchecked)"
         }
-        "EVALSHA" => {
-            "the Redis user may not call EVALSHA and SCRIPT LOAD, or not with keys of this prefix"
-        }
-        "TIME" => "the Redis user may not call TIME",
-        "HGETALL" => "the Redis user may not call HGETALL, or not with keys of this prefix",
-        "HSET" => "the Redis user may not call HSET, or not with keys of this prefix",
-        "RENAMENX" => "the Redis user may not call RENAMENX, or not with keys of this prefix",
-        "PUBLISH" => "the Redis user may not call PUBLISH, or not on channels of this prefix",
-        "PSUBSCRIBE" => {
-            "the Redis user may not call PSUBSCRIBE and PING, or not on channels of this prefix"
-        }
-        "WAIT" => "the Redis user may not call WAIT",
-        _ => "the Redis user may no longer do what a step does",
-    })
+        _ => "the Redis user may not do this, or not with the keys and channels of this prefix",
+    };
+    unsuitable(what).with_source(command.to_owned())
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
 //! The connection that steps share, opened anew when it is lost, and the server looked at again from
 //! time to time.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind};
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::Mutex;
 
 use super::address::{Address, Connection};
 use super::checks::{Rules, refusal};
-use super::error::{told, unavailable};
-use super::record::Answer;
-use super::script;
+use super::error::{late, told, unavailable};
+use super::script::Keys;
 use crate::store::StoreError;
 use crate::{Clock, Timestamp};
 
@@ -25,8 +25,7 @@ pub(super) struct Link {
     timeout: Duration,
     rules: Rules,
     clock: Arc<dyn Clock>,
-    /// A key of ours that is no record's.
-    probe: String,
+    keys: Keys,
     open: Mutex<Open>,
     /// The latest connection that was found to be lost. Not under the lock, which is held for as
     /// long as connecting takes.
@@ -41,15 +40,14 @@ struct Open {
     count: u64,
 }
 
-/// What a step needs beyond being run.
+/// What a step does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Care {
-    None,
+pub(super) enum Kind {
     /// It changes nothing, so it is run again if the connection turns out to be lost: a process
-    /// that was idle finds out with the read that each flight begins with.
-    MayRepeat,
+    /// that was idle finds out with the load that each flight begins with.
+    Read,
     /// It must not be lost in a failover, as far as replicas can see to that.
-    Replicate,
+    Write,
 }
 
 impl Link {
@@ -58,14 +56,14 @@ impl Link {
         timeout: Duration,
         rules: Rules,
         clock: Arc<dyn Clock>,
-        probe: String,
+        keys: Keys,
     ) -> Self {
         Self {
             address,
             timeout,
             rules,
             clock,
-            probe,
+            keys,
             open: Mutex::default(),
             lost: AtomicU64::new(0),
         }
@@ -77,37 +75,35 @@ impl Link {
         connected.map_err(|_| late())?.map(|_| ())
     }
 
-    pub(super) async fn run(
+    pub(super) async fn run<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
-        script: &Script,
-        key: &str,
-        args: &[&[u8]],
-        care: Care,
-    ) -> Result<Answer, StoreError> {
+        kind: Kind,
+        step: impl Fn(MultiplexedConnection) -> F,
+    ) -> Result<T, StoreError> {
         let mut used = None;
-        let step = async {
+        let running = async {
             loop {
                 let (mut connection, count, fresh) = self.connection().await?;
                 used = Some(count);
-                let error = match script::run(script, &mut connection.commands, key, args).await {
-                    Ok(reply) => {
-                        if care == Care::Replicate {
+                let error = match step(connection.commands.clone()).await {
+                    Ok(answer) => {
+                        if kind == Kind::Write {
                             self.replicate(&mut connection.commands).await?;
                         }
-                        return Answer::of(reply);
+                        return Ok(answer);
                     }
                     Err(error) => error,
                 };
                 if is_lost(&error) {
                     self.lost.fetch_max(count, Ordering::Relaxed);
-                    if care == Care::MayRepeat && !fresh {
+                    if kind == Kind::Read && !fresh {
                         continue;
                     }
                 }
                 return Err(refusal("a step", &error));
             }
         };
-        if let Ok(done) = tokio::time::timeout(self.timeout, step).await {
+        if let Ok(done) = tokio::time::timeout(self.timeout, running).await {
             return done;
         }
         // Whatever is silent so long may be so for ever.
@@ -156,7 +152,7 @@ impl Link {
         }
         let fit_at = self.clock.now();
         let mut connection = self.address.connect().await.map_err(|it| told(&it))?;
-        let check = self.rules.check(&mut connection.commands, &self.probe);
+        let check = self.rules.check(&mut connection.commands, &self.keys);
         check.await?;
         open.connection = Some((connection.clone(), fit_at));
         open.count += 1;
@@ -167,8 +163,4 @@ impl Link {
 /// Whether another connection could do better: the server did not answer, or was demoted.
 fn is_lost(error: &RedisError) -> bool {
     error.code().is_none() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-}
-
-fn late() -> StoreError {
-    unavailable("Redis did not answer in time")
 }

@@ -1,8 +1,8 @@
 //! Keeps records in Redis: many processes, many machines.
 //!
-//! Each account is one hash, and each step of a [`RotationStore`](super::RotationStore) one script
-//! that the server runs alone, on its own clock, in one round trip. A change wakes those who watch
-//! by a message on a channel that has the key's name, and nothing else.
+//! Each account is one hash. It is read, and replaced if it still is what was read, by one script
+//! that the server runs alone, on its own clock, in one round trip. Those who watch are told the
+//! account's name and the version of the write, and nothing else, on one channel.
 //!
 //! ```no_run
 //! use tower_mac_auth::account::Account;
@@ -16,7 +16,7 @@
 //! # }
 //! ```
 //!
-//! A server of which less is known, and where somebody decided to live with that:
+//! A server that keeps its settings to itself, if you decide to live with that:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -36,63 +36,60 @@
 //!
 //! # What it asks of the server
 //!
-//! That a refresh token is presented at most once hangs on the intent, which is written before the
-//! token is sent: a server that forgets it lets the token be sent again. So each new connection, and
-//! one that was last looked at 30 s ago, is refused, before any token is spent, if the server
+//! That a refresh token is presented at most once depends on the intent, which is written before the
+//! token is sent: a server that forgets the intent lets the token be sent again. So the server is
+//! looked at on each new connection, and every 30 s after that. It is refused, before any token is
+//! spent, if it
 //!
 //! - may evict keys: `maxmemory-policy` must be `noeviction`;
-//! - does not have each step on disk before it answers: `appendonly yes`, `appendfsync always`,
-//!   `no-appendfsync-on-rewrite no`, unless
+//! - does not have each write on disk before it answers: it must have `appendonly yes`,
+//!   `appendfsync always` and `no-appendfsync-on-rewrite no`, unless
 //!   [`accept_durability`](RedisStoreBuilder::accept_durability) says that less will do;
-//! - is a replica, or lets the user not do what follows.
+//! - is a replica, or denies the user one of the commands below.
 //!
 //! A user with no more rights than it needs, on Redis 6.2 or later:
 //!
 //! ```text
-//! ACL SETUSER app on >password resetkeys ~tower-mac-auth:* resetchannels &tower-mac-auth:* -@all
-//!     +info +config|get +evalsha +script|load +time +hgetall +hset +renamenx +publish +psubscribe +ping
-//!     +wait
+//! ACL SETUSER app on >password resetkeys ~{tower-mac-auth}:* resetchannels &{tower-mac-auth}:* -@all
+//!     +info +config|get +evalsha +script|load +time +type +hget +hgetall +hmget +hset +del +rename
+//!     +zadd +zrange +publish +subscribe +ping +wait
 //! ```
 //!
-//! # A record that cannot be read
+//! # By hand
 //!
-//! It is an error of kind [`Corrupt`](super::StoreErrorKind::Corrupt), whatever the step, and left
-//! as it is. Only [`revoke`](super::RotationStore::revoke) gives it up: what stands at the record's
-//! key is renamed to that key and `:unreadable-`, followed by the server's time in milliseconds (and
-//! a number, should that be taken), and a record in its place says *revoked*, at a generation above
-//! any that was counted to. What is kept so may hold tokens: delete it when you are done.
+//! The key of an account is `{tower-mac-auth}:account:` and its name; times are milliseconds since
+//! the Unix epoch. `{tower-mac-auth}:accounts` has the names of all accounts,
+//! for [lists](super::RecordStore::list). If you delete a record by hand, its name may stay there.
 //!
 //! # What it cannot promise
 //!
-//! - **Failover.** Replication does not wait: a replica that is promoted may lack the last steps,
+//! - **Failover.** Replication does not wait: a replica that is promoted may lack the last writes,
 //!   a refresh token's intent among them, and then a spent token can be presented once more.
 //!   [`replicas`](RedisStoreBuilder::replicas) has an intent confirmed by replicas before the token
-//!   is sent, which helps only if one of those is promoted. Where that must never be, use a store
-//!   with synchronous replication. A commit that was lost is written back by the process that made
-//!   it, while that runs.
-//! - **Clusters.** A step touches one key, and account names are put in braces, so an account's key
-//!   and channel share a slot. But the store speaks to the one server at its address: that may be a
-//!   primary, a proxy in front of a cluster, or a cluster of one shard. Of a larger cluster the
-//!   other nodes' accounts fail with [`Unsuitable`](super::StoreErrorKind::Unsuitable).
-//! - **Secrecy on the server.** `MONITOR` and the slow log show what is written, and the file has it
-//!   in the clear, unless the grants are sealed. Use `rediss://` but on a network of your own.
+//!   is sent, which helps only if one of those replicas is promoted. If that must never happen, use a
+//!   store with synchronous replication. A commit that was lost is written back by the process that
+//!   made it, as long as that process runs.
+//! - **Clusters.** All keys of a prefix share one slot, and the store speaks to the one server at
+//!   its address: a primary, a proxy in front of a cluster, or the node of a cluster that has the
+//!   slot. Any other node is refused as [`Unsuitable`](super::StoreErrorKind::Unsuitable).
+//! - **Secrecy on the server.** `MONITOR` and the slow log show what is written, and the server's file
+//!   has it in the clear, unless the grants are sealed. Use `rediss://`, except on a network of your own.
 
 mod address;
 mod builder;
 mod checks;
 mod error;
 mod link;
+mod listen;
 mod record;
 mod script;
-mod steps;
-mod wake;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use redis::Script;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisResult};
 use tokio::task::AbortHandle;
 
 pub use builder::{Durability, RedisStoreBuilder};
@@ -102,28 +99,32 @@ pub use rustls;
 
 use address::Address;
 use checks::Rules;
-use error::odd_answer;
-use link::{Care, Link};
-use record::Answer;
-use wake::Station;
+use link::{Kind, Link};
+use listen::Listener;
+use script::Keys;
 
-use super::watchers::Watchers;
-use super::{AccountName, Guarded, StoreError};
+use super::changes::Changes;
+use super::{
+    AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,
+};
 use crate::Clock;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Of a name: what would end the braces around it, and what stands for that.
-const QUOTED: &AsciiSet = &CONTROLS.add(b'{').add(b'}').add(b'%');
+/// How many records are asked for in one message.
+const PAGE: usize = 500;
+
+/// Names, and of the record of each what is listed, field by field.
+type Page = Vec<(Vec<u8>, RedisResult<Vec<Option<Vec<u8>>>>)>;
 
 /// Keeps records in Redis. Clones share one connection. See the [module docs](self).
 #[derive(Clone)]
 pub struct RedisStore(Arc<Shared>);
 
 struct Shared {
-    prefix: String,
+    keys: Keys,
     link: Link,
-    watchers: Watchers,
+    changes: Changes,
     listener: AbortHandle,
 }
 
@@ -139,6 +140,14 @@ impl RedisStore {
     /// # Errors
     ///
     /// As [`RedisStoreBuilder::connect`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its I/O and its timer on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves nothing open.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::builder(url).connect().await
     }
@@ -150,69 +159,103 @@ impl RedisStore {
 
     async fn open(
         address: Address,
-        prefix: String,
+        keys: Keys,
         timeout: Duration,
         rules: Rules,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let prefix = format!("{prefix}:");
-        let station = Station::new(address.clone(), &prefix, timeout);
-        let link = Link::new(address, timeout, rules, clock, format!("{prefix}about"));
+        let link = Link::new(address.clone(), timeout, rules, clock, keys.clone());
         link.connect().await?;
-        let subscription = station.subscribe().await?;
-        let watchers = Watchers::default();
-        let listening = station.listen(subscription, watchers.clone());
+        let listener = Listener {
+            address,
+            channel: keys.changes(),
+            timeout,
+        };
+        let (subscription, changes) = (listener.subscribe().await?, Changes::new());
+        let listening = listener.listen(subscription, changes.clone());
         Ok(Self(Arc::new(Shared {
-            prefix,
+            keys,
             link,
-            watchers,
+            changes,
             listener: tokio::spawn(listening).abort_handle(),
         })))
     }
 
-    /// The account's key, and its channel. The braces have a cluster hash the name alone.
-    fn key(&self, account: &AccountName) -> String {
-        let name = utf8_percent_encode(account.as_str(), QUOTED);
-        format!("{}{{{name}}}", self.0.prefix)
-    }
-
-    /// Runs a step's script; the name goes with it, so that no record answers for another's.
-    async fn run<const N: usize>(
-        &self,
-        script: &Script,
-        account: &AccountName,
-        args: [&[u8]; N],
-        care: Care,
-    ) -> Result<Answer, StoreError> {
-        let mut all = Vec::with_capacity(1 + N);
-        all.push(account.as_str().as_bytes());
-        all.extend(args);
-        self.0
-            .link
-            .run(script, &self.key(account), &all, care)
-            .await
-    }
-
-    async fn guarded<const N: usize>(
-        &self,
-        script: &Script,
-        account: &AccountName,
-        args: [&[u8]; N],
-        care: Care,
-    ) -> Result<Guarded, StoreError> {
-        let answer = self.run(script, account, args, care).await?;
-        match answer.tag.as_str() {
-            "done" => Ok(Guarded::Done),
-            "refused" => Ok(Guarded::Refused),
-            _ => Err(odd_answer()),
-        }
+    /// At most so many names after this one, and what stands for each.
+    async fn page(&self, after: Option<&[u8]>, limit: usize) -> Result<Page, StoreError> {
+        let from = after.map_or(b"-".to_vec(), |after| [b"(", after].concat());
+        let mut range = Cmd::new();
+        range
+            .arg(("ZRANGE", self.0.keys.index(), from, "+"))
+            .arg(("BYLEX", "LIMIT", 0, limit));
+        let (range, keys) = (&range, &self.0.keys);
+        let page = |mut connection: MultiplexedConnection| async move {
+            let names: Vec<Vec<u8>> = range.query_async(&mut connection).await?;
+            if names.is_empty() {
+                return Ok(Vec::new());
+            }
+            let mut heads = Pipeline::new();
+            heads.ignore_errors();
+            for name in &names {
+                heads.cmd("HMGET").arg(keys.record(name)).arg(&record::HEAD);
+            }
+            let heads: Vec<RedisResult<Vec<_>>> = heads.query_async(&mut connection).await?;
+            Ok(names.into_iter().zip(heads).collect())
+        };
+        self.0.link.run(Kind::Read, page).await
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("prefix", &self.0.prefix)
+            .field("keys", &self.0.keys)
             .finish_non_exhaustive()
+    }
+}
+
+impl RecordStore for RedisStore {
+    async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+        let look = self.0.keys.look(account);
+        let look = |connection| script::run(&look, connection);
+        script::loaded(self.0.link.run(Kind::Read, look).await?, account)
+    }
+
+    async fn replace(
+        &self,
+        account: &AccountName,
+        expected: Option<Version>,
+        draft: &Draft,
+    ) -> Result<Replaced, StoreError> {
+        let told = !draft.status.is_rotating();
+        let mut replace = self.0.keys.replace(account, expected, told);
+        record::give(&mut replace, account, draft)?;
+        let replace = |connection| script::run(&replace, connection);
+        script::replaced(self.0.link.run(Kind::Write, replace).await?, account)
+    }
+
+    async fn list(
+        &self,
+        after: Option<&AccountName>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let (mut listed, mut after) = (Vec::new(), after.map(|it| it.as_str().into()));
+        while listed.len() < limit {
+            let asked = PAGE.min(limit - listed.len());
+            let page = self.page(after.as_deref(), asked).await?;
+            let is_last = page.len() < asked;
+            for (name, head) in page {
+                listed.extend(record::listed(&name, head)?);
+                after = Some(name);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(listed)
+    }
+
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        Some(self.0.changes.watch())
     }
 }

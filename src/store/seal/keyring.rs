@@ -14,6 +14,7 @@ const DOMAIN: &[u8] = b"tower-mac-auth grant 1";
 const NONCE_LEN: usize = 24;
 
 /// A key of 256 bits that seals grants. Zeroized when dropped; `Debug` prints `[redacted]`.
+#[derive(Clone)]
 pub struct SealingKey(XChaCha20Poly1305);
 
 impl SealingKey {
@@ -46,10 +47,10 @@ impl fmt::Debug for SealingKey {
 
 /// The keys of a [`SealedStore`](super::SealedStore), by their ids: one seals, all open.
 ///
-/// To change the key: add the new one as a [retired](Self::retired) one everywhere, then make it
+/// To change the key: add the new one as a [retired](Self::with_retired) one everywhere, then make it
 /// the first and retire the old one. Each rotation seals anew, so once every account has rotated,
 /// and those in doubt or revoked were authorized again, nothing needs the old key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Keyring {
     current: (String, SealingKey),
     retired: Vec<(String, SealingKey)>,
@@ -72,7 +73,11 @@ impl Keyring {
     /// # Errors
     ///
     /// If the id is empty, longer than 255 bytes, or in the ring already.
-    pub fn retired(mut self, id: impl Into<String>, key: SealingKey) -> Result<Self, KeyringError> {
+    pub fn with_retired(
+        mut self,
+        id: impl Into<String>,
+        key: SealingKey,
+    ) -> Result<Self, KeyringError> {
         let id = checked(id.into())?;
         if self.key(&id).is_some() {
             return Err(KeyringError("the key id is in the keyring already"));

@@ -3,15 +3,12 @@
 mod keyring;
 
 use std::fmt;
-use std::time::Duration;
-
-use futures_core::future::BoxFuture;
 
 pub use keyring::{Keyring, KeyringError, SealingKey};
 
 use super::{
-    AccountName, Acquire, Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom,
-    Record, RotationStore, StoreError, StoreErrorKind, Watch,
+    AccountName, Draft, Grant, Listed, Loaded, RecordStore, Replaced, Secrets, Standing,
+    StoreError, StoreErrorKind, Version, Watch,
 };
 
 /// Seals each [`Grant`] on its way into another store, and opens it on its way out.
@@ -21,9 +18,8 @@ use super::{
 /// generation, does not open. What is not in the grant (status, times, failures) stays in the
 /// clear, for the store has to act on it.
 ///
-/// A grant that does not open is an error of kind [`StoreErrorKind::Corrupt`], and the record stays
-/// as it is. Only of a commit that such a record supersedes is the outcome told, with the record
-/// sealed as it is.
+/// A grant that does not open is [`Secrets::Unreadable`], with an error of kind
+/// [`StoreErrorKind::Corrupt`], and the record stays as it is.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -33,7 +29,7 @@ use super::{
 /// // From where the deployment keeps its secrets: `openssl rand -base64 32`.
 /// # let [new, old] = ["MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="; 2];
 /// let keys = Keyring::new("2026-11", SealingKey::from_base64(new)?)?
-///     .retired("2025-11", SealingKey::from_base64(old)?)?;
+///     .with_retired("2025-11", SealingKey::from_base64(old)?)?;
 /// let store = SealedStore::new(MemoryStore::new(), keys);
 /// # Ok(())
 /// # }
@@ -54,137 +50,76 @@ impl<S> SealedStore<S> {
         }
     }
 
-    /// Takes grants that are not sealed as they are, to move a store over: the next rotation seals
-    /// them. Leave it off once all are sealed, or who can write to the store can put a grant of
-    /// their own there.
+    /// Whether grants that are not sealed are taken as they are, for a store that held them before:
+    /// the next rotation seals them. Leave it off once all are sealed, or whoever can write to the
+    /// store can put a grant of their own there.
     #[must_use]
-    pub fn accept_unsealed(mut self) -> Self {
-        self.accepts_unsealed = true;
+    pub fn accept_unsealed(mut self, accept: bool) -> Self {
+        self.accepts_unsealed = accept;
         self
     }
 
-    fn seal(&self, account: &AccountName, issued: Issued) -> Result<Issued, StoreError> {
-        // Nothing to hide, and nothing to open.
-        if issued.grant == Grant::default() {
-            return Ok(issued);
+    fn seal(&self, account: &AccountName, draft: &Draft) -> Result<Draft, StoreError> {
+        let mut draft = draft.clone();
+        if let Secrets::Open(grant) = &draft.secrets
+            // Of nothing there is nothing to hide, and nothing to open.
+            && *grant != Grant::default()
+        {
+            let plain = grant.to_bytes();
+            draft.secrets = Secrets::Sealed(self.keys.seal(account, draft.generation, &plain)?);
         }
-        let plain = issued.grant.to_bytes();
-        let sealed = self.keys.seal(account, issued.generation, &plain)?;
-        let grant = Grant {
-            sealed: Some(sealed),
-            ..Grant::default()
-        };
-        Ok(Issued { grant, ..issued })
+        Ok(draft)
     }
 
-    fn open(&self, account: &AccountName, record: Record) -> Result<Record, StoreError> {
-        let grant = match &record.grant.sealed {
-            Some(sealed) => {
-                let plain = self.keys.open(account, record.generation, sealed)?;
-                Grant::from_bytes(&plain)?
-            }
-            None if self.accepts_unsealed || record.grant == Grant::default() => return Ok(record),
-            None => {
-                let what = "it is not sealed, and only sealed grants are taken";
-                return Err(StoreError::new(StoreErrorKind::Corrupt, what));
-            }
-        };
-        Ok(Record { grant, ..record })
+    fn open(&self, account: &AccountName, mut loaded: Loaded) -> Loaded {
+        if let Standing::Record(record) = &mut loaded.standing {
+            let opened = match &record.secrets {
+                Secrets::Sealed(sealed) => self.keys.open(account, record.generation, sealed),
+                Secrets::Open(grant) if !self.accepts_unsealed && *grant != Grant::default() => {
+                    let what = "it is not sealed, and only sealed grants are taken";
+                    Err(StoreError::new(StoreErrorKind::Corrupt, what))
+                }
+                Secrets::Open(_) | Secrets::Unreadable(_) => return loaded,
+            };
+            record.secrets = match opened {
+                Ok(plain) => Secrets::from_bytes(&plain),
+                Err(why) => Secrets::Unreadable(why),
+            };
+        }
+        loaded
     }
 }
 
-type Step<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-impl<S: RotationStore> RotationStore for SealedStore<S> {
-    fn read<'a>(&'a self, account: &'a AccountName) -> Step<'a, Option<Record>> {
-        Box::pin(async move {
-            let record = self.inner.read(account).await?;
-            record.map(|record| self.open(account, record)).transpose()
-        })
+impl<S: RecordStore> RecordStore for SealedStore<S> {
+    async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+        Ok(self.open(account, self.inner.load(account).await?))
     }
 
-    fn acquire<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        owner: &'a str,
-        lease: Duration,
-        from: LeaseFrom,
-    ) -> Step<'a, Acquire> {
-        Box::pin(async move {
-            let acquire = self.inner.acquire(account, generation, owner, lease, from);
-            Ok(match acquire.await? {
-                Acquire::Granted(lease) => {
-                    let record = self.open(account, lease.record)?;
-                    Acquire::Granted(Lease { record, ..lease })
-                }
-                Acquire::Lost(record) => Acquire::Lost(self.open(account, record)?),
-            })
-        })
+    async fn replace(
+        &self,
+        account: &AccountName,
+        expected: Option<Version>,
+        draft: &Draft,
+    ) -> Result<Replaced, StoreError> {
+        let sealed = self.seal(account, draft)?;
+        Ok(
+            match self.inner.replace(account, expected, &sealed).await? {
+                Replaced::Refused(standing) => Replaced::Refused(self.open(account, standing)),
+                done @ Replaced::Done(_) => done,
+            },
+        )
     }
 
-    fn intend<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        answer_within: Duration,
-    ) -> Step<'a, Guarded> {
-        self.inner.intend(account, lease, answer_within)
+    async fn list(
+        &self,
+        after: Option<&AccountName>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.inner.list(after, limit).await
     }
 
-    fn commit<'a>(&'a self, account: &'a AccountName, issued: Issued) -> Step<'a, Commit> {
-        Box::pin(async move {
-            let sealed = self.seal(account, issued)?;
-            Ok(match self.inner.commit(account, sealed).await? {
-                Commit::Committed(record) => Commit::Committed(self.open(account, record)?),
-                Commit::Superseded(record) => {
-                    let sealed = record.grant.sealed.is_some();
-                    match self.open(account, record.clone()) {
-                        Ok(record) => Commit::Superseded(record),
-                        // The commit is decided all the same: to try again would never end.
-                        Err(_) if sealed => Commit::Superseded(record),
-                        Err(error) => return Err(error),
-                    }
-                }
-            })
-        })
-    }
-
-    fn release<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        not_before: Duration,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        self.inner.release(account, lease, not_before, why)
-    }
-
-    fn doubt<'a>(
-        &'a self,
-        account: &'a AccountName,
-        generation: Generation,
-        fence: Fence,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        self.inner.doubt(account, generation, fence, why)
-    }
-
-    fn reject<'a>(
-        &'a self,
-        account: &'a AccountName,
-        lease: &'a Lease,
-        why: &'a str,
-    ) -> Step<'a, Guarded> {
-        self.inner.reject(account, lease, why)
-    }
-
-    fn revoke<'a>(&'a self, account: &'a AccountName) -> Step<'a, Record> {
-        self.inner.revoke(account)
-    }
-
-    fn watch(&self, account: &AccountName) -> Box<dyn Watch> {
-        self.inner.watch(account)
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        self.inner.watch()
     }
 }
 
@@ -200,10 +135,10 @@ impl<S: fmt::Debug> fmt::Debug for SealedStore<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
-    use crate::store::{MemoryStore, SealedGrant};
+    use crate::store::{Commit, Generation, Issued, MemoryStore, Record, SealedGrant};
     use crate::token::TokenSet;
 
     fn key(byte: u8) -> SealingKey {
@@ -224,30 +159,51 @@ mod tests {
         Issued::rotated(generation, Generation::FIRST, tokens, None)
     }
 
+    async fn read<S: RecordStore>(store: &S, user: &AccountName) -> Record {
+        store
+            .load(user)
+            .await
+            .unwrap()
+            .into_record()
+            .unwrap()
+            .unwrap()
+    }
+
     /// A store inside, and generation 1 sealed in it.
     async fn sealed() -> (MemoryStore, AccountName) {
         let (inner, user) = (MemoryStore::new(), name("user"));
         let store = SealedStore::new(inner.clone(), keys("old", 1));
-        let _ = store.commit(&user, issued(1)).await.unwrap();
+        store.commit(&user, issued(1)).await.unwrap();
         (inner, user)
     }
 
     async fn blob(inner: &MemoryStore, user: &AccountName) -> SealedGrant {
-        inner
-            .read(user)
-            .await
-            .unwrap()
-            .unwrap()
-            .grant
-            .sealed
-            .unwrap()
+        match read(inner, user).await.secrets {
+            Secrets::Sealed(sealed) => sealed,
+            secrets => panic!("{secrets:?}"),
+        }
+    }
+
+    /// Puts a seal where a grant would be.
+    async fn put(inner: &MemoryStore, user: &AccountName, number: u64, seal: SealedGrant) {
+        let standing = inner.load(user).await.unwrap().version();
+        let draft = Draft {
+            secrets: Secrets::Sealed(seal),
+            ..Draft::issued(Version::draw(), issued(number))
+        };
+        let replaced = inner.replace(user, standing, &draft).await.unwrap();
+        assert!(matches!(replaced, Replaced::Done(_)));
     }
 
     /// What reading an account through these keys complains of; the record stays.
     async fn complaint(inner: &MemoryStore, user: &AccountName, keys: Keyring) -> String {
         let store = SealedStore::new(inner.clone(), keys);
         let before = blob(inner, user).await;
-        let error = store.read(user).await.unwrap_err();
+        let record = read(&store, user).await;
+        let error = record.grant().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        // A write of a rotation leaves it alone too.
+        let error = store.commit(user, issued(99)).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         assert_eq!(blob(inner, user).await, before);
         let text = format!("{error:?}");
@@ -258,24 +214,20 @@ mod tests {
     #[cfg(feature = "testing")]
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_sealed_store_keeps_every_promise() {
-        let inner = MemoryStore::new();
-        let [one, other] =
-            [inner.clone(), inner].map(|store| Arc::new(SealedStore::new(store, keys("a", 1))));
-        crate::testing::Conformance::new(one, other).run().await;
+        let store = SealedStore::new(MemoryStore::new(), keys("a", 1));
+        crate::testing::Conformance::new(store).run().await;
     }
 
     #[tokio::test]
     async fn the_store_inside_sees_no_secret() {
         let (inner, user) = sealed().await;
-        let record = inner.read(&user).await.unwrap().unwrap();
-        assert!(record.grant.access.is_none() && record.grant.refresh_token.is_none());
-        let bytes = record.grant.to_bytes();
+        let bytes = read(&inner, &user).await.secrets.to_bytes().unwrap();
         for secret in ["AT-1", "KEY-1", "RT-1"] {
             let secret = secret.as_bytes();
             assert!(!bytes.windows(secret.len()).any(|part| part == secret));
         }
-        let mut store = Some(SealedStore::new(inner, keys("old", 1)));
-        let debug = format!("{:?}", store.take());
+        let store = SealedStore::new(inner, keys("old", 1));
+        let debug = format!("{store:?}");
         assert!(debug.contains("[redacted]"), "{debug}");
     }
 
@@ -287,53 +239,38 @@ mod tests {
         let wrong = complaint(&inner, &user, keys("old", 2)).await;
         assert!(wrong.contains("does not open"), "{wrong}");
         let right = SealedStore::new(inner, keys("old", 1));
-        let record = right.read(&user).await.unwrap().unwrap();
-        assert_eq!(record.grant, issued(1).grant);
+        assert!(read(&right, &user).await.secrets.are(&issued(1).grant));
     }
 
     #[tokio::test]
     async fn a_commit_ends_though_what_supersedes_it_does_not_open() {
         let (inner, user) = sealed().await;
-        let standing = blob(&inner, &user).await;
         let store = SealedStore::new(inner.clone(), keys("new", 2));
         let Commit::Superseded(record) = store.commit(&user, issued(1)).await.unwrap() else {
             panic!("generation 1 is taken");
         };
-        assert_eq!(record.grant.sealed, Some(standing));
-        assert!(record.grant.access.is_none() && record.grant.refresh_token.is_none());
-        // One that is not sealed at all is not handed out: who can write to the store may have
-        // put it there.
-        let bare = name("bare");
-        let _ = inner.commit(&bare, issued(1)).await.unwrap();
-        let error = store.commit(&bare, issued(1)).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert!(record.grant().is_err());
     }
 
     #[tokio::test]
     async fn a_rotation_seals_with_the_current_key() {
         let (inner, user) = sealed().await;
-        let both = keys("new", 2).retired("old", key(1)).unwrap();
+        let both = keys("new", 2).with_retired("old", key(1)).unwrap();
         let store = SealedStore::new(inner.clone(), both);
-        assert!(store.read(&user).await.is_ok());
-        let _ = store.commit(&user, issued(2)).await.unwrap();
+        assert!(read(&store, &user).await.grant().is_ok());
+        store.commit(&user, issued(2)).await.unwrap();
         let store = SealedStore::new(inner, keys("new", 2));
-        let record = store.read(&user).await.unwrap().unwrap();
-        assert_eq!(record.grant, issued(2).grant);
+        assert!(read(&store, &user).await.secrets.are(&issued(2).grant));
     }
 
     #[tokio::test]
     async fn a_seal_opens_for_its_account_and_generation_alone() {
         let (inner, user) = sealed().await;
-        let copy = Grant {
-            sealed: Some(blob(&inner, &user).await),
-            ..Grant::default()
-        };
+        let seal = blob(&inner, &user).await;
         let other = name("other");
-        let moved = Issued::authorized(Generation::FIRST, copy.clone(), None);
-        let _ = inner.commit(&other, moved).await.unwrap();
+        put(&inner, &other, 1, seal.clone()).await;
         complaint(&inner, &other, keys("old", 1)).await;
-        let later = Issued::authorized(Generation::FIRST.next(), copy, None);
-        let _ = inner.commit(&user, later).await.unwrap();
+        put(&inner, &user, 2, seal).await;
         complaint(&inner, &user, keys("old", 1)).await;
     }
 
@@ -357,14 +294,22 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_sealed_is_taken_only_if_that_was_asked_for() {
         let (inner, user) = (MemoryStore::new(), name("user"));
-        let _ = inner.commit(&user, issued(1)).await.unwrap();
+        inner.commit(&user, issued(1)).await.unwrap();
         let store = SealedStore::new(inner.clone(), keys("a", 1));
-        let error = store.read(&user).await.unwrap_err().to_string();
+        let error = read(&store, &user).await.grant().unwrap_err().to_string();
         assert!(error.contains("not sealed"), "{error}");
-        let store = store.accept_unsealed();
-        assert!(store.read(&user).await.is_ok());
-        let _ = store.commit(&user, issued(2)).await.unwrap();
+        let store = store.accept_unsealed(true);
+        assert!(read(&store, &user).await.grant().is_ok());
+        store.commit(&user, issued(2)).await.unwrap();
         blob(&inner, &user).await;
+    }
+
+    #[tokio::test]
+    async fn a_revocation_gives_up_what_does_not_open() {
+        let (inner, user) = sealed().await;
+        let store = SealedStore::new(inner, keys("new", 2));
+        store.revoke(&user).await.unwrap();
+        assert!(read(&store, &user).await.secrets.are(&Grant::default()));
     }
 
     #[test]
@@ -378,6 +323,6 @@ mod tests {
         assert!(SealingKey::from_base64(encoded).is_ok());
         assert!(Keyring::new("", key(1)).is_err());
         assert!(Keyring::new("x".repeat(256), key(1)).is_err());
-        assert!(keys("a", 1).retired("a", key(2)).is_err());
+        assert!(keys("a", 1).with_retired("a", key(2)).is_err());
     }
 }

@@ -1,12 +1,13 @@
 //! Many at once, from both processes.
 
 use std::future::Future;
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use tokio::task::JoinSet;
 
-use super::{HOUR, Subject, grant};
-use crate::store::{Acquire, Commit, Generation, Guarded, Issued, LeaseFrom, Status};
+use super::{Subject, draft, grant};
+use crate::store::{Draft, RecordStore as _, Replaced};
 
 const RACERS: u64 = 16;
 
@@ -29,104 +30,52 @@ impl Subject {
     }
 }
 
-pub(super) async fn of_many_that_acquire_one_is_granted(subject: Subject) {
-    subject.first().await;
+pub(super) async fn of_many_that_replace_the_same_one_does(subject: Subject) {
+    let mut standing = None;
     for _ in 0..8 {
-        let generation = subject.read().await.generation;
-        let acquired = subject.race(|number, subject| async move {
-            let owner = number.to_string();
-            let (from, name) = (LeaseFrom::Active, &subject.name);
-            let acquire = subject.one.acquire(name, generation, &owner, HOUR, from);
-            (owner.clone(), acquire.await.unwrap())
+        let replaced = subject.race(|number, subject| async move {
+            let draft = draft(number + 1);
+            let replaced = subject.one.replace(&subject.name, standing, &draft).await;
+            (draft.version, replaced.unwrap())
         });
-        let mut granted = Vec::new();
-        let mut seen = Vec::new();
-        for (owner, acquired) in acquired.await {
-            match acquired {
-                Acquire::Granted(lease) => granted.push((owner, lease)),
-                Acquire::Lost(record) => seen.push(record.fence),
+        let (mut done, mut refused) = (Vec::new(), Vec::new());
+        for (version, replaced) in replaced.await {
+            match replaced {
+                Replaced::Done(_) => done.push(version),
+                Replaced::Refused(standing) => refused.push(standing.version()),
             }
         }
-        assert_eq!(granted.len(), 1, "one of them holds the lease");
-        let (owner, lease) = granted.remove(0);
-        let standing = subject.read().await;
-        assert_eq!(standing.owner.as_deref(), Some(&*owner));
-        assert!(seen.iter().all(|fence| *fence == lease.fence));
-        assert_eq!(subject.intend(&lease).await, Guarded::Done);
-        assert!(subject.rotate_to(generation.next().number()).await);
+        assert_eq!(done.len(), 1, "one of them replaced it");
+        standing = Some(done[0]);
+        assert_eq!(subject.load().await.version(), standing);
+        assert!(refused.iter().all(|seen| *seen == standing));
     }
 }
 
-pub(super) async fn of_many_that_intend_with_one_lease_one_does(subject: Subject) {
+pub(super) async fn what_is_read_was_written_whole(subject: Subject) {
     subject.first().await;
-    let lease = subject.lease().await;
-    let intended = subject.race(|_, subject| {
-        let lease = lease.clone();
-        async move { subject.intend(&lease).await }
-    });
-    let done = |guarded: &Guarded| *guarded == Guarded::Done;
-    assert_eq!(intended.await.into_iter().filter(done).count(), 1);
-}
-
-pub(super) async fn of_many_that_commit_one_generation_one_does(subject: Subject) {
-    subject.first().await;
-    for generation in 2..8 {
-        let committed = subject.race(|number, subject| async move {
-            let (first, mine) = (Generation::FIRST, grant(100 + number));
-            let generation = Generation::from_number(generation);
-            let issued = Issued::rotated(generation, first, mine.clone(), Some(HOUR));
-            (mine, subject.issue(issued).await)
-        });
-        let committed = committed.await;
-        let standing = subject.read().await.grant;
-        let mut winners = 0;
-        for (mine, commit) in committed {
-            match commit {
-                Commit::Committed(record) => {
-                    winners += 1;
-                    assert_eq!((&record.grant, &standing), (&mine, &standing));
-                    assert_eq!(mine, standing);
-                }
-                Commit::Superseded(record) => assert_eq!(record.grant, standing),
+    subject
+        .race(|number, subject| async move {
+            for _ in 0..8 {
+                let loaded = subject.one.load(&subject.name).await.unwrap();
+                let expected = loaded.version();
+                let record = loaded.into_record().unwrap().unwrap();
+                assert!(record.secrets.are(&grant(record.generation.number())));
+                let draft = draft(number + 2);
+                let replaced = subject.one.replace(&subject.name, expected, &draft);
+                replaced.await.unwrap();
             }
-        }
-        assert_eq!(winners, 1);
-    }
-}
-
-pub(super) async fn of_a_commit_and_a_revocation_the_revocation_stays(subject: Subject) {
-    subject.first().await;
-    let mut generation = Generation::FIRST;
-    for _ in 0..8 {
-        let next = generation.next().number();
-        subject
-            .race(|number, subject| async move {
-                if number == RACERS / 2 {
-                    subject.one.revoke(&subject.name).await.unwrap();
-                } else {
-                    subject.rotate_to(next).await;
-                }
-            })
-            .await;
-        let record = subject.read().await;
-        assert_eq!(record.status, Status::Revoked);
-        generation = record.generation.decided();
-        let authorized = Issued::authorized(generation, grant(1), Some(HOUR));
-        assert!(matches!(
-            subject.issue(authorized).await,
-            Commit::Committed(_)
-        ));
-    }
+        })
+        .await;
 }
 
 pub(super) async fn a_step_that_is_dropped_is_done_or_not(subject: Subject) {
-    subject.first().await;
-    for number in 2..10 {
-        let before = subject.read().await;
+    let mut standing = subject.first().await.version;
+    for polls in 0..8 {
+        let dropped = draft(2);
         {
-            let mut step = subject.one.commit(&subject.name, super::rotated(number));
-            // Polled as often as its number says, then dropped wherever it is.
-            for _ in 0..number {
+            let mut step = pin!(subject.one.replace(&subject.name, Some(standing), &dropped));
+            for _ in 0..polls {
                 let polled = step.as_mut().poll(&mut Context::from_waker(Waker::noop()));
                 if !matches!(polled, Poll::Pending) {
                     break;
@@ -134,10 +83,22 @@ pub(super) async fn a_step_that_is_dropped_is_done_or_not(subject: Subject) {
                 tokio::task::yield_now().await;
             }
         }
-        let settled = subject.rotate_to(number).await;
-        let after = subject.read().await;
-        assert_eq!(after.generation.number(), number, "{settled}");
-        assert_eq!(after.grant, grant(number));
-        assert!(after.fence > before.fence);
+        // It may still land: until something else does.
+        let next = draft(3);
+        let mut seen = Some(standing);
+        while let Replaced::Refused(other) = subject
+            .one
+            .replace(&subject.name, seen, &next)
+            .await
+            .unwrap()
+        {
+            seen = other.version();
+            assert_eq!(seen, Some(dropped.version));
+        }
+        let record = subject.read().await;
+        let Draft { version, .. } = next;
+        assert_eq!(record.version, version);
+        assert!(record.secrets.are(&grant(3)));
+        standing = version;
     }
 }

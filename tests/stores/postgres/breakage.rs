@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tower_mac_auth::store::{
-    Acquire, Generation, Guarded, LeaseFrom, PostgresStore, RotationStore, Status, StoreErrorKind,
+    AccountName, Change, PostgresStore, Record, RecordStore, Replaced, Status, StoreErrorKind,
 };
+use tower_mac_auth::testing::Conformance;
 use tower_mac_auth::{Clock as _, SystemClock};
 
+use super::records::{listening, until_it_waits_for_a_lock};
 use super::server::{
-    MINUTE, PASSWORD, Server, Sql, fresh, issued, login, name, shared, store, store_with,
-    with_table,
+    PASSWORD, Server, Sql, draft, first, fresh, issued, login, name, shared, store, store_with,
 };
-use super::steps::{listening, until_it_waits_for_a_lock};
+
+async fn read(store: &PostgresStore, account: &AccountName) -> Record {
+    let loaded = store.load(account).await.unwrap();
+    loaded.into_record().unwrap().unwrap()
+}
 
 #[tokio::test]
 #[ignore = "needs a PostgreSQL server: scripts/test"]
@@ -22,22 +27,22 @@ async fn a_store_goes_on_after_the_server_restarted() {
     let here = store_with(&server.url, |builder| builder.schema(&schema)).await;
     let there = store_with(&server.url, |builder| builder.schema(&schema)).await;
     let user = name("user");
-    let _ = here.commit(&user, issued(1)).await.unwrap();
+    first(&here, "user").await;
     listening(&here, &there).await;
     for (generation, mode) in [(2, "fast"), (3, "immediate")] {
-        let mut watch = here.watch(&user);
+        let mut watch = here.watch().unwrap();
         server.restart(mode);
         // That the connection was lost is told, for a change may have been missed.
-        watch.changed().await;
-        assert!(here.read(&user).await.is_ok());
-        assert!(there.read(&user).await.is_ok());
+        while watch.next().await != Change::Any {}
+        assert!(here.load(&user).await.is_ok());
+        assert!(there.load(&user).await.is_ok());
         let _ = there.commit(&user, issued(generation)).await.unwrap();
-        let record = here.read(&user).await.unwrap().unwrap();
+        let record = read(&here, &user).await;
         assert_eq!(record.generation.number(), generation);
         listening(&here, &there).await;
     }
     server.stop();
-    let error = here.read(&user).await.unwrap_err();
+    let error = here.load(&user).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
 }
 
@@ -47,10 +52,10 @@ async fn with_eight_sessions(sql: &Sql, url: &str) -> (PostgresStore, Vec<i32>) 
     let schema = fresh();
     let build = |builder: tower_mac_auth::store::postgres::PostgresStoreBuilder| {
         let builder = builder.schema(&schema).pool_size(8);
-        builder.without_listening()
+        builder.listen(false)
     };
     let store = store_with(url, build).await;
-    let _ = store.commit(&name("user"), issued(1)).await.unwrap();
+    first(&store, "user").await;
     let other = Sql::connect(url).await;
     other
         .run(&format!(
@@ -60,7 +65,7 @@ async fn with_eight_sessions(sql: &Sql, url: &str) -> (PostgresStore, Vec<i32>) 
     let mut looks = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let store = store.clone();
-        looks.spawn(async move { store.read(&name("user")).await.unwrap() });
+        looks.spawn(async move { read(&store, &name("user")).await });
     }
     let ask = "SELECT pid FROM pg_stat_activity \
         WHERE application_name = 'tower-mac-auth' AND wait_event_type = 'Lock'";
@@ -122,7 +127,7 @@ async fn sessions_that_a_failover_left_read_only_fail_no_step_and_are_all_closed
 
 #[tokio::test]
 #[ignore = "needs a PostgreSQL server: scripts/test"]
-async fn sessions_that_a_restart_ended_fail_no_look_and_one_step() {
+async fn sessions_that_a_restart_ended_fail_no_look_and_one_write() {
     let server = Server::start(&[]);
     let user = name("user");
     for mode in ["fast", "immediate"] {
@@ -130,13 +135,13 @@ async fn sessions_that_a_restart_ended_fail_no_look_and_one_step() {
         let (store, _) = with_eight_sessions(&sql, &server.url).await;
         // The runtime stands still meanwhile, so that nobody hears of it.
         server.restart(mode);
-        assert!(store.read(&user).await.unwrap().is_some());
+        read(&store, &user).await;
 
         let sql = Sql::connect(&server.url).await;
         let (store, _) = with_eight_sessions(&sql, &server.url).await;
         server.restart(mode);
         // Whether it was done nobody knows, so it is not repeated for its caller.
-        let error = store.commit(&user, issued(2)).await.unwrap_err();
+        let error = store.replace(&user, None, &draft(2)).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         let _ = store.commit(&user, issued(3)).await.unwrap();
     }
@@ -160,27 +165,24 @@ async fn what_was_done_survives_a_crash_whatever_the_role_says_of_commits() {
     let crash = async || {
         // Lost, to show that the crash is one; it stands before ours would, were that as hasty.
         server.restart("immediate");
-        store.read(&user).await.unwrap().unwrap()
+        read(&store, &user).await
     };
-    let _ = store.commit(&user, issued(1)).await.unwrap();
-    assert_eq!(crash().await.generation.number(), 1);
-    let acquired = store
-        .acquire(&user, Generation::FIRST, "me", MINUTE, LeaseFrom::Active)
-        .await;
-    let Acquire::Granted(lease) = acquired.unwrap() else {
-        panic!("free");
-    };
-    assert_eq!(crash().await.status, Status::Leased);
-    assert_eq!(
-        store.intend(&user, &lease, MINUTE).await.unwrap(),
-        Guarded::Done
-    );
-    assert_eq!(crash().await.status, Status::Sending);
-    let doubt = store
-        .doubt(&user, lease.generation, lease.fence, "why")
-        .await;
-    assert_eq!(doubt.unwrap(), Guarded::Done);
-    assert_eq!(crash().await.status, Status::InDoubt);
+    let mut standing = None;
+    for status in [
+        Status::Active,
+        Status::Leased,
+        Status::Sending,
+        Status::InDoubt,
+        Status::Revoked,
+    ] {
+        let mut draft = draft(1);
+        draft.status = status;
+        let replaced = store.replace(&user, standing, &draft).await.unwrap();
+        assert!(matches!(replaced, Replaced::Done(_)));
+        standing = Some(draft.version);
+        let record = crash().await;
+        assert_eq!((record.status, Some(record.version)), (status, standing));
+    }
     drop(hasty);
     let hasty = Sql::connect(&url).await;
     hasty.run("INSERT INTO other VALUES (1)").await;
@@ -219,20 +221,20 @@ async fn a_row_that_stays_locked_costs_the_timeout_and_no_connection() {
     let schema = fresh();
     let store = store_with(&url, |builder| {
         let builder = builder.schema(&schema).pool_size(1);
-        builder.timeout(Duration::from_secs(2)).without_listening()
+        builder.timeout(Duration::from_secs(2)).listen(false)
     })
     .await;
     let table = format!("{schema}.tower_mac_auth_records");
     let user = name("user");
-    let _ = store.commit(&user, issued(1)).await.unwrap();
+    let standing = Some(first(&store, "user").await);
     let other = Sql::connect(&url).await;
     other
         .run(&format!("BEGIN; SELECT FROM {table} FOR UPDATE"))
         .await;
-    let error = store.commit(&user, issued(2)).await.unwrap_err();
+    let error = store.replace(&user, standing, &draft(2)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     // A look waits for nobody, and the connection that hung is no more.
-    assert!(store.read(&user).await.unwrap().is_some());
+    read(&store, &user).await;
     // Nor does the server wait on for an answer that nobody wants.
     let ask = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND \
@@ -243,8 +245,8 @@ async fn a_row_that_stays_locked_costs_the_timeout_and_no_connection() {
         let waiting: i64 = watching.client.query_one(&ask, &[]).await.unwrap().get(0);
         if waiting == 0 {
             other.run("COMMIT").await;
-            let record = store.read(&user).await.unwrap().unwrap();
-            assert_eq!(record.generation.number(), 1, "given up, not done later");
+            let version = read(&store, &user).await.version;
+            assert_eq!(Some(version), standing, "given up, not done later");
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -260,7 +262,7 @@ async fn a_step_that_is_dropped_half_way_holds_up_no_other() {
     let store = store_with(&url, |builder| builder.schema(&schema).pool_size(1)).await;
     let table = format!("{schema}.tower_mac_auth_records");
     let user = name("user");
-    let _ = store.commit(&user, issued(1)).await.unwrap();
+    first(&store, "user").await;
     let other = Sql::connect(&url).await;
     other
         .run(&format!("BEGIN; SELECT FROM {table} FOR UPDATE"))
@@ -273,7 +275,7 @@ async fn a_step_that_is_dropped_half_way_holds_up_no_other() {
     step.abort();
     assert!(step.await.unwrap_err().is_cancelled());
     let began = SystemClock.now();
-    assert!(store.read(&user).await.unwrap().is_some());
+    read(&store, &user).await;
     assert!(
         SystemClock.now().saturating_since(began) < Duration::from_secs(4),
         "it waited for the lock"
@@ -286,38 +288,11 @@ async fn a_store_works_behind_a_pooler_that_shares_connections_by_transaction() 
     let url = shared();
     let pooler = Server::pooler(&url);
     let schema = fresh();
-    let mut stores = Vec::new();
-    for _ in 0..3 {
-        let build = |builder: tower_mac_auth::store::postgres::PostgresStoreBuilder| {
-            builder.schema(&schema).listen_url(&url)
-        };
-        stores.push(store_with(&pooler.url, build).await);
-    }
-    let user = name("pooled");
-    let _ = stores[0].commit(&user, issued(1)).await.unwrap();
-    listening(&stores[1], &stores[2]).await;
-    for generation in 1..=20 {
-        let racers = stores.iter().cycle().take(12).cloned().map(|store| {
-            let user = user.clone();
-            async move {
-                let generation = Generation::from_number(generation);
-                let lease = store
-                    .acquire(&user, generation, "me", MINUTE, LeaseFrom::Active)
-                    .await;
-                let Acquire::Granted(lease) = lease.unwrap() else {
-                    return 0;
-                };
-                let intent = store.intend(&user, &lease, MINUTE).await;
-                assert_eq!(intent.unwrap(), Guarded::Done);
-                let _ = store
-                    .commit(&user, issued(generation.number() + 1))
-                    .await
-                    .unwrap();
-                1
-            }
-        });
-        let racers: tokio::task::JoinSet<i32> = racers.collect();
-        assert_eq!(racers.join_all().await.iter().sum::<i32>(), 1);
-    }
-    drop(with_table(&pooler.url).await);
+    let build = |builder: tower_mac_auth::store::postgres::PostgresStoreBuilder| {
+        builder.schema(&schema).listen_url(&url)
+    };
+    let one = store_with(&pooler.url, build).await;
+    let other = store_with(&pooler.url, build).await;
+    listening(&one, &other).await;
+    Conformance::between(one, other).run().await;
 }

@@ -68,7 +68,8 @@ async fn a_rotation_costs_four_round_trips_and_a_look_one() {
     sql.run("CREATE EXTENSION pg_stat_statements").await;
     let schema = fresh();
     let here = store_with(&server.url, |builder| builder.schema(&schema)).await;
-    let there = store_with(&server.url, |builder| builder.schema(&schema)).await;
+    // It would look at once at what it hears of.
+    let there = store_with(&server.url, |builder| builder.schema(&schema).listen(false)).await;
     let provider = Provider::new();
     let [winner, watcher] = [open(&provider, &here).await, open(&provider, &there).await];
     let calls = async |what: &str| -> i64 {

@@ -1,7 +1,7 @@
 mod breakage;
 mod end_to_end;
+mod records;
 mod secrets;
 mod server;
 mod setup;
-mod steps;
 mod tls;

@@ -6,12 +6,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tower_mac_auth::store::{
-    Acquire, Generation, LeaseFrom, PostgresStore, RotationStore, StoreError,
-};
+use tower_mac_auth::store::{PostgresStore, RecordStore, Status, StoreError};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::server::{MINUTE, PASSWORD, Sql, fresh, issued, name, shared, store_with, with_table};
+use super::server::{PASSWORD, Sql, draft, fresh, issued, name, shared, store_with, with_table};
 
 #[derive(Clone, Default)]
 struct Printed(Arc<Mutex<Vec<u8>>>);
@@ -88,7 +86,7 @@ async fn no_secret_is_ever_printed() {
         $$ BEGIN RAISE 'canary %', convert_from(substr(NEW.secret, 22), 'UTF8') USING DETAIL = NEW.secret::text; END $$; \
         CREATE TRIGGER loud BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {schema}.loud()";
     for change in [
-        "ALTER TABLE {table} ADD CHECK (generation < 2), ADD CHECK (fence < 1)",
+        "ALTER TABLE {table} ADD CHECK (generation < 2), ADD CHECK (status <> 'leased')",
         rule,
         "UPDATE {table} SET secret = secret || 'x'",
         "UPDATE {table} SET secret = substr(secret, 1, 40)",
@@ -105,18 +103,18 @@ async fn no_secret_is_ever_printed() {
                 .replace("{schema}", schema),
         )
         .await;
-        let acquired = store.acquire(&user, Generation::FIRST, "me", MINUTE, LeaseFrom::Active);
-        match acquired.await {
-            Ok(acquired @ Acquire::Granted(_)) => printed.thing(&acquired),
-            Ok(lost) => panic!("{lost:?}"),
+        match store.load(&user).await {
+            Ok(loaded) => {
+                printed.thing(&loaded);
+                let mut leased = draft(1);
+                leased.status = Status::Leased;
+                let replaced = store.replace(&user, loaded.version(), &leased).await;
+                printed.thing(&leased);
+                printed.thing(&replaced.map_err(|error| printed.error(&error)));
+            }
             Err(error) => printed.error(&error),
         }
-        printed.thing(
-            &store
-                .read(&user)
-                .await
-                .map_err(|error| printed.error(&error)),
-        );
+        printed.thing(&store.list(None, 10).await);
         let failed = [
             store.commit(&user, issued(2)).await.map(drop),
             store.revoke(&user).await.map(drop),

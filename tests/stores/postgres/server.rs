@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio_postgres::NoTls;
 use tokio_util::task::AbortOnDropHandle;
 use tower_mac_auth::store::postgres::PostgresStoreBuilder;
-use tower_mac_auth::store::{AccountName, Generation, Grant, Issued, PostgresStore};
+use tower_mac_auth::store::{
+    AccountName, Draft, Generation, Grant, Issued, PostgresStore, RecordStore, Replaced, Version,
+};
 use tower_mac_auth::token::TokenSet;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -38,6 +40,18 @@ pub fn grant(number: u64) -> Grant {
 pub fn issued(number: u64) -> Issued {
     let generation = Generation::from_number(number);
     Issued::rotated(generation, Generation::FIRST, grant(number), Some(MINUTE))
+}
+
+pub fn draft(number: u64) -> Draft {
+    Draft::issued(Version::draw(), issued(number))
+}
+
+/// Writes the first record of an account.
+pub async fn first(store: &PostgresStore, account: &str) -> Version {
+    let draft = draft(1);
+    let replaced = store.replace(&name(account), None, &draft).await;
+    assert!(matches!(replaced, Ok(Replaced::Done(_))), "{replaced:?}");
+    draft.version
 }
 
 pub async fn store_with(

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::path::Path;
 
-use tower_mac_auth::store::{PostgresStore, RotationStore, StoreErrorKind};
+use tower_mac_auth::store::{PostgresStore, StoreErrorKind};
 
-use super::server::{Server, fresh, issued, name, shared};
+use super::server::{Server, first, fresh, shared};
 
 /// An authority, and a server's certificate by it for this name. The files are in `dir`.
 fn certify(dir: &Path, host: &str) {
@@ -52,7 +52,7 @@ async fn a_server_is_verified_unless_told_otherwise() {
     );
     let store = PostgresStore::connect(&url).await.unwrap();
     store.migrate().await.unwrap();
-    let _ = store.commit(&name("user"), issued(1)).await.unwrap();
+    first(&store, "user").await;
     let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
         WHERE application_name = 'tower-mac-auth'";
     let sql = super::server::Sql::connect(&server.url).await;

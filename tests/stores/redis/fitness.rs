@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use tower_mac_auth::store::redis::{Durability, RedisStore, RedisStoreBuilder};
-use tower_mac_auth::store::{Guarded, RotationStore, StoreErrorKind};
+use tower_mac_auth::store::{RecordStore, StoreErrorKind};
 use tower_mac_auth::testing::TestClock;
 
 use super::server::{SAFE, Server, before_long};
-use super::{MINUTE, issued, lease, user, whole};
+use super::{KEY, MINUTE, intent, issued, user, whole, write};
 
 /// What a server of this configuration is refused for.
 async fn refused(args: &[&str], change: fn(RedisStoreBuilder) -> RedisStoreBuilder) -> String {
@@ -101,11 +101,12 @@ async fn a_primary_that_is_demoted_spends_no_token() {
     let primary = Server::safe().await;
     let (store, name) = (server.store().await, user());
     let _ = store.commit(&name, issued(1)).await.unwrap();
-    let lease = lease(&store, &name).await;
+    let expected = store.load(&name).await.unwrap().version();
     server
         .tell::<()>(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()])
         .await;
-    let error = store.intend(&name, &lease, MINUTE).await.unwrap_err();
+    let intent = intent(1);
+    let error = store.replace(&name, expected, &intent).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
     assert!(whole(&error).contains("replica"), "{error}");
 }
@@ -128,19 +129,19 @@ async fn a_server_that_becomes_unfit_is_refused_from_half_a_minute_later_until_i
             server.tell::<()>(&set).await;
         };
         set(unfit).await;
-        assert!(store.read(&name).await.is_ok(), "it was looked at just now");
+        assert!(store.load(&name).await.is_ok(), "it was looked at just now");
         clock.advance(Duration::from_secs(31));
         for _ in 0..2 {
-            let error = store.read(&name).await.expect_err(setting);
+            let error = store.load(&name).await.expect_err(setting);
             assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
             assert!(whole(&error).contains(setting), "{error}");
         }
         set(fit).await;
-        assert!(store.read(&name).await.is_ok(), "{setting}");
+        assert!(store.load(&name).await.is_ok(), "{setting}");
     }
     clock.advance(Duration::from_secs(31));
     let connections: String = server.tell(&["INFO", "stats"]).await;
-    assert!(store.read(&name).await.is_ok());
+    assert!(store.load(&name).await.is_ok());
     let after: String = server.tell(&["INFO", "stats"]).await;
     let count = |info: &str| -> u32 {
         let line = info
@@ -159,8 +160,9 @@ async fn a_server_that_becomes_unfit_is_refused_from_half_a_minute_later_until_i
 #[ignore = "needs a Redis server: scripts/test"]
 async fn a_user_without_a_right_is_told_which() {
     let server = Server::safe().await;
-    let all = "on >CANARY-password ~tower-mac-auth:* &tower-mac-auth:* -@all +info +config|get +evalsha \
-               +script|load +time +hgetall +hset +renamenx +publish +psubscribe +ping +wait";
+    let all = "on >CANARY-password ~{tower-mac-auth}:* &{tower-mac-auth}:* -@all +info \
+               +config|get +evalsha +script|load +time +type +hget +hgetall +hmget +hset +del \
+               +rename +zadd +zrange +publish +subscribe +ping +wait";
     let set = async |user: &str, rights: &str| {
         let words = ["ACL", "SETUSER", user, "reset"].into_iter();
         let words = words.chain(rights.split_whitespace()).collect::<Vec<_>>();
@@ -173,10 +175,11 @@ async fn a_user_without_a_right_is_told_which() {
     set("whole", all).await;
     let store = connect("whole").await.unwrap();
     let _ = store.commit(&user(), issued(1)).await.unwrap();
-    let mut watch = store.watch(&user());
+    let mut watch = store.watch().unwrap();
     let _ = store.commit(&user(), issued(2)).await.unwrap();
-    let woken = tokio::time::timeout(MINUTE, watch.changed()).await;
-    assert!(woken.is_ok(), "these rights are enough");
+    let told = tokio::time::timeout(MINUTE, watch.next()).await;
+    assert!(told.is_ok(), "these rights are enough");
+    assert_eq!(store.list(None, 10).await.unwrap().len(), 1);
 
     for (right, named) in [
         ("+info", "INFO"),
@@ -184,15 +187,21 @@ async fn a_user_without_a_right_is_told_which() {
         ("+evalsha", "EVALSHA"),
         ("+script|load", "SCRIPT LOAD"),
         ("+time", "TIME"),
+        ("+type", "TYPE"),
+        ("+hget ", "HGET"),
         ("+hgetall", "HGETALL"),
+        ("+hmget", "HMGET"),
         ("+hset", "HSET"),
-        ("+renamenx", "RENAMENX"),
+        ("+del", "DEL"),
+        ("+rename", "RENAME"),
+        ("+zadd", "ZADD"),
+        ("+zrange", "ZRANGE"),
         ("+publish", "PUBLISH"),
-        ("+psubscribe", "PSUBSCRIBE"),
-        ("~tower-mac-auth:*", "prefix"),
-        ("&tower-mac-auth:*", "channels of this prefix"),
+        ("+subscribe", "SUBSCRIBE"),
+        ("~{tower-mac-auth}:*", "keys and channels of this prefix"),
+        ("&{tower-mac-auth}:*", "keys and channels of this prefix"),
     ] {
-        set("less", &all.replacen(right, "", 1)).await;
+        set("less", &all.replacen(right, " ", 1)).await;
         let error = connect("less").await.expect_err(right);
         assert_eq!(error.kind(), StoreErrorKind::Unsuitable, "{right}");
         assert!(whole(&error).contains(named), "{right}: {}", whole(&error));
@@ -210,7 +219,7 @@ async fn a_user_without_a_right_is_told_which() {
 
 #[tokio::test]
 #[ignore = "needs a Redis server: scripts/test"]
-async fn an_intent_counts_once_so_many_replicas_have_it() {
+async fn a_write_counts_once_so_many_replicas_have_it() {
     let server = Server::safe().await;
     let store = RedisStore::builder(&server.url())
         .replicas(1)
@@ -222,8 +231,7 @@ async fn an_intent_counts_once_so_many_replicas_have_it() {
     let error = store.commit(&name, issued(1)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     assert!(whole(&error).contains("replicas"), "{error}");
-    let first = lease(&store, &name).await;
-    assert!(store.intend(&name, &first, MINUTE).await.is_err());
+    assert!(write(&store, &name, &intent(1)).await.is_err());
 
     let of = format!("127.0.0.1 {}", server.port);
     let replica = Server::start(&["--replicaof", &of]).await;
@@ -232,13 +240,8 @@ async fn an_intent_counts_once_so_many_replicas_have_it() {
         info.contains("master_link_status:up")
     })
     .await;
-    let _ = store.commit(&name, issued(2)).await.unwrap();
-    let second = lease(&store, &name).await;
-    assert_eq!(
-        store.intend(&name, &second, MINUTE).await.unwrap(),
-        Guarded::Done
-    );
-    let status: String = replica.tell(&["HGET", super::KEY, "status"]).await;
+    write(&store, &name, &intent(2)).await.unwrap();
+    let status: String = replica.tell(&["HGET", KEY, "status"]).await;
     assert_eq!(status, "sending");
 }
 

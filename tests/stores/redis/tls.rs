@@ -8,7 +8,7 @@ use tower_mac_auth::store::redis::rustls::{
     crypto::{CryptoProvider, ring},
     pki_types::{PrivateKeyDer, pem::PemObject},
 };
-use tower_mac_auth::store::{RedisStore, RotationStore, StoreErrorKind};
+use tower_mac_auth::store::{RecordStore, RedisStore, StoreErrorKind};
 
 use super::server::{SAFE, Server};
 use super::{issued, user, whole};
@@ -58,9 +58,9 @@ async fn tls_is_checked_against_the_certificates_given() {
     let builder = || RedisStore::builder(&url).timeout(Duration::from_secs(5));
     let store = builder().ca_file(&cert).connect().await.unwrap();
     let other_store = builder().ca_file(&cert).connect().await.unwrap();
-    let mut watch = other_store.watch(&user());
+    let mut watch = other_store.watch().unwrap();
     let _ = store.commit(&user(), issued(1)).await.unwrap();
-    watch.changed().await;
+    watch.next().await;
 
     for stranger in [builder(), builder().ca_file(&others)] {
         let error = stranger.connect().await.unwrap_err();

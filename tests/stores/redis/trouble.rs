@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tower_mac_auth::store::redis::RedisStore;
-use tower_mac_auth::store::{Commit, Guarded, Issued, RotationStore, Status, StoreErrorKind};
+use tower_mac_auth::store::{
+    AccountName, Change, Commit, Issued, RecordStore, Status, StoreErrorKind, Version, Watch,
+};
 
 use super::server::{Server, before_long};
-use super::{MINUTE, issued, lease, user, whole};
+use super::{MINUTE, intent, issued, user, whole, write};
 
 #[tokio::test]
 #[ignore = "needs a Redis server: scripts/test"]
@@ -14,24 +16,22 @@ async fn a_server_that_crashes_after_the_intent_comes_back_with_it() {
     let mut server = Server::safe().await;
     let (store, name) = (server.store().await, user());
     let _ = store.commit(&name, issued(1)).await.unwrap();
-    let lease = lease(&store, &name).await;
-    assert_eq!(
-        store.intend(&name, &lease, MINUTE).await.unwrap(),
-        Guarded::Done
-    );
+    let intent = intent(1);
+    write(&store, &name, &intent).await.unwrap();
 
     // Killed, and nothing but the append-only file is left.
     server.restart().await;
-    let record = store.read(&name).await.unwrap().unwrap();
+    let loaded = store.load(&name).await.unwrap();
+    let record = loaded.into_record().unwrap().unwrap();
     assert_eq!(
-        (record.status, record.fence),
-        (Status::Sending, lease.fence)
+        (record.status, record.version, record.lease),
+        (Status::Sending, intent.version, intent.lease)
     );
-    assert_eq!(record.grant, issued(1).grant);
-    let generation = lease.generation.next();
+    assert!(record.secrets.are(&issued(1).grant));
+    let generation = record.generation.next();
     let rotated = Issued::rotated(generation, record.lineage, issued(2).grant, None);
     let committed = store.commit(&name, rotated).await.unwrap();
-    assert!(matches!(committed, Commit::Committed(record) if record.grant == issued(2).grant));
+    assert!(matches!(committed, Commit::Committed(record) if record.secrets.are(&issued(2).grant)));
 }
 
 #[tokio::test]
@@ -47,14 +47,14 @@ async fn a_server_that_came_back_less_safe_is_refused() {
         .tell::<()>(&["CLIENT", "KILL", "TYPE", "normal"])
         .await;
     before_long("the store notices", async || {
-        let read = store.read(&name).await;
-        read.is_err_and(|error| error.kind() == StoreErrorKind::Unsuitable)
+        let loaded = store.load(&name).await;
+        loaded.is_err_and(|error| error.kind() == StoreErrorKind::Unsuitable)
     })
     .await;
     server
         .tell::<()>(&["CONFIG", "SET", "appendfsync", "always"])
         .await;
-    assert!(store.read(&name).await.unwrap().is_some());
+    assert!(store.load(&name).await.unwrap().version().is_some());
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_server_that_is_gone_or_hangs_is_an_error_in_time() {
     let builder = RedisStore::builder(&server.url()).timeout(PATIENCE);
     let (store, name) = (builder.connect().await.unwrap(), user());
     let _ = store.commit(&name, issued(1)).await.unwrap();
-    let lease = lease(&store, &name).await;
+    let (expected, intent) = (store.load(&name).await.unwrap().version(), intent(1));
 
     for hangs in [true, false] {
         if hangs {
@@ -79,15 +79,10 @@ async fn a_server_that_is_gone_or_hangs_is_an_error_in_time() {
             #[allow(clippy::disallowed_methods)]
             let began = Instant::now();
             let steps = tokio::join!(
-                async { store.read(&name).await.unwrap_err() },
-                async { store.intend(&name, &lease, MINUTE).await.unwrap_err() },
+                async { store.load(&name).await.unwrap_err() },
+                async { store.replace(&name, expected, &intent).await.unwrap_err() },
+                async { store.list(None, 10).await.unwrap_err() },
                 async { store.commit(&name, issued(2)).await.unwrap_err() },
-                async {
-                    store
-                        .release(&name, &lease, MINUTE, "CANARY")
-                        .await
-                        .unwrap_err()
-                },
                 async { store.revoke(&name).await.unwrap_err() },
             );
             let took = began.elapsed();
@@ -104,33 +99,42 @@ async fn a_server_that_is_gone_or_hangs_is_an_error_in_time() {
         }
         if hangs {
             server.signal("-CONT");
-            // What was sent to it while it hung may be done now, the revocation too.
+            // What was sent to it while it hung may be done now.
             before_long("the store goes on", async || {
-                store.read(&name).await.is_ok()
+                store.load(&name).await.is_ok()
             })
             .await;
         }
     }
     server.restart().await;
-    assert!(store.read(&name).await.unwrap().is_some());
+    assert!(store.load(&name).await.unwrap().version().is_some());
 }
 
 #[tokio::test]
 #[ignore = "needs a Redis server: scripts/test"]
-async fn a_server_that_forgot_the_scripts_is_told_again() {
+async fn a_server_that_forgot_the_script_is_told_again() {
     let server = Server::safe().await;
     let (store, name) = (server.store().await, user());
-    let _ = store.commit(&name, issued(1)).await.unwrap();
     server.tell::<()>(&["SCRIPT", "FLUSH"]).await;
-    let lease = lease(&store, &name).await;
+    assert!(store.load(&name).await.unwrap().version().is_none());
     server.tell::<()>(&["SCRIPT", "FLUSH"]).await;
-    assert_eq!(
-        store.intend(&name, &lease, MINUTE).await.unwrap(),
-        Guarded::Done
-    );
-    server.tell::<()>(&["SCRIPT", "FLUSH"]).await;
-    let doubt = store.doubt(&name, lease.generation, lease.fence, "lost");
-    assert_eq!(doubt.await.unwrap(), Guarded::Done);
+    let _ = store.replace(&name, None, &intent(1)).await.unwrap();
+    assert!(store.load(&name).await.unwrap().version().is_some());
+}
+
+/// Commits a generation; the version of the write.
+async fn committed(store: &RedisStore, name: &AccountName, number: u64) -> Version {
+    let committed = store.commit(name, issued(number)).await.unwrap();
+    let Commit::Committed(record) = committed else {
+        panic!("{committed:?}")
+    };
+    record.version
+}
+
+/// What is told next.
+async fn next(watch: &mut Box<dyn Watch>) -> Change {
+    let next = tokio::time::timeout(MINUTE, watch.next()).await;
+    next.expect("a change is told")
 }
 
 #[tokio::test]
@@ -139,35 +143,41 @@ async fn a_subscription_that_is_lost_comes_back_by_itself() {
     let mut server = Server::safe().await;
     let (one, other, name) = (server.store().await, server.store().await, user());
     for (number, killed) in (1..).zip([true, false]) {
-        let mut watch = one.watch(&name);
+        let mut watch = one.watch().unwrap();
         if killed {
             let gone: u32 = server.tell(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
             assert_eq!(gone, 2);
         } else {
             server.restart().await;
         }
-        // What happened in between nobody heard, so all who watch are woken.
-        tokio::time::timeout(MINUTE, watch.changed()).await.unwrap();
-        let _ = other.read(&name).await;
-        let _ = other.commit(&name, issued(number)).await.unwrap();
-        tokio::time::timeout(MINUTE, watch.changed()).await.unwrap();
+        // As it is lost, and as it is back: of what happened in between nothing was heard.
+        assert_eq!(next(&mut watch).await, Change::Any);
+        assert_eq!(next(&mut watch).await, Change::Any);
+        let version = committed(&other, &name, number).await;
+        assert_eq!(
+            next(&mut watch).await,
+            Change::Record(name.clone(), version)
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a Redis server: scripts/test"]
-async fn another_process_is_woken_long_before_it_would_poll() {
+async fn another_process_is_told_long_before_it_would_look() {
     let server = Server::safe().await;
     let (one, other, name) = (server.store().await, server.store().await, user());
+    let mut watch = other.watch().unwrap();
     let mut delays = Vec::new();
     for number in 1..=21 {
-        let mut watch = other.watch(&name);
-        let _ = one.commit(&name, issued(number)).await.unwrap();
+        let version = committed(&one, &name, number).await;
         // How long a message takes, not how long a token lives.
         #[allow(clippy::disallowed_methods)]
-        let committed = Instant::now();
-        tokio::time::timeout(MINUTE, watch.changed()).await.unwrap();
-        delays.push(committed.elapsed());
+        let since = Instant::now();
+        assert_eq!(
+            next(&mut watch).await,
+            Change::Record(name.clone(), version)
+        );
+        delays.push(since.elapsed());
     }
     delays.sort();
     eprintln!(
@@ -179,16 +189,13 @@ async fn another_process_is_woken_long_before_it_would_poll() {
 
 #[tokio::test]
 #[ignore = "needs a Redis server: scripts/test"]
-async fn other_accounts_changes_wake_nobody() {
+async fn an_intent_is_told_to_nobody() {
     let server = Server::safe().await;
     let (store, name) = (server.store().await, user());
-    let other = tower_mac_auth::store::AccountName::new("user2").unwrap();
-    let (mut ours, mut others) = (store.watch(&name), store.watch(&other));
-    let _ = store.commit(&other, issued(1)).await.unwrap();
-    tokio::time::timeout(MINUTE, others.changed())
-        .await
-        .unwrap();
-    // The message for the other came through, so one for us would have.
-    let woken = tokio::time::timeout(Duration::ZERO, ours.changed()).await;
-    assert!(woken.is_err());
+    let mut watch = store.watch().unwrap();
+    write(&store, &name, &intent(1)).await.unwrap();
+    // The message of another comes through, so one for the intent would have.
+    let other = AccountName::new("*小\" {1}").unwrap();
+    let version = committed(&store, &other, 1).await;
+    assert_eq!(next(&mut watch).await, Change::Record(other, version));
 }

@@ -32,6 +32,7 @@
 //! | hold until dead | 3 | 2 | 1 | 0 | 66,143 |
 //! | hold until dead | 2 | 2 | 1 | 1 | 38,694 |
 
+mod normal;
 mod process;
 mod properties;
 mod protocol;
@@ -41,23 +42,26 @@ mod store;
 mod world;
 
 use stateright::{Checker, HasDiscoveries, Model};
+use tower_mac_auth::account::InDoubtPolicy;
+use tower_mac_auth::testing::rotation::PRESENT_AGAIN_AFTER;
 
 use properties::PRESENTED_ONCE;
-use protocol::{Bounds, Protocol};
+use protocol::{Bounds, Protocol, World};
 use rules::Rules;
 
-const NEVER: bool = false;
-const HOLD_UNTIL_DEAD: bool = true;
+const NEVER: InDoubtPolicy = InDoubtPolicy::Never;
+const HOLD_UNTIL_DEAD: InDoubtPolicy = InDoubtPolicy::HoldUntilDead;
+const WITHIN_A_MINUTE: InDoubtPolicy = InDoubtPolicy::ReplayWithin(PRESENT_AGAIN_AFTER);
 
 /// Explores all there is within `bounds`, and asserts what must hold.
-fn explore(replays: bool, bounds: Bounds) {
-    let checker = Protocol::new(Rules::Intent, replays, bounds)
+fn explore(policy: InDoubtPolicy, world: World, bounds: Bounds) {
+    let checker = Protocol::new(Rules::Intent, policy, world, bounds)
         .checker()
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
-    eprintln!("replays: {replays}, {bounds:?}: {states} states, {depth} steps deep");
+    eprintln!("{policy:?}, {world:?}, {bounds:?}: {states} states, {depth} steps deep");
     checker.assert_properties();
 }
 
@@ -75,37 +79,74 @@ fn bounds(usual: [u8; 4], long: [u8; 4]) -> Bounds {
 
 #[test]
 fn two_processes_present_each_token_once() {
-    explore(NEVER, bounds([2, 3, 2, 0], [2, 4, 4, 0]));
+    explore(NEVER, World::default(), bounds([2, 3, 2, 0], [2, 4, 4, 0]));
 }
 
 #[test]
 fn three_processes_present_each_token_once() {
-    explore(NEVER, bounds([3, 3, 2, 0], [3, 3, 3, 0]));
+    explore(NEVER, World::default(), bounds([3, 3, 2, 0], [3, 3, 3, 0]));
 }
 
 #[test]
-fn a_token_in_doubt_is_replayed_once() {
-    explore(HOLD_UNTIL_DEAD, bounds([2, 2, 2, 0], [2, 3, 2, 0]));
+fn a_token_in_doubt_is_presented_again_once() {
+    let world = World::default();
+    explore(HOLD_UNTIL_DEAD, world, bounds([2, 2, 2, 0], [2, 3, 2, 0]));
 }
 
 #[test]
-fn three_processes_replay_a_token_in_doubt_once() {
-    explore(HOLD_UNTIL_DEAD, bounds([3, 2, 1, 0], [3, 2, 2, 0]));
+fn three_processes_present_a_token_in_doubt_again_once() {
+    let world = World::default();
+    explore(HOLD_UNTIL_DEAD, world, bounds([3, 2, 1, 0], [3, 2, 2, 0]));
+}
+
+#[test]
+fn a_token_is_presented_again_once_within_a_grace_window() {
+    let world = World::default();
+    explore(WITHIN_A_MINUTE, world, bounds([2, 2, 2, 0], [2, 3, 2, 0]));
+}
+
+#[test]
+fn a_clock_that_is_set_back_has_no_token_presented_once_more() {
+    let world = World {
+        clock_jumps: true,
+        ..World::default()
+    };
+    explore(HOLD_UNTIL_DEAD, world, bounds([2, 2, 2, 0], [2, 2, 3, 0]));
+}
+
+#[test]
+fn an_answer_at_hand_comes_before_a_second_presentation() {
+    let world = World {
+        is_lively: true,
+        ..World::default()
+    };
+    explore(HOLD_UNTIL_DEAD, world, bounds([2, 2, 2, 0], [3, 2, 2, 0]));
+}
+
+#[test]
+fn a_process_that_lives_reminds_a_store_that_forgot() {
+    let world = World {
+        store_forgets: true,
+        ..World::default()
+    };
+    explore(NEVER, world, bounds([1, 3, 3, 0], [1, 3, 4, 0]));
+    explore(HOLD_UNTIL_DEAD, world, bounds([1, 2, 4, 0], [1, 3, 5, 0]));
 }
 
 #[test]
 fn no_late_step_undoes_what_the_user_decided() {
-    explore(NEVER, bounds([2, 4, 1, 1], [2, 4, 2, 1]));
+    explore(NEVER, World::default(), bounds([2, 4, 1, 1], [2, 4, 2, 1]));
 }
 
 #[test]
-fn a_decision_ends_a_doubt_that_may_be_replayed() {
-    explore(HOLD_UNTIL_DEAD, bounds([2, 2, 1, 1], [2, 3, 1, 1]));
+fn a_decision_ends_a_doubt_that_may_be_presented_again() {
+    let world = World::default();
+    explore(HOLD_UNTIL_DEAD, world, bounds([2, 2, 1, 1], [2, 3, 1, 1]));
 }
 
 #[test]
 fn of_two_decisions_the_later_counts() {
-    explore(NEVER, bounds([2, 3, 1, 2], [2, 3, 2, 2]));
+    explore(NEVER, World::default(), bounds([2, 3, 1, 2], [2, 3, 2, 2]));
 }
 
 #[test]
@@ -119,7 +160,7 @@ fn without_an_intent_that_holds_a_token_is_presented_twice() {
     ] {
         // No fault is needed: a pause will do.
         let bounds = bounds([2, 2, 0, 0], [3, 3, 0, 0]);
-        let checker = Protocol::new(rules, NEVER, bounds)
+        let checker = Protocol::new(rules, NEVER, World::default(), bounds)
             .checker()
             .spawn_bfs()
             .join();

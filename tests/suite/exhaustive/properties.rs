@@ -25,8 +25,10 @@ pub fn of(protocol: &Protocol) -> Vec<Property<Protocol>> {
             one_grant,
         ),
         Property::always("nothing late undoes what the user decided", decisions_hold),
-        Property::always("nothing is lost silently", nothing_lost),
-        Property::always("the store knows of each doubt", doubts_known),
+        Property::always(
+            "nobody does what the record or its memory speaks against",
+            |_, state: &State| !state.disobeyed,
+        ),
         Property::always("once faults stop, the account settles", settles),
         Property::sometimes(
             "the last generation is reached",
@@ -39,8 +41,31 @@ pub fn of(protocol: &Protocol) -> Vec<Property<Protocol>> {
                 .any(|it| !state.processes.iter().any(|process| process.awaits(it)))
         }),
     ];
-    if protocol.replays {
-        let name = "a token in doubt is replayed";
+    if protocol.world.store_forgets {
+        let name = "the store is reminded of a doubt";
+        properties.push(Property::sometimes(name, |_, state: &State| {
+            let reminds = |it: &Process| matches!(it.flight, Flight::Reminding(_));
+            state.processes.iter().any(reminds)
+        }));
+    } else {
+        properties.extend([
+            Property::always("nothing is lost silently", nothing_lost),
+            Property::always("the store knows of each doubt", doubts_known),
+        ]);
+    }
+    if protocol.world.is_lively {
+        let name = "a token is not presented again while its answer is at hand";
+        properties.push(Property::always(name, answers_count));
+    }
+    if protocol.bounds.faults > 0 {
+        let name = "a write stands that seemed to fail";
+        properties.push(Property::sometimes(name, |_, state: &State| {
+            let unsure = |it: &Process| it.unsure.is_some_and(|it| it.stands(&state.row));
+            state.processes.iter().any(unsure)
+        }));
+    }
+    if protocol.presents_again() {
+        let name = "a token in doubt is presented again";
         properties.push(Property::sometimes(name, |_, state: &State| {
             state.presented.iter().any(|it| it.2 > 0)
         }));
@@ -54,13 +79,13 @@ pub fn of(protocol: &Protocol) -> Vec<Property<Protocol>> {
     properties
 }
 
-/// Once, and once more if the policy replays it out of doubt.
+/// Once, and once more out of doubt if the policy says so.
 fn presented_once(protocol: &Protocol, state: &State) -> bool {
-    let replays = u8::from(protocol.replays);
+    let again = u8::from(protocol.presents_again());
     state
         .presented
         .iter()
-        .all(|(_, first, replayed)| *first <= 1 && *replayed <= replays)
+        .all(|(_, first, more)| *first <= 1 && *more <= again)
 }
 
 fn one_grant(_: &Protocol, state: &State) -> bool {
@@ -99,6 +124,19 @@ fn doubts_known(_: &Protocol, state: &State) -> bool {
     !state.stands_as_good() || !state.processes.iter().any(remembers)
 }
 
+/// Where nobody pauses for long: who presents again leaves nobody behind with what the first time
+/// brought.
+fn answers_count(_: &Protocol, state: &State) -> bool {
+    let again = |it: &Process| match it.flight {
+        Flight::Sent(held) if held.presented_again => Some(held),
+        _ => None,
+    };
+    state.processes.iter().filter_map(again).all(|held| {
+        let brings = |it: &Process| it.brings(held.lineage, held.generation + 1);
+        !state.processes.iter().any(brings)
+    })
+}
+
 /// From here, with nothing going wrong any more, all comes to rest, and the account is at its last
 /// generation, in doubt for good, or revoked.
 fn settles(protocol: &Protocol, state: &State) -> bool {
@@ -128,7 +166,7 @@ fn settles(protocol: &Protocol, state: &State) -> bool {
     false
 }
 
-/// The next state if nothing goes wrong: each deadline passes only when all wait for it.
+/// The next state if nothing goes wrong: time passes only when all wait for it.
 fn calm(protocol: &Protocol, state: &State) -> Option<State> {
     let mut actions = Vec::new();
     if !state.limbo.is_empty() {
@@ -146,18 +184,22 @@ fn calm(protocol: &Protocol, state: &State) -> Option<State> {
             actions.push(Action::TimesOut(p));
         }
     }
-    actions.push(Action::DeadlinePasses);
+    actions.extend([
+        Action::BackOffEnds,
+        Action::DeadlinePasses,
+        Action::MinutePasses,
+    ]);
     actions
         .into_iter()
         .find_map(|action| protocol.next_state(state, action))
 }
 
 fn is_settled(protocol: &Protocol, state: &State) -> bool {
-    match state.row.status {
-        Status::Active => {
-            state.row.generation >= protocol.bounds.last && nothing_lost(protocol, state)
-        }
+    let row = &state.row;
+    match row.status {
+        Status::Active => row.generation >= protocol.bounds.last && nothing_lost(protocol, state),
         Status::InDoubt | Status::Revoked => true,
-        Status::Leased | Status::Sending => false,
+        Status::Leased => !row.in_time && row.record().is_in_doubt(),
+        Status::Sending => false,
     }
 }

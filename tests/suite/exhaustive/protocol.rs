@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use stateright::{Model, Property};
+use tower_mac_auth::account::InDoubtPolicy;
 
+use super::process::Sight;
 use super::properties;
 use super::rules::Rules;
 use super::state::{Flight, Process, State, Written};
@@ -14,12 +16,25 @@ use super::store::{Command, Row, Token};
 #[derive(Debug)]
 pub struct Protocol {
     pub rules: Rules,
-    /// `InDoubtPolicy::HoldUntilDead`, and the access token may be dead at any moment; if not,
-    /// `InDoubtPolicy::Never`.
-    pub replays: bool,
+    /// The access token may be dead at any moment.
+    pub policy: InDoubtPolicy,
+    pub world: World,
     pub bounds: Bounds,
     /// Hashes of the states from which the account is known to settle.
     pub settling: Mutex<HashSet<u64>>,
+}
+
+/// What the world may do besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct World {
+    /// No process pauses for as long as a doubt is watched for.
+    pub is_lively: bool,
+    /// The store's clock is set back, which counts as a fault. (If it is set forward, or one of a
+    /// process's jumps, then a time is over too early; and each may be, in every world.)
+    pub clock_jumps: bool,
+    /// The store goes back to what stood before its last write, which counts as a fault; and no
+    /// process crashes, for then its memory would be gone as well.
+    pub store_forgets: bool,
 }
 
 /// How far to look.
@@ -36,10 +51,13 @@ pub struct Bounds {
 /// The numbers are those of a process, of one of its tasks, of a request, of a step in limbo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    Look(usize),
+    Look(usize, Sight),
     Step(usize),
-    /// The process is told that its step failed: it may happen later, or never.
+    /// The store fails the process's step, which may happen now, later, or never. The process does
+    /// not know, and looks.
     StepFails(usize),
+    /// It cannot even look.
+    StaysAway(usize),
     GivesUp(usize),
     /// The first byte leaves.
     Present(usize),
@@ -60,6 +78,11 @@ pub enum Action {
     Land(usize),
     Lose(usize),
     DeadlinePasses,
+    BackOffEnds,
+    /// The time after which a token is presented again.
+    MinutePasses,
+    ClockIsSetBack,
+    StoreForgets,
 }
 
 impl Model for Protocol {
@@ -71,12 +94,14 @@ impl Model for Protocol {
         let row = Row::first(token);
         vec![State {
             row,
+            older: None,
             limbo: Vec::new(),
             processes: vec![Process::default(); self.bounds.processes.into()],
             requests: Vec::new(),
             newest: vec![token],
             presented: Vec::new(),
             written: vec![(row.generation, Written::Grant(token))],
+            disobeyed: false,
             faults: self.bounds.faults,
             decisions: self.bounds.decisions,
         }]
@@ -85,10 +110,12 @@ impl Model for Protocol {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let faulty = state.faults > 0;
         for (p, process) in state.processes.iter().enumerate() {
-            if let Some(action) = self.goes_on(state, p) {
-                actions.push(action);
+            match process.flight {
+                Flight::Idle => actions.extend(self.looks(state, p)),
+                _ => actions.extend(self.goes_on(state, p)),
             }
             match process.flight {
+                _ if process.unsure.is_some() => actions.push(Action::StaysAway(p)),
                 Flight::Leased(_) | Flight::Cleared(_) => actions.push(Action::GivesUp(p)),
                 Flight::Sent(_) if self.rules.write_intent() => actions.push(Action::TimesOut(p)),
                 _ => {}
@@ -96,10 +123,10 @@ impl Model for Protocol {
             if self.rules.renew(process.flight) {
                 actions.push(Action::Renew(p));
             }
-            if faulty && self.command(process.flight).is_some() {
+            if faulty && process.unsure.is_none() && self.command(process.flight).is_some() {
                 actions.push(Action::StepFails(p));
             }
-            if faulty && *process != Process::default() {
+            if faulty && !self.world.store_forgets && *process != Process::default() {
                 actions.push(Action::Crash(p));
             }
             for task in 0..process.tasks.len() {
@@ -128,14 +155,15 @@ impl Model for Protocol {
         for l in 0..state.limbo.len() {
             actions.extend([Action::Land(l), Action::Lose(l)]);
         }
-        if state.row.in_time {
-            actions.push(Action::DeadlinePasses);
-        }
+        self.times(state, actions);
     }
 
     fn next_state(&self, before: &State, action: Action) -> Option<State> {
         let mut state = before.clone();
         self.act(&mut state, action);
+        if !self.world.store_forgets {
+            state.older = None;
+        }
         state.normalise();
         (state != *before).then_some(state)
     }
@@ -146,28 +174,73 @@ impl Model for Protocol {
 }
 
 impl Protocol {
-    pub fn new(rules: Rules, replays: bool, bounds: Bounds) -> Self {
+    pub fn new(rules: Rules, policy: InDoubtPolicy, world: World, bounds: Bounds) -> Self {
         Self {
             rules,
-            replays,
+            policy,
+            world,
             bounds,
             settling: Mutex::default(),
         }
     }
 
+    pub fn presents_again(&self) -> bool {
+        self.policy != InDoubtPolicy::Never
+    }
+
+    /// The looks of process `p`, by what it sees beside the record.
+    fn looks(&self, state: &State, p: usize) -> Vec<Action> {
+        let either = &[false, true][..=usize::from(self.presents_again())];
+        let watches =
+            &either[..=usize::from(self.presents_again() && self.may_have_watched(state))];
+        let mut looks = Vec::new();
+        for &access_is_dead in either {
+            for &watched in watches {
+                let sight = Sight {
+                    access_is_dead,
+                    watched,
+                };
+                if self.look(state, p, sight).is_some() {
+                    looks.push(Action::Look(p, sight));
+                }
+            }
+        }
+        looks
+    }
+
+    /// What the time may do.
+    pub fn times(&self, state: &State, actions: &mut Vec<Action>) {
+        let (row, faulty) = (&state.row, state.faults > 0);
+        if row.in_time {
+            actions.push(Action::DeadlinePasses);
+        } else if faulty && self.world.clock_jumps && row.status.is_rotating() {
+            actions.push(Action::ClockIsSetBack);
+        }
+        if row.backing_off {
+            actions.push(Action::BackOffEnds);
+        }
+        if self.presents_again() {
+            actions.push(Action::MinutePasses);
+        }
+        if faulty && self.world.store_forgets && state.older.is_some() {
+            actions.push(Action::StoreForgets);
+        }
+    }
+
     fn act(&self, state: &mut State, action: Action) {
         match action {
-            Action::Look(p) => {
-                state.processes[p].flight = self.look(state, p).unwrap_or_default();
+            Action::Look(p, sight) => {
+                state.name_row();
+                state.processes[p].flight = self.look(state, p, sight).unwrap_or_default();
             }
             Action::Step(p) => self.step(state, p),
-            Action::StepFails(p) => {
-                state.faults -= 1;
-                state.limbo.extend(self.command(state.processes[p].flight));
-                state.processes[p].step_failed();
+            Action::StepFails(p) => self.step_fails(state, p),
+            Action::StaysAway(p) => {
+                let asked = state.processes[p].unsure.take();
+                state.processes[p].step_failed(asked.and_then(|asked| asked.lease));
             }
             Action::GivesUp(p) => state.processes[p].give_up(),
-            Action::Present(p) => state.present(p),
+            Action::Present(p) => self.present(state, p),
             Action::TimesOut(p) => state.processes[p].time_out(),
             Action::Renew(p) => Rules::do_renew(&mut state.row, state.processes[p].flight),
             Action::Crash(p) => {
@@ -186,7 +259,7 @@ impl Protocol {
                 state.decisions -= 1;
                 state.faults -= 1;
                 let lines = state.lines();
-                state.limbo.push(Command::Revoke { lines });
+                state.send_off(Command::Revoke { lines });
             }
             Action::Serve(r) => state.serve(r),
             Action::LoseRequest(r) => {
@@ -199,14 +272,22 @@ impl Protocol {
                 state.spend(request.token);
             }
             Action::Decline(r) => state.decline(r),
-            Action::Land(l) => {
-                let command = state.limbo.remove(l);
-                state.take(command);
-            }
+            Action::Land(l) => state.land(l),
             Action::Lose(l) => {
                 state.limbo.remove(l);
             }
             Action::DeadlinePasses => state.row.in_time = false,
+            Action::BackOffEnds => state.row.backing_off = false,
+            Action::MinutePasses => state.age(),
+            Action::ClockIsSetBack => {
+                state.faults -= 1;
+                state.row.in_time = true;
+            }
+            Action::StoreForgets => {
+                state.faults -= 1;
+                state.row = state.older.take().unwrap_or(state.row);
+                state.limbo.clear();
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 use tower_mac_auth::store::Status;
 
 use super::state::Flight;
-use super::store::{Answer, Command, Row};
+use super::store::{Command, Row};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rules {
@@ -34,24 +34,24 @@ impl Rules {
         self == Self::IntentIgnored
     }
 
-    pub fn resend(self) -> bool {
-        self == Self::IntentExpires
+    pub fn takes_over(self, row: &Row) -> bool {
+        self == Self::IntentExpires && row.status == Status::Sending && !row.in_time
     }
 
     /// What stands in for the intent.
-    pub fn check(self, row: &mut Row, flight: Flight) -> Answer {
+    pub fn check(self, row: &mut Row, flight: Flight) -> bool {
         let Flight::Leased(held) = flight else {
-            return Answer::Refused;
+            return false;
         };
-        let ours = row.status == Status::Leased && row.fence == held.fence;
+        let ours = row.status == Status::Leased && row.lease == Some(held.id);
         match self {
-            Self::LockAndReread if ours && row.in_time => Answer::Done,
+            Self::LockAndReread if ours && row.in_time => true,
             Self::RenewedLock if ours => {
                 row.in_time = true;
-                Answer::Done
+                true
             }
-            Self::FencedCommit => Answer::Done,
-            _ => Answer::Refused,
+            Self::FencedCommit => true,
+            _ => false,
         }
     }
 
@@ -61,20 +61,20 @@ impl Rules {
 
     pub fn do_renew(row: &mut Row, flight: Flight) {
         if let Flight::Cleared(held) | Flight::Sent(held) = flight {
-            row.in_time |= row.status == Status::Leased && row.fence == held.fence;
+            row.in_time |= row.status == Status::Leased && row.lease == Some(held.id);
         }
     }
 
     pub fn may_commit(self, row: &Row, flight: Flight) -> bool {
         match flight {
-            Flight::Issued(held, _) if self == Self::FencedCommit => row.fence == held.fence,
+            Flight::Issued(held, _) if self == Self::FencedCommit => row.lease == Some(held.id),
             _ => true,
         }
     }
 
     pub fn take_over(self, row: &mut Row, command: Command) {
         let acquires = matches!(command, Command::Acquire { .. });
-        if self.resend() && acquires && row.status == Status::Sending && !row.in_time {
+        if acquires && self.takes_over(row) {
             row.status = Status::Leased;
         }
     }

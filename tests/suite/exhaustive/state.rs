@@ -4,31 +4,45 @@
 use std::hash::Hash;
 
 use tower_mac_auth::store::Status;
+use tower_mac_auth::testing::rotation::Presented;
 
-use super::store::{Answer, Command, Grants, Held, Row, Token};
+use super::store::{Age, Command, Grants, Held, Row, Token};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     pub row: Row,
-    /// Steps whose process was told that they failed: each may land yet, or never.
-    pub limbo: Vec<Command>,
+    /// What stood before the last write, if the store may go back to it.
+    pub older: Option<Row>,
+    /// Writes whose process was told that they failed, over what stands: each may land yet, or
+    /// never.
+    pub limbo: Vec<Write>,
     pub processes: Vec<Process>,
     /// Presentations that the provider has not seen yet.
     pub requests: Vec<Request>,
     /// The newest refresh token of each authorization; all older ones are spent.
     pub newest: Vec<Token>,
-    /// How often each refresh token was presented: first, and as the policy's replay.
+    /// How often each refresh token was presented: first, and again out of doubt.
     pub presented: Vec<(Token, u8, u8)>,
     /// What the store was made to say, in order of generations.
     pub written: Vec<(u8, Written)>,
+    /// Whether something was done that the record, or the memory of who did it, speaks against.
+    pub disobeyed: bool,
     /// How many faults, and decisions of the user, may still happen.
     pub faults: u8,
     pub decisions: u8,
 }
 
+/// A replacement of what stands, on its way into the store. 0: nobody looks for its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Write {
+    pub version: u8,
+    pub command: Command,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Request {
-    pub fence: u8,
+    /// Under which it was sent.
+    pub lease: u8,
     pub token: Token,
 }
 
@@ -45,9 +59,20 @@ pub enum Written {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Process {
     pub flight: Flight,
+    /// Set while the flight does not know what came of its step.
+    pub unsure: Option<Unsure>,
     pub tasks: Vec<Task>,
-    /// `account::presented`: the generation whose refresh token may be spent, and whether for good.
-    pub memory: Option<(u8, bool)>,
+    /// `PresentedTokens`: of which generation.
+    pub memory: Option<(u8, Presented)>,
+}
+
+/// A write that seemed to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Unsure {
+    /// If this stands, it did not. 0: it does not stand, and cannot any more.
+    pub version: u8,
+    /// The lease that it is to take.
+    pub lease: Option<Held>,
 }
 
 /// Where a flight stands between two steps.
@@ -56,17 +81,23 @@ pub enum Flight {
     /// Before `Flight::fly` reads; also: no flight.
     #[default]
     Idle,
-    /// `Flight::fly` has read, and `next_step` said `Step::Lease`.
-    Acquiring { generation: u8, doubted: bool },
-    /// `next_step` said `Step::Doubt`; or `Flight::doubt`, of an answer that is lost.
-    Doubting { generation: u8, fence: u8 },
+    /// `Flight::fly` has read, and `decide` said `Decision::Acquire`, or `Decision::Remind`.
+    Acquiring {
+        of: u8,
+        doubted: bool,
+        reminds: bool,
+    },
+    /// `decide` said `Decision::Doubt`; or `Flight::doubt`, of an answer that is lost.
+    Doubting { lease: u8 },
     /// `Flight::rotate` connects, and then writes the intent.
     Leased(Held),
-    /// `Flight::rotate` past the intent, about to look at the clock and to call `present`.
+    /// `Flight::reminds` writes an intent that it will call in doubt.
+    Reminding(Held),
+    /// `Flight::rotate` past the intent, about to look at the clock and to present.
     Cleared(Held),
     /// `Flight::unsent`: nothing was sent, so the lease is given back.
     Withdrawing(Held),
-    /// In `Flight::present`.
+    /// In `Connected::refresh`.
     Sent(Held),
     /// `Flight::issued`: the answer is in memory, about to be committed.
     Issued(Held, Token),
@@ -87,95 +118,68 @@ pub enum Task {
 }
 
 impl State {
-    /// Drops what can no longer matter, and numbers and sorts what is left, so that states that
-    /// differ only in names are one.
-    pub fn normalise(&mut self) {
-        let row = self.row;
-        let stale = |held: &Held| held.fence != row.fence;
-        self.limbo.retain(|command| match command {
-            Command::Acquire { generation, .. } => *generation == row.generation,
-            Command::Intend(held) | Command::Release(held) | Command::Reject(held) => !stale(held),
-            Command::Doubt { fence, .. } => *fence == row.fence,
-            Command::Commit(grants) => grants.generation > row.generation,
-            Command::Revoke { .. } => true,
-        });
-        for process in &mut self.processes {
-            process.tasks.retain(|task| match task {
-                Task::GiveBack(held) => !stale(held),
-                Task::Rotated(grants) => grants.generation > row.generation,
-                Task::Authorized { .. } => true,
-            });
-            process.tasks.sort_unstable();
-            process.memory = process.memory.filter(|it| it.0 >= row.generation);
-        }
-        let (processes, newest) = (&self.processes, &self.newest);
-        self.requests.retain(|request| {
-            let awaited = |process: &Process| process.awaits(request);
-            newest.contains(&request.token) || processes.iter().any(awaited)
-        });
-        self.rank_fences();
-        self.limbo.sort_unstable();
-        self.requests.sort_unstable();
-        self.processes.sort_unstable();
+    /// One transition, written.
+    pub fn take(&mut self, command: Command) -> bool {
+        let version = self.draw();
+        self.write(Write { version, command })
     }
 
-    /// Fences are only compared, so their ranks will do; the row's stays the highest.
-    fn rank_fences(&mut self) {
-        let mut fences = Vec::with_capacity(8);
-        self.each_fence(&mut |fence| fences.push(*fence));
-        fences.sort_unstable();
-        fences.dedup();
-        self.each_fence(&mut |fence| {
-            let rank = fences.binary_search(fence).unwrap();
-            *fence = u8::try_from(rank).unwrap();
-        });
-    }
-
-    fn each_fence(&mut self, each: &mut impl FnMut(&mut u8)) {
-        each(&mut self.row.fence);
-        for command in &mut self.limbo {
-            match command {
-                Command::Intend(held) | Command::Release(held) | Command::Reject(held) => {
-                    each(&mut held.fence);
-                }
-                Command::Doubt { fence, .. } => each(fence),
-                Command::Acquire { .. } | Command::Commit(_) | Command::Revoke { .. } => {}
-            }
-        }
-        for process in &mut self.processes {
-            match &mut process.flight {
-                Flight::Leased(held)
-                | Flight::Cleared(held)
-                | Flight::Withdrawing(held)
-                | Flight::Sent(held)
-                | Flight::Issued(held, _)
-                | Flight::Refused(held) => each(&mut held.fence),
-                Flight::Doubting { fence, .. } => each(fence),
-                Flight::Idle | Flight::Acquiring { .. } => {}
-            }
-            for task in &mut process.tasks {
-                if let Task::GiveBack(held) = task {
-                    each(&mut held.fence);
-                }
-            }
-        }
-        for request in &mut self.requests {
-            each(&mut request.fence);
+    /// Somebody is to know the row by its version.
+    pub fn name_row(&mut self) {
+        if self.row.version == 0 {
+            self.row.version = self.draw();
         }
     }
 
-    /// One step of the store, and what it wrote.
-    pub fn take(&mut self, command: Command) -> Answer {
-        let before = (self.row.generation, self.row.token);
-        let answer = self.row.take(command);
-        if (self.row.generation, self.row.token) != before {
-            let written = match (self.row.token, command) {
+    /// One that was under way lands.
+    pub fn land(&mut self, l: usize) {
+        let mut write = self.limbo.remove(l);
+        if write.version == 0 {
+            write.version = self.draw();
+        }
+        self.write(write);
+    }
+
+    /// Writes what a transition makes of the row, if its guard holds.
+    fn write(&mut self, Write { version, command }: Write) -> bool {
+        let before = self.row;
+        let Some(row) = before.moved(command, version) else {
+            return false;
+        };
+        self.disobeyed |=
+            matches!(command, Command::Acquire { .. }) && (before.in_time || before.backing_off);
+        if (row.generation, row.token) != (before.generation, before.token) {
+            let written = match (row.token, command) {
                 (None, Command::Revoke { lines }) => Written::Revoked { lines },
                 (token, _) => Written::Grant(token.unwrap()),
             };
-            self.written.push((self.row.generation, written));
+            self.written.push((row.generation, written));
         }
-        answer
+        self.older = (row.generation == before.generation).then_some(before);
+        self.row = row;
+        // Each was to replace what stood until now.
+        self.limbo.clear();
+        true
+    }
+
+    /// What stands is written once more by whoever wrote it: times that begin with the write begin
+    /// anew.
+    pub fn write_again(&mut self, command: Command) {
+        self.row.version = self.draw();
+        self.row.in_time = self.row.status.is_rotating();
+        if let Command::Intend(_) = command {
+            self.row.intended = Some(Age::Recent);
+        }
+        self.limbo.clear();
+    }
+
+    /// Draws a version for what `command` writes, and has it under way for good. `None`: there is
+    /// nothing to be written.
+    pub fn send_off(&mut self, command: Command) -> Option<(u8, Row)> {
+        let version = self.draw();
+        let row = self.row.moved(command, version)?;
+        self.limbo.push(Write { version, command });
+        Some((version, row))
     }
 
     /// How many authorizations there have been.
@@ -192,7 +196,7 @@ impl State {
             .any(|it| it.tasks.iter().any(deciding))
     }
 
-    pub fn count(&mut self, token: Token, replay: bool) {
+    pub fn count(&mut self, token: Token, again: bool) {
         let at = match self.presented.binary_search_by_key(&token, |it| it.0) {
             Ok(at) => at,
             Err(at) => {
@@ -200,15 +204,15 @@ impl State {
                 at
             }
         };
-        let (_, first, replays) = &mut self.presented[at];
-        *if replay { replays } else { first } += 1;
+        let (_, first, more) = &mut self.presented[at];
+        *if again { more } else { first } += 1;
     }
 
     /// The provider said that the presentation was none: the client's configuration is wrong.
-    pub fn uncount(&mut self, token: Token, replay: bool) {
-        for (of, first, replays) in &mut self.presented {
+    pub fn uncount(&mut self, token: Token, again: bool) {
+        for (of, first, more) in &mut self.presented {
             if *of == token {
-                *if replay { replays } else { first } -= 1;
+                *if again { more } else { first } -= 1;
             }
         }
     }
@@ -217,21 +221,38 @@ impl State {
     pub fn stands_as_good(&self) -> bool {
         match self.row.status {
             Status::Active => true,
-            Status::Leased => !self.row.replayed,
+            Status::Leased => !self.row.presented_again,
             Status::Sending | Status::InDoubt | Status::Revoked => false,
         }
     }
 }
 
+impl Unsure {
+    pub fn stands(&self, row: &Row) -> bool {
+        self.version != 0 && self.version == row.version
+    }
+}
+
 impl Process {
     pub fn awaits(&self, request: &Request) -> bool {
-        matches!(self.flight, Flight::Sent(held) if held.fence == request.fence)
+        matches!(self.flight, Flight::Sent(held) if held.id == request.lease)
     }
 
-    /// `Presented::note`.
+    /// `PresentedTokens::note`.
     pub fn remember(&mut self, generation: u8, for_good: bool) {
-        let again = self.memory.is_some_and(|it| it.0 == generation);
-        self.memory = Some((generation, for_good || again));
+        let presented = match self.remembers(generation) {
+            Presented::No if !for_good => Presented::Once,
+            _ => Presented::ForGood,
+        };
+        self.memory = Some((generation, presented));
+    }
+
+    /// `PresentedTokens::of`.
+    pub fn remembers(&self, generation: u8) -> Presented {
+        match self.memory {
+            Some((of, presented)) if of == generation => presented,
+            _ => Presented::No,
+        }
     }
 
     /// Whether this process signs with a grant that the store has yet to take.

@@ -1,10 +1,14 @@
 //! The store of the model: a record small enough to keep by the million, moved by the crate's own
-//! steps ([`Record::acquire`] and its like), so that the model cannot drift from them.
+//! transitions, so that the model cannot drift from them.
 
 use std::time::Duration;
 
 use tower_mac_auth::store::{
-    Commit, Fence, Generation, Grant, Guarded, Issued, Lease, LeaseFrom, Record, Status,
+    Draft, Generation, Grant, Issued, Loaded, Record, Standing, Status, Version,
+};
+use tower_mac_auth::testing::rotation::{
+    Lease, LeaseFrom, PRESENT_AGAIN_AFTER, Wanted, acquire, commit, doubt, intend, reject, release,
+    revoke,
 };
 use tower_mac_auth::{RefreshToken, Timestamp};
 
@@ -15,27 +19,39 @@ pub struct Token {
     pub number: u8,
 }
 
-/// A [`Record`] without what no step decides by.
+/// How long ago a refresh token was about to be presented: less than
+/// [`PRESENT_AGAIN_AFTER`], or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Age {
+    Recent,
+    Old,
+}
+
+/// A [`Record`] without what nothing is decided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Row {
+    pub version: u8,
     pub generation: u8,
     pub lineage: u8,
     pub status: Status,
     pub token: Option<Token>,
-    pub fence: u8,
-    /// Whether the deadline is still to come.
+    pub lease: Option<u8>,
+    /// Whether somebody rotates, and the deadline is still to come.
     pub in_time: bool,
-    pub replayed: bool,
+    pub backing_off: bool,
+    pub presented_again: bool,
+    pub intended: Option<Age>,
 }
 
 /// A [`Lease`], and what the record it was taken on says of the refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Held {
+    pub id: u8,
     pub generation: u8,
     pub lineage: u8,
-    pub fence: u8,
     pub token: Token,
-    pub replayed: bool,
+    pub presented_again: bool,
+    pub intended: Option<Age>,
 }
 
 /// A grant on its way into the store: [`Issued`].
@@ -46,18 +62,18 @@ pub struct Grants {
     pub token: Token,
 }
 
-/// A step of the store, as it is on its way there.
+/// A transition, and who asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Command {
+    /// Of the write `of`; 0: of one that stands no more.
     Acquire {
-        generation: u8,
+        of: u8,
         doubted: bool,
     },
     Intend(Held),
     Release(Held),
     Doubt {
-        generation: u8,
-        fence: u8,
+        lease: u8,
     },
     Reject(Held),
     Commit(Grants),
@@ -67,122 +83,129 @@ pub enum Command {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    Granted(Held),
-    Done,
-    Refused,
-}
-
-/// All steps happen at this moment: whether a deadline is past is kept, not when.
+/// All happens at this moment: whether a deadline is past is kept, not when.
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 const AHEAD: Duration = Duration::from_secs(60);
+/// The version of a write that stands no more.
+const GONE: Version = Version::from_number(u64::MAX);
 
 impl Row {
     /// The first authorization's.
     pub fn first(token: Token) -> Self {
         let first = Issued::authorized(Generation::FIRST, grant(token), None);
-        Self::of(&Record::active(first, Fence::default(), NOW))
+        Self::of(&Draft::issued(version(0), first).at(NOW))
     }
 
-    /// One step, by the crate's own function.
-    pub fn take(&mut self, command: Command) -> Answer {
-        let mut record = self.record();
-        let done = |guarded| match guarded {
-            Guarded::Done => Answer::Done,
-            Guarded::Refused => Answer::Refused,
-        };
-        let answer = match command {
-            Command::Acquire {
-                generation,
-                doubted,
-            } => {
-                let from = if doubted {
-                    LeaseFrom::InDoubt
-                } else {
-                    LeaseFrom::Active
+    /// What the crate's own function makes of it in the write `number`; `None` if its guard does
+    /// not hold.
+    pub fn moved(&self, command: Command, number: u8) -> Option<Self> {
+        let (record, write) = (self.record(), version(number));
+        let draft = match command {
+            Command::Acquire { of, doubted } => {
+                let wanted = Wanted {
+                    of: if of == 0 { GONE } else { version(of) },
+                    owner: "",
+                    length: AHEAD,
+                    from: if doubted {
+                        LeaseFrom::InDoubt
+                    } else {
+                        LeaseFrom::Active
+                    },
                 };
-                match record.acquire(number(generation), "", AHEAD, from) {
-                    Some(lease) => Answer::Granted(Held::of(&lease)),
-                    None => Answer::Refused,
-                }
+                acquire(&record, write, wanted)
             }
-            Command::Intend(held) => done(record.intend(&held.lease(), AHEAD)),
-            Command::Release(held) => done(record.release(&held.lease(), Duration::ZERO, "")),
-            Command::Doubt { generation, fence } => {
-                done(record.doubt(number(generation), Fence::from_number(fence.into()), ""))
-            }
-            Command::Reject(held) => done(record.reject(&held.lease(), "")),
-            Command::Commit(grants) => match Record::commit(Some(&record), grants.issued(), NOW) {
-                Commit::Committed(committed) => {
-                    record = committed;
-                    Answer::Done
-                }
-                Commit::Superseded(_) => Answer::Refused,
-            },
-            Command::Revoke { .. } => {
-                record = Record::revoke(Some(&record), NOW);
-                Answer::Done
-            }
+            Command::Intend(held) => intend(&record, write, &held.lease(), AHEAD),
+            Command::Release(held) => release(&record, write, &held.lease(), AHEAD, ""),
+            Command::Doubt { lease } => doubt(&record, write, Some(version(lease)), ""),
+            Command::Reject(held) => reject(&record, write, &held.lease(), ""),
+            Command::Commit(grants) => commit(&Standing::Record(record), write, &grants.issued()),
+            Command::Revoke { .. } => Some(revoke(&Loaded::record(record, NOW), write)),
         };
-        *self = Self::of(&record);
-        answer
+        Some(Self::of(&draft?.at(NOW)))
     }
 
     fn of(record: &Record) -> Self {
+        let token = record.grant().unwrap().refresh_token.as_ref();
         Self {
+            version: small(record.version.number()),
             generation: small(record.generation.number()),
             lineage: small(record.lineage.number()),
             status: record.status,
-            token: record.grant.refresh_token.as_ref().map(Token::of),
-            fence: small(record.fence.number()),
-            in_time: !record.is_past_deadline(),
-            replayed: record.replayed,
+            token: token.map(Token::of),
+            lease: record.lease.map(|lease| small(lease.number())),
+            in_time: record.status.is_rotating() && !record.is_past_deadline(),
+            backing_off: record.is_backing_off(),
+            presented_again: record.presented_again,
+            intended: record.intended_at.map(Age::of),
         }
     }
 
-    fn record(&self) -> Record {
+    /// The record that the crate decides about.
+    pub fn record(&self) -> Record {
         let (generation, lineage) = (number(self.generation), number(self.lineage));
         let grant = self.token.map(grant).unwrap_or_default();
         let issued = Issued::rotated(generation, lineage, grant, None);
-        let mut record = Record::active(issued, Fence::from_number(self.fence.into()), NOW);
+        let mut record = Draft::issued(version(self.version), issued).at(NOW);
         record.status = self.status;
-        record.replayed = self.replayed;
+        record.lease = self.lease.map(version);
         if self.in_time {
             record.deadline = NOW.saturating_add(AHEAD);
         }
+        if self.backing_off {
+            record.not_before = NOW.saturating_add(AHEAD);
+        }
+        record.presented_again = self.presented_again;
+        record.intended_at = self.intended.map(Age::at);
         record
     }
 }
 
+impl Age {
+    fn of(moment: Timestamp) -> Self {
+        if NOW.saturating_since(moment) < PRESENT_AGAIN_AFTER {
+            Self::Recent
+        } else {
+            Self::Old
+        }
+    }
+
+    fn at(self) -> Timestamp {
+        match self {
+            Self::Recent => NOW,
+            Self::Old => NOW.saturating_sub(PRESENT_AGAIN_AFTER),
+        }
+    }
+}
+
 impl Held {
-    fn of(lease: &Lease) -> Self {
+    /// Of a row that somebody has just leased.
+    pub fn of(row: &Row) -> Self {
+        let lease = Lease::of(row.record()).unwrap();
         let row = Row::of(&lease.record);
         Self {
+            id: small(lease.id.number()),
             generation: row.generation,
             lineage: row.lineage,
-            fence: small(lease.fence.number()),
             token: row.token.unwrap(),
-            replayed: row.replayed,
+            presented_again: row.presented_again,
+            intended: row.intended,
         }
     }
 
     fn lease(self) -> Lease {
         let row = Row {
+            version: self.id,
             generation: self.generation,
             lineage: self.lineage,
             status: Status::Leased,
             token: Some(self.token),
-            fence: self.fence,
+            lease: Some(self.id),
             in_time: true,
-            replayed: self.replayed,
+            backing_off: false,
+            presented_again: self.presented_again,
+            intended: self.intended,
         };
-        let record = row.record();
-        Lease {
-            generation: record.generation,
-            fence: record.fence,
-            record,
-        }
+        Lease::of(row.record()).unwrap()
     }
 }
 
@@ -251,6 +274,10 @@ fn grant(token: Token) -> Grant {
 
 fn number(generation: u8) -> Generation {
     Generation::from_number(generation.into())
+}
+
+fn version(number: u8) -> Version {
+    Version::from_number(number.into())
 }
 
 fn small(number: u64) -> u8 {

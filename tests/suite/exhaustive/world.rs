@@ -1,7 +1,7 @@
 //! What happens besides a flight's steps: the provider answers, detached tasks go on, users decide.
 
 use super::state::{Flight, State, Task};
-use super::store::{Answer, Command, Grants, Token};
+use super::store::{Command, Grants, Token};
 
 impl State {
     /// The provider issues the next refresh token for this one. `None`: it is spent.
@@ -36,7 +36,7 @@ impl State {
         let Some(process) = awaiting else { return };
         if let Flight::Sent(held) = process.flight {
             process.flight = Flight::Withdrawing(held);
-            self.uncount(held.token, held.replayed);
+            self.uncount(held.token, held.presented_again);
         }
     }
 
@@ -58,12 +58,12 @@ impl State {
     /// One attempt of a detached task, or of `Pending::commit_or_publish` for an authorization.
     pub fn do_task(&mut self, p: usize, t: usize) {
         let task = self.processes[p].tasks.remove(t);
-        let answer = self.take(task.command());
-        if let (Answer::Refused, Task::Authorized { grants, over, old }) = (answer, task) {
+        let done = self.take(task.command());
+        if let (false, Task::Authorized { grants, over, old }) = (done, task) {
             // `Pending::attempt`: ours already; or outranked, and then again above what stands;
             // or overtaken by a newer decision, whose grant this process signs with from here on.
-            let done = grants.stands(&self.row);
-            if !done && (!old || self.row.lineage == over) {
+            let stands = grants.stands(&self.row);
+            if !stands && (!old || self.row.lineage == over) {
                 let grants = if old {
                     Grants::authorized_before(&self.row, grants.token)
                 } else {
@@ -78,9 +78,8 @@ impl State {
     /// The store fails a detached task, which goes on trying.
     pub fn fail_task(&mut self, p: usize, t: usize) {
         self.faults -= 1;
-        let task = &mut self.processes[p].tasks[t];
-        self.limbo.push(task.command());
-        if let Task::Authorized { old, .. } = task {
+        self.send_off(self.processes[p].tasks[t].command());
+        if let Task::Authorized { old, .. } = &mut self.processes[p].tasks[t] {
             *old = true;
         }
     }

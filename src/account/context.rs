@@ -1,0 +1,62 @@
+//! What all accounts of a client share in this process, so that each of many is small.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::AccountEvent;
+use super::event::Channel;
+use super::hearing::{Hearing, Listener};
+use super::policy::Policy;
+use super::rotation::OptionalJournal;
+use super::work::Home;
+use crate::Clock;
+use crate::store::{Record, SharedStore, StoreError, StoreErrorKind};
+use crate::token::TokenEndpoint;
+
+pub(super) struct Context {
+    pub(super) endpoint: TokenEndpoint,
+    /// The endpoint's client: every grant says which client it belongs to.
+    pub(super) client_id: Arc<str>,
+    pub(super) store: SharedStore,
+    /// How often an account that signs has the store looked at for writes of other processes; `None` if
+    /// the store is this process's own.
+    pub(super) look_every: Option<Duration>,
+    /// How many accounts may have the store looked at for that at once.
+    pub(super) looks: Arc<Semaphore>,
+    pub(super) hearing: Hearing,
+    pub(super) journal: OptionalJournal,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) policy: Policy,
+    pub(super) owner: String,
+    /// The events of all of them.
+    pub(super) events: Channel<AccountEvent>,
+    /// The runtime that opened the first: a flight outlives the runtime of any one caller.
+    pub(super) home: Home,
+}
+
+impl Context {
+    /// Tells the listener of what other processes write, if there are any.
+    pub(super) fn hear(&self, listener: Weak<dyn Listener>) {
+        if self.look_every.is_some() {
+            self.hearing.tell(listener, &self.store);
+        }
+    }
+
+    /// The record, if this client can use its grant.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or is another client's.
+    pub(super) fn usable(&self, record: Record) -> Result<Record, StoreError> {
+        if let Some(owner) = &record.grant()?.client_id
+            && **owner != *self.client_id
+        {
+            let what = "the account is another client's; each client needs a store of its own";
+            let whose = format!("client {owner:?}, not {:?}", self.client_id);
+            return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(whose));
+        }
+        Ok(record)
+    }
+}

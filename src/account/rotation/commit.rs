@@ -1,0 +1,315 @@
+//! Tokens that are issued and not yet durable: they must not be lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::journal::{Answer, Kept};
+use super::step::in_time;
+use crate::Timestamp;
+use crate::account::Event;
+use crate::account::credential::Snapshot;
+use crate::account::policy::{self, COMMIT_ATTEMPT};
+use crate::account::state::AccountState;
+use crate::clock::sleep_until;
+use crate::store::{
+    Commit, Generation, Grant, Issued, Lease, Loaded, Record, StoreError, apply, commit, transition,
+};
+
+/// How long those who wait for the flight wait for the store, once the tokens are there.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What became of tokens that were issued.
+pub(in crate::account) enum Committed {
+    /// The credential of this generation is published and durable.
+    Durable(Generation),
+    /// It is published; the store has yet to take it.
+    Delayed(Box<Pending>),
+}
+
+/// Goes on trying to give back a lease under which nothing was sent, until the store answers. When the
+/// account is shut down, it tries once more.
+pub(super) async fn give_back(account: Arc<AccountState>, lease: Lease, why: String) {
+    let (store, name, clock) = (&account.context.store, &account.name, &account.clock);
+    let mut pause = Duration::from_secs(1);
+    loop {
+        let wait = sleep_until(&**clock, clock.now().saturating_add(pause));
+        let closing = account
+            .tasks()
+            .closing()
+            .run_until_cancelled(wait)
+            .await
+            .is_none();
+        let release = apply(store, name, None, |loaded, version| {
+            transition::release(
+                loaded.standing.record()?,
+                version,
+                &lease,
+                Duration::ZERO,
+                &why,
+            )
+        });
+        let released = in_time(COMMIT_ATTEMPT, release).await;
+        if closing || matches!(released, Some(Ok(_))) {
+            return;
+        }
+        pause = policy::store_backoff(pause);
+    }
+}
+
+/// A grant on its way into the store.
+pub(in crate::account) struct Pending {
+    account: Arc<AccountState>,
+    generation: Generation,
+    lineage: Generation,
+    grant: Grant,
+    issued_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    outranks: Outranks,
+    /// Whether a rotation's commit is good news.
+    signs: bool,
+    /// What this process saw last in the store, for the first attempt.
+    known: Option<Loaded>,
+    /// Its entry in the journal.
+    kept: Option<Kept>,
+}
+
+/// What a grant replaces in the store even if it stands at the same generation or a higher one.
+enum Outranks {
+    /// What a rotation brought replaces nothing.
+    Nothing,
+    /// What the user authorized a while ago replaces what rotations made, since then, of the
+    /// authorization that stood before (of this lineage). It does not replace a newer decision.
+    Lineage(Generation),
+    /// What the user authorizes now replaces anything that cannot descend from it. Once the decision
+    /// is an old one, it outranks this lineage.
+    Everything(Generation),
+}
+
+impl Pending {
+    /// What a rotation brought. `signs`: it brought a credential, and not a refresh token alone.
+    pub(super) fn rotated(
+        account: &Arc<AccountState>,
+        signs: bool,
+        (generation, lineage): (Generation, Generation),
+        grant: Grant,
+        issued_at: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Self {
+        let client_id = Some(Arc::clone(&account.context.client_id));
+        Self {
+            account: Arc::clone(account),
+            generation,
+            lineage,
+            grant: Grant { client_id, ..grant },
+            issued_at,
+            expires_at,
+            outranks: Outranks::Nothing,
+            signs,
+            known: None,
+            kept: None,
+        }
+    }
+
+    /// What a user's authorization brought, when a record of the lineage `over` stood.
+    pub(in crate::account) fn authorized(
+        account: &Arc<AccountState>,
+        (generation, over): (Generation, Generation),
+        grant: Grant,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        let generations = (generation, generation);
+        let outranks = Outranks::Everything(over);
+        Self {
+            outranks,
+            ..Self::rotated(
+                account,
+                true,
+                generations,
+                grant,
+                issued_at,
+                Some(expires_at),
+            )
+        }
+    }
+
+    /// Over what this process saw last: then one round trip is enough.
+    pub(super) fn over(self, known: Record) -> Self {
+        let now = known.now;
+        Self {
+            known: Some(Loaded::record(known, now)),
+            ..self
+        }
+    }
+
+    /// From here on the decision is an old one.
+    pub(in crate::account) fn let_newer_decisions_count(&mut self) {
+        if let Outranks::Everything(over) = self.outranks {
+            self.outranks = Outranks::Lineage(over);
+        }
+    }
+
+    pub(in crate::account) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Commits and publishes. If the store does not take it soon, publishes first: the tokens are
+    /// good, and nobody else has them.
+    pub(in crate::account) async fn commit_or_publish(mut self) -> Committed {
+        self.kept = self.keep().await;
+        if let Some(generation) = self.attempt(PATIENCE).await {
+            return Committed::Durable(generation);
+        }
+        self.publish();
+        self.account.emit(Event::CommitDelayed {
+            generation: self.generation,
+        });
+        Committed::Delayed(Box::new(self))
+    }
+
+    /// Tries until the store has it. There is nothing else to do: giving up loses the account.
+    pub(in crate::account) async fn until_durable(mut self) {
+        let mut fails = 0;
+        while self.attempt(COMMIT_ATTEMPT).await.is_none() {
+            fails += 1;
+            let pause = policy::commit_backoff(fails);
+            let at = self.account.clock.now().saturating_add(pause);
+            sleep_until(&*self.account.clock, at).await;
+        }
+    }
+
+    /// What stands then; `None` if the store fails.
+    async fn attempt(&mut self, within: Duration) -> Option<Generation> {
+        loop {
+            let record = match self.commit(within).await? {
+                Commit::Committed(record) | Commit::Superseded(record) => record,
+            };
+            // It is ours, perhaps from an attempt whose acknowledgement was late.
+            if record.generation == self.generation && record.secrets.are(&self.grant) {
+                self.publish();
+                self.account.note_seen(record.version);
+                self.account.forget(self.kept.take());
+                let generation = self.generation;
+                self.account.emit(match self.outranks {
+                    Outranks::Nothing if !self.signs => return Some(generation),
+                    Outranks::Nothing => Event::Refreshed { generation },
+                    _ => Event::Authorized { generation },
+                });
+                return Some(generation);
+            }
+            let next = record.generation.next();
+            let (outranks, above) = match self.outranks {
+                Outranks::Nothing => (false, next),
+                // One up: a decision that the user takes now, over the same record, is two up.
+                Outranks::Lineage(lineage) => (record.lineage == lineage, next),
+                // A peer may have found our answer in the journal, recovered it into the store, and
+                // spent its refresh token since: that token must not come back. So a record that
+                // stands higher may descend from our answer, and is left alone; another grant at our
+                // own generation cannot. Ours goes one up, because the peer would recover it there,
+                // and the two must be one.
+                Outranks::Everything(over) if self.account.context.journal.is_shared() => {
+                    let others = record.generation == self.generation;
+                    (others || record.lineage == over, next)
+                }
+                Outranks::Everything(_) => (true, record.generation.decided()),
+            };
+            if outranks && above > record.generation {
+                self.generation = above;
+                self.lineage = above;
+            } else {
+                if record.settles(self.generation, self.lineage, &self.grant) {
+                    self.account.forget(self.kept.take());
+                }
+                // A decision of the user overtook us, and it counts.
+                return Some(self.account.adopt(record).0);
+            }
+        }
+    }
+
+    /// Writes it down on this machine, should the process not live to see the commit.
+    async fn keep(&self) -> Option<Kept> {
+        let answer = Answer {
+            generation: self.generation,
+            lineage: self.lineage,
+            decided_over: match self.outranks {
+                Outranks::Nothing => None,
+                Outranks::Lineage(over) | Outranks::Everything(over) => Some(over),
+            },
+            grant: self.grant.clone(),
+            expires_at: self.expires_at,
+        };
+        let account = &self.account;
+        account.context.journal.keep(&account.name, &answer).await
+    }
+
+    async fn commit(&mut self, within: Duration) -> Option<Commit> {
+        let known = self.known.take();
+        let account = &*self.account;
+        let (store, name) = (&account.context.store, &account.name);
+        let now = account.clock.now();
+        let rest = self.expires_at.map(|end| end.saturating_since(now));
+        let grant = self.grant.clone();
+        let issued = Issued::rotated(self.generation, self.lineage, grant, rest);
+        account.tasks().note_commit();
+        match in_time(within, commit(store, name, known, issued)).await {
+            Some(Ok(commit)) => Some(commit),
+            Some(Err(error)) => {
+                tracing::error!(%error, "issued tokens could not be committed yet");
+                None
+            }
+            None => {
+                tracing::error!("issued tokens could not be committed yet: no answer");
+                None
+            }
+        }
+    }
+
+    /// Signs with it from now on.
+    pub(super) fn publish(&self) {
+        let account = &*self.account;
+        let now = account.clock.now();
+        let age = now.saturating_since(self.issued_at);
+        let rest = self.expires_at.map(|end| end.saturating_since(now));
+        let issued = Issued::rotated(self.generation, self.lineage, self.grant.clone(), rest);
+        let client_id = account.context.endpoint.client_id();
+        let snapshot = Snapshot::new(issued, client_id, now, age);
+        account.cell.publish(snapshot);
+    }
+}
+
+impl AccountState {
+    /// Brings a store that fell behind this process up to it; what stands then.
+    pub(in crate::account) async fn write_back(&self) -> Result<Record, StoreError> {
+        let now = self.clock.now();
+        let (issued, answer) = {
+            let current = self.cell.load();
+            let (generation, lineage) = (current.generation, current.lineage);
+            let (grant, rest) = (current.grant.clone(), current.rest(now));
+            let answer = Answer {
+                generation,
+                lineage,
+                decided_over: None,
+                grant: grant.clone(),
+                expires_at: rest.map(|rest| now.saturating_add(rest)),
+            };
+            (Issued::rotated(generation, lineage, grant, rest), answer)
+        };
+        tracing::warn!("the store is behind this process: writing back");
+        // Nobody else may have it.
+        let kept = self.context.journal.keep(&self.name, &answer).await;
+        let commit = commit(&self.context.store, &self.name, None, issued).await?;
+        let (Commit::Committed(record) | Commit::Superseded(record)) = commit;
+        if record.settles(answer.generation, answer.lineage, &answer.grant) {
+            self.forget(kept);
+        }
+        Ok(record)
+    }
+
+    /// Drops what was kept in the journal until now. Nobody waits for it.
+    fn forget(&self, kept: Option<Kept>) {
+        if let Some(kept) = kept {
+            self.tasks()
+                .spawn(self.context.journal.clone().forget(kept));
+        }
+    }
+}

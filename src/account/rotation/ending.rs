@@ -1,0 +1,118 @@
+//! How a refresh ends: what the next one finds, and what those who waited are told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failure::Failure;
+use crate::account::credential::{Pause, RotationState};
+use crate::account::state::AccountState;
+use crate::account::{Event, RefreshError, RefreshErrorKind, policy};
+use crate::store::Generation;
+
+/// How often the record of an account in doubt or revoked is looked at again, if requests ask.
+const RECHECK: Duration = Duration::from_secs(30);
+
+/// Ends the flight exactly once, also when its task is dropped or panics.
+pub(in crate::account) struct Ending {
+    account: Option<Arc<AccountState>>,
+    generation: Generation,
+}
+
+impl Ending {
+    pub(in crate::account) fn new(account: &Arc<AccountState>, generation: Generation) -> Self {
+        let account = Some(Arc::clone(account));
+        Self {
+            account,
+            generation,
+        }
+    }
+
+    pub(in crate::account) fn succeed(self, generation: Generation) {
+        self.tell(&Ok(generation));
+    }
+
+    /// Ends the flight, and nothing speaks against the next.
+    pub(in crate::account) fn tell(mut self, told: &Result<Generation, RefreshError>) {
+        if let Some(account) = self.account.take() {
+            account.end_flight(self.generation, told);
+        }
+    }
+
+    /// `generation` is the one the flight was looking at when it failed.
+    pub(in crate::account) fn fail(mut self, failure: Failure, generation: Generation) {
+        let Some(account) = self.account.take() else {
+            return;
+        };
+        let now = account.clock.now();
+        let recheck = Pause::new(now, RECHECK);
+        let (rotation, error) = match failure {
+            Failure::Retry { error, after } => {
+                let last = account.cell.rotation().0.store_failed_for();
+                let after = match last {
+                    Some(last) if error.kind() == RefreshErrorKind::Store => {
+                        after.max(policy::store_backoff(last))
+                    }
+                    _ => after,
+                };
+                let pause = Pause::new(now, after);
+                account.emit(Event::RefreshFailed {
+                    generation,
+                    error: error.clone(),
+                    retry_at: pause.until,
+                });
+                (
+                    RotationState::Backoff {
+                        pause,
+                        cause: Arc::new(error.clone()),
+                    },
+                    error,
+                )
+            }
+            Failure::InDoubt { again_after, why } => {
+                let again = again_after.map(|after| Pause::new(now, after));
+                let why = why.into();
+                let rotation = RotationState::InDoubt {
+                    recheck,
+                    again,
+                    why,
+                };
+                (rotation.clone(), rotation.error())
+            }
+            Failure::Revoked { why } => {
+                let why = why.into();
+                let rotation = RotationState::Revoked { recheck, why };
+                (rotation.clone(), rotation.error())
+            }
+            Failure::Closed => (RotationState::Idle, RefreshError::closed()),
+        };
+        let current = account.cell.load().generation;
+        let told = if current > generation {
+            // A user authorized it meanwhile: nobody need hear how the old grant ended.
+            Ok(current)
+        } else {
+            account.announce_reauthorization(&account.cell.rotation().0, &rotation);
+            Err(error)
+        };
+        for waiter in account.cell.land(generation, rotation) {
+            let _ = waiter.send(told.clone());
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(account) = self.account.take() {
+            let interrupted = Err(RefreshError::new(RefreshErrorKind::Interrupted));
+            account.end_flight(self.generation, &interrupted);
+        }
+    }
+}
+
+impl AccountState {
+    fn end_flight(&self, generation: Generation, told: &Result<Generation, RefreshError>) {
+        for waiter in self.cell.land(generation, RotationState::Idle) {
+            // Nobody listens to a dropped caller's waiter.
+            let _ = waiter.send(told.clone());
+        }
+    }
+}

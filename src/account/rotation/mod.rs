@@ -1,0 +1,29 @@
+//! The rotation: what a process decides about a record, and the task that carries it out.
+//!
+//! ```text
+//! task ──▶ decide (pure)
+//!   │
+//!   ├────▶ presentation ──▶ commit ──▶ journal
+//!   └────▶ ending
+//! ```
+
+mod commit;
+pub(crate) mod decide;
+mod ending;
+mod failure;
+mod flight;
+mod journal;
+mod look;
+mod presentation;
+mod presented;
+mod step;
+mod task;
+
+pub(super) use commit::{Committed, Pending};
+pub(super) use decide::Presented;
+pub(super) use ending::Ending;
+pub(super) use journal::OptionalJournal;
+pub(super) use look::look;
+pub(super) use presented::PresentedTokens;
+pub(super) use step::bounded;
+pub(super) use task::launch;

@@ -1,0 +1,316 @@
+//! A rotation under a lease: connect, write the intent, present the refresh token once, and settle
+//! what came of it.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::commit::{Committed, Pending};
+use super::decide::{PRESENT_AGAIN_AFTER, Presented, may_present_again};
+use super::failure::Failure;
+use super::flight::Flight;
+use crate::Timestamp;
+use crate::account::credential::Access;
+use crate::account::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, policy};
+use crate::clock::finish_by;
+use crate::sign::MacKey;
+use crate::store::{Grant, Lease, LeaseFrom, Record, Standing, transition};
+use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, RateLimited, Refused};
+
+/// How long a refused refresh token is looked for in the store: a peer may have spent it and not
+/// have committed yet.
+const PEER_COMMITS_WITHIN: Duration = Duration::from_secs(2);
+
+impl Flight {
+    /// Rotates under the lease, which was asked for at `asked_at`. `None`: the lease was lost before
+    /// anything was sent.
+    pub(super) async fn rotate(
+        &mut self,
+        lease: Lease,
+        asked_at: Timestamp,
+    ) -> Result<Option<Committed>, Failure> {
+        // The token of the record that the lease was taken on, never one read before.
+        let grant = lease.record.grant().ok();
+        let Some(refresh_token) = grant.and_then(|grant| grant.refresh_token.clone()) else {
+            let failure = Self::no_refresh_token();
+            self.release(&lease, &lease.record, Duration::ZERO, "no refresh token")
+                .await;
+            return Err(failure);
+        };
+        let connected = match self.connect().await {
+            Ok(connected) => connected,
+            Err(error) => return Err(self.unsent(&lease, &lease.record, error).await),
+        };
+        let account = Arc::clone(&self.account);
+        let policy = &account.context.policy;
+        let started = account.clock.now();
+        let intended = self.transition(&lease.record, |record, version| {
+            transition::intend(record, version, &lease, policy.answer_timeout)
+        });
+        let sending = match intended.await {
+            Ok(Some(sending)) => sending,
+            Ok(None) => return Ok(None),
+            Err(failure) => {
+                // Nobody knows whether the intent stands, but nothing was sent.
+                let why = "the store failed before sending";
+                self.release(&lease, &lease.record, Duration::ZERO, why)
+                    .await;
+                return Err(failure);
+            }
+        };
+        // A pause since then may have outlasted the intent: others may call it in doubt by now.
+        let now = account.clock.now();
+        let paused =
+            now < started.max(asked_at) || now >= started.saturating_add(policy.answer_timeout / 2);
+        // A second presentation must still be within the policy, whatever time it took to get here.
+        let elapsed = now.saturating_since(asked_at);
+        let view = self.view(self.generation);
+        let lapsed =
+            lease.record.presented_again && !may_present_again(&lease.record, &view, elapsed);
+        if paused || lapsed {
+            let error = RefreshError::new(RefreshErrorKind::TimedOut);
+            return Err(self.unsent(&lease, &sending, error).await);
+        }
+        tracing::debug!("presenting the refresh token");
+        // The one place a refresh token is presented. From here on a timer is what ends the wait:
+        // an answer that still comes is not to be lost to a wall clock that jumps.
+        let answer = connected.refresh(&refresh_token);
+        let answer_by = started.saturating_add(policy.answer_timeout);
+        match timeout(answer_by.saturating_since(now), answer).await {
+            Ok(Outcome::Tokens(tokens)) => {
+                let expires_at = started.saturating_add(tokens.expires_in);
+                let key = MacKey::new(tokens.algorithm, &tokens.mac_key);
+                let unusable = key.err().map(|_| "the key that was issued cannot sign");
+                let times = (started, Some(expires_at));
+                self.issued(&sending, tokens.into(), times, unusable).await
+            }
+            Ok(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, &sending, unsent.into()).await),
+            Ok(Outcome::RateLimited(limited)) => {
+                Err(self.rate_limited(&lease, &sending, limited).await)
+            }
+            Ok(Outcome::Refused(refusal)) => self.refused(&lease, &sending, &refusal).await,
+            Ok(Outcome::Ambiguous(ambiguous)) => self.ambiguous(&sending, ambiguous).await,
+            Err(_) => Err(self.doubt(&sending, "no answer in time").await),
+        }
+    }
+
+    /// Everything slow or fallible, before the intent.
+    async fn connect(&self) -> Result<Connected, RefreshError> {
+        let account = &*self.account;
+        let connect = account
+            .tasks()
+            .closing()
+            .run_until_cancelled(account.context.endpoint.dial());
+        match finish_by(&*account.clock, self.deadline, connect).await {
+            Some(Some(Ok(connected))) => Ok(connected),
+            Some(Some(Err(unsent))) => Err(unsent.into()),
+            Some(None) => Err(RefreshError::closed()),
+            None => Err(RefreshError::new(RefreshErrorKind::TimedOut)),
+        }
+    }
+
+    /// Commits and publishes what was issued, then sees whether the account signs. `unusable` says why
+    /// what was issued cannot sign.
+    async fn issued(
+        &mut self,
+        sending: &Record,
+        grant: Grant,
+        (issued_at, expires_at): (Timestamp, Option<Timestamp>),
+        unusable: Option<&str>,
+    ) -> Result<Option<Committed>, Failure> {
+        let generation = sending.generation.next();
+        let generations = (generation, sending.lineage);
+        let account = &self.account;
+        let now = account.clock.now();
+        let took = now.saturating_since(issued_at);
+        let over = "what was issued has ended already";
+        let is_over = expires_at.is_some_and(|end| end <= now);
+        let unusable = unusable.or(is_over.then_some(over));
+        let signs = unusable.is_none();
+        let pending = Pending::rotated(account, signs, generations, grant, issued_at, expires_at);
+        let committed = pending.over(sending.clone()).commit_or_publish().await;
+        if matches!(committed, Committed::Durable(standing) if standing != generation) {
+            // A new authorization or a revocation overtook us: see what it says.
+            return Ok(None);
+        }
+        self.generation = generation;
+        let lives = account.cell.access(account.clock.now()) != Access::Dead;
+        if lives && signs {
+            return Ok(Some(committed));
+        }
+        let why = unusable.unwrap_or(over);
+        let error =
+            |why: &str| RefreshError::with_source(RefreshErrorKind::UnusableAnswer, why.to_owned());
+        if lives {
+            // The old access token signs on, beside the next refresh token.
+            let retry_at = account.cell.load().refresh_at;
+            account.emit(Event::RefreshFailed {
+                generation,
+                error: error(why),
+                retry_at,
+            });
+            return Ok(Some(committed));
+        }
+        // What was issued cannot sign, but the next refresh token is kept. It must not be burned at
+        // once, here or in another process.
+        let (after, why) = if took > account.context.policy.answer_timeout {
+            // The timer would have ended an answer that took so long, so the wall clock has jumped
+            // past the end of what was issued. Nothing else is wrong.
+            (policy::backoff(0), "the clock jumped past its end")
+        } else {
+            (policy::long_backoff(sending.fails), why)
+        };
+        match committed {
+            Committed::Durable(_) => self.back_off(after, why).await?,
+            Committed::Delayed(pending) => account.tasks().spawn(pending.until_durable()),
+        }
+        Err(Failure::retry(error(why), after))
+    }
+
+    /// Keeps all processes from rotating for a while.
+    async fn back_off(&self, not_before: Duration, why: &str) -> Result<(), Failure> {
+        if let Standing::Record(record) = self.load().await?.standing
+            && let Some(lease) = self.acquire(&record, LeaseFrom::Active).await?
+        {
+            self.release(&lease, &lease.record, not_before, why).await;
+        }
+        Ok(())
+    }
+
+    async fn refused(
+        &self,
+        lease: &Lease,
+        sending: &Record,
+        refusal: &Refused,
+    ) -> Result<Option<Committed>, Failure> {
+        let code = refusal.code();
+        tracing::warn!(%code, "the token endpoint refused the refresh");
+        match code.meaning() {
+            Meaning::GrantEnded => self.spent(lease, sending, code).await,
+            Meaning::Unknown => Err(self.doubt(sending, "refused with an unknown code").await),
+            _ => {
+                let after = policy::long_backoff(sending.fails);
+                self.release(lease, sending, after, &code.to_string()).await;
+                let kind = RefreshErrorKind::Refused(code);
+                Err(Failure::retry(RefreshError::new(kind), after))
+            }
+        }
+    }
+
+    /// The refresh token is of no use to us. If a peer spent it, its commit shows up shortly.
+    async fn spent(
+        &self,
+        lease: &Lease,
+        sending: &Record,
+        code: ErrorCode,
+    ) -> Result<Option<Committed>, Failure> {
+        let account = &*self.account;
+        account.presented.note(sending.generation, true);
+        let until = account.clock.now().saturating_add(PEER_COMMITS_WITHIN);
+        loop {
+            let mut changed = pin!(account.tasks().changed().notified());
+            changed.as_mut().enable();
+            // A store that fails now does not undo the refusal, and the rejection below is guarded.
+            if let Ok(loaded) = self.load().await
+                && let Standing::Record(record) = loaded.standing
+                && record.generation > sending.generation
+            {
+                return Ok(None);
+            }
+            if account.clock.now() >= until {
+                break;
+            }
+            self.wait(changed, until).await;
+        }
+        let why = code.to_string();
+        let rejected = self.transition(sending, |record, version| {
+            transition::reject(record, version, lease, &why)
+        });
+        match rejected.await? {
+            Some(_) => Err(Failure::Revoked { why }),
+            None => Ok(None),
+        }
+    }
+
+    async fn ambiguous(
+        &mut self,
+        sending: &Record,
+        ambiguous: Ambiguous,
+    ) -> Result<Option<Committed>, Failure> {
+        let why = ambiguous.to_string();
+        let grant = sending.grant().cloned().unwrap_or_default();
+        // An error that repeats what was presented brings nothing.
+        let next = ambiguous.into_next_refresh_token();
+        let Some(next) = next.filter(|next| Some(next) != grant.refresh_token.as_ref()) else {
+            return Err(self.doubt(sending, &why).await);
+        };
+        // The answer cannot be used, but it brought the next refresh token: keep that. The old
+        // access token may still sign.
+        tracing::debug!(why, "the token endpoint's answer cannot be used");
+        let now = self.account.clock.now();
+        // The access half is that of the leased grant: what signs here may be a newer grant by now.
+        let grant = Grant {
+            refresh_token: Some(next),
+            ..grant
+        };
+        let current = self.account.cell.load();
+        let deadline = (current.generation == sending.generation)
+            .then(|| current.deadline(self.account.cell.rejected(), now))
+            .flatten();
+        drop(current);
+        let times = (now, Some(deadline.unwrap_or(now)));
+        self.issued(sending, grant, times, Some(&why)).await
+    }
+
+    /// Nothing was sent: the refresh token is as good as before.
+    async fn unsent(&self, lease: &Lease, known: &Record, error: RefreshError) -> Failure {
+        if error.kind() == RefreshErrorKind::Closed {
+            self.release(lease, known, Duration::ZERO, "shut down")
+                .await;
+            return Failure::Closed;
+        }
+        let after = policy::backoff(known.fails);
+        self.release(lease, known, after, &error.to_string()).await;
+        Failure::retry(error, after)
+    }
+
+    /// The endpoint did not look at the request: the refresh token is as good as before.
+    async fn rate_limited(&self, lease: &Lease, known: &Record, limited: RateLimited) -> Failure {
+        tracing::warn!(%limited, "the token endpoint's rate limit is reached");
+        let after = match limited.retry_after() {
+            Some(pause) => policy::as_asked(pause),
+            None => policy::backoff(known.fails),
+        };
+        self.release(lease, known, after, &limited.to_string())
+            .await;
+        Failure::retry(limited, after)
+    }
+
+    /// The answer is lost, so the refresh token may be spent: it stays where it is.
+    async fn doubt(&self, sending: &Record, why: &str) -> Failure {
+        let (account, generation) = (&*self.account, sending.generation);
+        account.presented.note(generation, sending.presented_again);
+        tracing::debug!(
+            why,
+            "the answer to a refresh is lost: its refresh token is in doubt"
+        );
+        let doubted = self.transition(sending, |record, version| {
+            transition::doubt(record, version, sending.lease, why)
+        });
+        if let Err(failure) = doubted.await {
+            // Whoever finds the intent past its deadline records the doubt.
+            tracing::warn!(?failure, "the doubt could not be recorded yet");
+        }
+        let why = why.to_owned();
+        account.emit(Event::InDoubt {
+            generation: self.generation,
+            why: why.clone(),
+        });
+        let may = account.context.policy.in_doubt == InDoubtPolicy::HoldUntilDead
+            && account.presented.of(generation) != Presented::ForGood;
+        let again_after = may.then_some(PRESENT_AGAIN_AFTER);
+        Failure::InDoubt { again_after, why }
+    }
+}

@@ -1,0 +1,247 @@
+//! The one loop by which a record moves: load, decide, replace, and on a conflict go round again.
+
+use super::{
+    AccountName, Commit, Draft, Issued, Loaded, Record, RecordStore, Replaced, Standing,
+    StoreError, StoreErrorKind, Version, transition,
+};
+
+/// How often a write is tried whose outcome stays unknown.
+const TRIES: u32 = 3;
+
+/// What came of a transition.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    /// The record stands so, and is durable.
+    Moved(Record),
+    /// The transition's guard did not hold over this, and nothing was changed.
+    Stood(Loaded),
+}
+
+/// Moves the record of `account` by `transition`, which is given what stands, and the version of
+/// the write that it is to make.
+///
+/// `known` is what the caller saw last; if that still stands, one round trip is enough.
+///
+/// # Errors
+///
+/// If the store fails: then the record may or may not have moved.
+pub(crate) async fn apply<S: RecordStore>(
+    store: &S,
+    account: &AccountName,
+    known: Option<Loaded>,
+    mut transition: impl FnMut(&Loaded, Version) -> Option<Draft> + Send,
+) -> Result<Applied, StoreError> {
+    let mut loaded = match known {
+        Some(loaded) => loaded,
+        None => store.load(account).await?,
+    };
+    loop {
+        let Some(draft) = transition(&loaded, Version::draw()) else {
+            return Ok(Applied::Stood(loaded));
+        };
+        match write(store, account, loaded.version(), draft).await? {
+            Written::Done(record) => return Ok(Applied::Moved(record)),
+            Written::Refused(standing) => loaded = standing,
+        }
+    }
+}
+
+/// [`RecordStore::commit`], over what the caller saw last.
+pub(crate) async fn commit<S: RecordStore>(
+    store: &S,
+    account: &AccountName,
+    known: Option<Loaded>,
+    issued: Issued,
+) -> Result<Commit, StoreError> {
+    let applied = apply(store, account, known, |loaded, version| {
+        transition::commit(&loaded.standing, version, &issued)
+    });
+    match applied.await? {
+        Applied::Moved(record) => Ok(Commit::Committed(record)),
+        Applied::Stood(loaded) => match loaded.standing {
+            Standing::Record(record) if record.generation >= issued.generation => {
+                Ok(Commit::Superseded(record))
+            }
+            Standing::Record(record) => Err(record.secrets.unreadable()),
+            Standing::Unreadable { why, .. } => Err(why),
+            Standing::Nothing => Err(odd("a commit over nothing was refused")),
+        },
+    }
+}
+
+/// A guard did not hold that cannot fail.
+pub(super) fn odd(what: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, what)
+}
+
+enum Written {
+    Done(Record),
+    Refused(Loaded),
+}
+
+/// Replaces what stands. If the answer is lost, a look shows whether our write stands. A look is no
+/// proof that a write is durable, so a write of ours that stands is written once more.
+async fn write<S: RecordStore>(
+    store: &S,
+    account: &AccountName,
+    mut expected: Option<Version>,
+    mut draft: Draft,
+) -> Result<Written, StoreError> {
+    let mut tries = 1;
+    loop {
+        let (standing, error) = match store.replace(account, expected, &draft).await {
+            Ok(Replaced::Done(now)) => return Ok(Written::Done(draft.at(now))),
+            // A try before this one may have come late.
+            Ok(Replaced::Refused(standing)) if tries > 1 => (standing, None),
+            Ok(Replaced::Refused(standing)) => return Ok(Written::Refused(standing)),
+            Err(error) if error.kind() != StoreErrorKind::Unavailable || tries == TRIES => {
+                return Err(error);
+            }
+            Err(error) => match store.load(account).await {
+                Ok(standing) => (standing, Some(error)),
+                Err(_) => return Err(error),
+            },
+        };
+        tries += 1;
+        if standing.version() == Some(draft.version) {
+            expected = Some(draft.version);
+            draft.version = Version::draw();
+        } else if error.is_none() || standing.version() != expected {
+            return Ok(Written::Refused(standing));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::{Generation, Listed, MemoryStore};
+    use crate::token::TokenSet;
+
+    /// What becomes of a write, in order; then all is well.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fate {
+        /// It lands, and its answer is lost.
+        LostReply,
+        /// It does not land, and nobody can tell.
+        LostWrite,
+    }
+
+    #[derive(Clone)]
+    struct Lossy {
+        inner: MemoryStore,
+        fates: Arc<Mutex<VecDeque<Fate>>>,
+        writes: Arc<Mutex<Vec<Version>>>,
+    }
+
+    impl Lossy {
+        fn new(fates: &[Fate]) -> Self {
+            Self {
+                inner: MemoryStore::new(),
+                fates: Arc::new(Mutex::new(fates.iter().copied().collect())),
+                writes: Arc::default(),
+            }
+        }
+    }
+
+    impl RecordStore for Lossy {
+        async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+            self.inner.load(account).await
+        }
+
+        async fn replace(
+            &self,
+            account: &AccountName,
+            expected: Option<Version>,
+            draft: &Draft,
+        ) -> Result<Replaced, StoreError> {
+            let fate = self.fates.lock().unwrap().pop_front();
+            self.writes.lock().unwrap().push(draft.version);
+            if fate != Some(Fate::LostWrite) {
+                let replaced = self.inner.replace(account, expected, draft).await?;
+                if fate.is_none() {
+                    return Ok(replaced);
+                }
+            }
+            Err(StoreError::new(StoreErrorKind::Unavailable, "lost"))
+        }
+
+        async fn list(
+            &self,
+            after: Option<&AccountName>,
+            limit: usize,
+        ) -> Result<Vec<Listed>, StoreError> {
+            self.inner.list(after, limit).await
+        }
+    }
+
+    async fn commit(store: &Lossy) -> Result<Applied, StoreError> {
+        let tokens = TokenSet::new("AT", "KEY", "RT", Duration::from_secs(60));
+        let issued = Issued::authorized(Generation::FIRST, tokens, None);
+        let name = AccountName::new("user").unwrap();
+        apply(store, &name, None, |loaded, version| {
+            transition::commit(&loaded.standing, version, &issued)
+        })
+        .await
+    }
+
+    async fn standing(store: &Lossy) -> Option<Version> {
+        let name = AccountName::new("user").unwrap();
+        store.load(&name).await.unwrap().version()
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_reply_was_lost_is_found_and_written_once_more() {
+        for fates in [
+            &[Fate::LostReply][..],
+            &[Fate::LostWrite],
+            &[Fate::LostWrite, Fate::LostReply],
+            &[Fate::LostReply, Fate::LostReply],
+            &[Fate::LostReply, Fate::LostWrite],
+        ] {
+            let store = Lossy::new(fates);
+            let Applied::Moved(record) = commit(&store).await.unwrap() else {
+                panic!("it was nobody else's")
+            };
+            assert_eq!(standing(&store).await, Some(record.version));
+            // The write that was acknowledged is the last.
+            assert_eq!(store.writes.lock().unwrap().len(), fates.len() + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_stays_away_is_an_error() {
+        let store = Lossy::new(&[Fate::LostWrite; 3]);
+        assert!(commit(&store).await.is_err());
+        assert_eq!(standing(&store).await, None);
+    }
+
+    #[tokio::test]
+    async fn of_two_who_write_at_once_the_second_decides_again() {
+        let store = Lossy::new(&[]);
+        let name = AccountName::new("user").unwrap();
+        let nothing = store.load(&name).await.unwrap();
+        let Applied::Moved(first) = commit(&store).await.unwrap() else {
+            panic!("nobody else writes")
+        };
+        // With what was seen before the first: its guard is asked once more.
+        let mut asked = Vec::new();
+        let applied = apply(&store, &name, Some(nothing), |loaded, version| {
+            asked.push(loaded.version());
+            let issued =
+                Issued::authorized(Generation::FIRST, crate::store::Grant::default(), None);
+            transition::commit(&loaded.standing, version, &issued)
+        })
+        .await;
+        assert!(matches!(
+            applied,
+            Ok(Applied::Stood(Loaded { standing: Standing::Record(record), .. }))
+                if record.version == first.version
+        ));
+        assert_eq!(asked, [None, Some(first.version)]);
+    }
+}
