@@ -29,15 +29,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 async fn stores(scratch: &Path) -> Vec<(&'static str, SharedStore)> {
     let file = FileStore::open(scratch).await.unwrap();
     let mut stores = vec![
-        ("memory", MemoryStore::new().into_shared()),
-        ("file", file.into_shared()),
+        ("memory", SharedStore::new(MemoryStore::new())),
+        ("file", SharedStore::new(file)),
     ];
     if let Ok(url) = std::env::var("TOWER_MAC_AUTH_TEST_POSTGRES") {
-        stores.push(("postgres", postgres(&url).await.into_shared()));
+        stores.push(("postgres", SharedStore::new(postgres(&url).await)));
     }
     if let Ok(url) = std::env::var("TOWER_MAC_AUTH_TEST_REDIS") {
         let redis = RedisStore::connect(&url).await.unwrap();
-        stores.push(("redis", redis.into_shared()));
+        stores.push(("redis", SharedStore::new(redis)));
     }
     stores
 }

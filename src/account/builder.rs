@@ -53,7 +53,7 @@ macro_rules! knobs {
             /// Where records live. Without one they live in a [`MemoryStore`] of their own and are
             /// gone with the process. Give a clone of a [`SharedStore`] to share it.
             pub fn store(mut self, store: impl RecordStore) -> Self {
-                self.knobs.store = Some(store.into_shared());
+                self.knobs.store = Some(SharedStore::new(store));
                 self
             }
 
@@ -141,7 +141,7 @@ impl Knobs {
         let look_every = self.store.as_ref().map(Hearing::look_every);
         let store = self
             .store
-            .unwrap_or_else(|| MemoryStore::with_clock(Arc::clone(&clock)).into_shared());
+            .unwrap_or_else(|| SharedStore::new(MemoryStore::with_clock(Arc::clone(&clock))));
         let owner = self
             .owner
             .unwrap_or_else(|| format!("process {}", std::process::id()));

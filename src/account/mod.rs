@@ -260,8 +260,7 @@
 //!   refresh that has not begun after a second is taken over by the runtime of a request that waits
 //!   for it. A refresh that has begun is waited for as long as it could take if it were driven: the
 //!   two timeouts and half a minute. Then the request fails with `TimedOut`.
-//!
-//! No refresh is begun twice.
+//! - No refresh is begun twice.
 //!
 //! # Before the process ends
 //!
@@ -270,19 +269,19 @@
 //! new tokens are in the store. A process that is killed after the refresh token was sent, and before
 //! the new ones are stored, leaves the account in doubt.
 
-// `Account` is in `account`: what people look for first has the name of its file.
-#[expect(clippy::module_inception)]
+#[expect(clippy::module_inception, reason = "where `Account` is looked for")]
 mod account;
+mod account_error;
 mod accounts;
 mod authorize;
 mod builder;
 mod context;
 mod credential;
-mod error;
 mod event;
 mod hearing;
 mod policy;
 mod refresh;
+mod refresh_error;
 pub(crate) mod rotation;
 mod state;
 mod status;
@@ -290,11 +289,12 @@ mod tasks;
 mod work;
 
 pub use account::Account;
+pub use account_error::{AccountError, AccountErrorKind};
 pub use accounts::Accounts;
 pub use builder::{AccountBuilder, AccountsBuilder};
-pub use error::{AccountError, AccountErrorKind, RefreshError, RefreshErrorKind};
 pub use event::{AccountEvent, Event, Events};
 pub use policy::InDoubtPolicy;
 pub use refresh::Refresh;
 pub(crate) use refresh::{Ready, Signer};
+pub use refresh_error::{RefreshError, RefreshErrorKind};
 pub use status::{AccessStatus, AccountStatus, RotationStatus};

@@ -105,7 +105,7 @@
 //! and takes the time from the database's clock. [`watch`](RecordStore::watch) is for a store that can
 //! tell of changes; without it, processes look from time to time.
 
-mod apply;
+mod answer;
 mod changes;
 #[cfg(unix)]
 mod directory;
@@ -113,6 +113,7 @@ mod encoding;
 mod error;
 #[cfg(unix)]
 mod file;
+mod generation;
 mod grant;
 #[cfg(unix)]
 pub(crate) mod journal;
@@ -129,17 +130,22 @@ mod register;
 #[cfg(feature = "seal")]
 mod seal;
 mod shared;
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(unreachable_pub, reason = "public as `testing::rotation`")
+)]
 pub(crate) mod transition;
 
 /// What a [`Watch`] returns: `futures_core`'s, for those who implement the trait.
 #[doc(no_inline)]
 pub use futures_core::future::BoxFuture;
 
-pub(crate) use apply::{Applied, apply, commit};
+pub use answer::{Change, Commit, Import, Listed, ListedHead, Loaded, Replaced, Standing, Watch};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use file::{FileStore, FileStoreBuilder};
+pub use generation::{Generation, Version};
 pub use grant::{AccessGrant, Grant, Issued, SealedGrant, Secrets};
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
@@ -149,13 +155,12 @@ pub use name::{AccountName, AccountNameError};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use postgres::PostgresStore;
-pub use record::{Draft, Generation, Moment, Record, Status, Version};
+pub use record::{Draft, Moment, Record, Status};
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use redis::RedisStore;
-pub use register::{
-    Change, Commit, Import, Listed, ListedHead, Loaded, RecordStore, Replaced, Standing, Watch,
-};
+pub use register::RecordStore;
+pub(crate) use register::{Applied, apply, commit};
 #[cfg(feature = "seal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};

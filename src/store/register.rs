@@ -2,14 +2,10 @@
 
 use std::future::Future;
 
-use futures_core::future::BoxFuture;
-
-use super::apply::{Applied, apply, odd};
 use super::{
-    AccountName, Draft, Generation, Issued, Record, Secrets, SharedStore, Status, StoreError,
-    Version, transition,
+    AccountName, Commit, Draft, Import, Issued, Listed, Loaded, Record, Replaced, Secrets,
+    Standing, StoreError, StoreErrorKind, Version, Watch, transition,
 };
-use crate::Timestamp;
 
 /// Keeps one [`Record`] for each account, and replaces it if nobody else did.
 ///
@@ -23,7 +19,7 @@ use crate::Timestamp;
 /// - [`replace`](Self::replace) is atomic, and durable before it returns `Ok`.
 /// - Times are of the store's own clock: as it [loads](Loaded::now), and as it
 ///   [writes](Draft::at).
-/// - `Err` of kind [`Unavailable`](super::StoreErrorKind::Unavailable) means that the write may or may
+/// - `Err` of kind [`Unavailable`](StoreErrorKind::Unavailable) means that the write may or may
 ///   not have been done. The caller then loads what stands.
 /// - A record that cannot be read is [`Standing::Unreadable`], never [`Standing::Nothing`].
 /// - Cancelling a future leaves the record as it was or as the write makes it.
@@ -67,7 +63,7 @@ pub trait RecordStore: Send + Sync + 'static {
     /// account that waits for its record looks again every second, and an account that signs looks
     /// every five seconds.
     ///
-    /// A change to a status that [is rotating](Status::is_rotating) need not be told, because nobody
+    /// A change to a status that [is rotating](super::Status::is_rotating) need not be told, because nobody
     /// waits for one.
     fn watch(&self) -> Option<Box<dyn Watch>> {
         None
@@ -76,8 +72,8 @@ pub trait RecordStore: Send + Sync + 'static {
     /// Moves to the generation that was issued, from any lower generation and any status, or from
     /// nothing. It ends lease, doubt and failures. Repeated, it is [`Commit::Superseded`] by itself.
     ///
-    /// A rotation commits one generation up, a user's decision [two](Generation::decided), and the
-    /// tokens that a program is started with [`Generation::FIRST`], so they replace nothing.
+    /// A rotation commits one generation up, a user's decision [two](super::Generation::decided), and the
+    /// tokens that a program is started with [`Generation::FIRST`](super::Generation::FIRST), so they replace nothing.
     ///
     /// # Errors
     ///
@@ -90,10 +86,10 @@ pub trait RecordStore: Send + Sync + 'static {
     where
         Self: Sized,
     {
-        super::apply::commit(self, account, None, issued)
+        commit(self, account, None, issued)
     }
 
-    /// Ends the grant: [`Status::Revoked`], no secrets, two generations up, from any status, and
+    /// Ends the grant: [`Status::Revoked`](super::Status::Revoked), no secrets, two generations up, from any status, and
     /// also in the place of a record that cannot be read. No rotation under way can undo it; a new
     /// authorization can. Open accounts of all processes obey it as soon as they hear of it.
     ///
@@ -152,213 +148,245 @@ pub trait RecordStore: Send + Sync + 'static {
             }
         }
     }
-
-    /// The store behind one pointer, for many accounts. Provided; nobody need implement it.
-    fn into_shared(self) -> SharedStore
-    where
-        Self: Sized,
-    {
-        SharedStore::erase(self)
-    }
 }
 
-/// The answer to [`RecordStore::load`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Loaded {
-    /// What stands.
-    pub standing: Standing,
-    /// The store's clock as it was read.
-    pub now: Timestamp,
+/// How often a write is tried whose outcome stays unknown.
+const TRIES: u32 = 3;
+
+/// What came of a transition.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    /// The record stands so, and is durable.
+    Moved(Record),
+    /// The transition's guard did not hold over this, and nothing was changed.
+    Stood(Loaded),
 }
 
-/// What stands in a store.
+/// Moves the record of `account` by `transition`, which is given what stands, and the version of
+/// the write that it is to make.
 ///
-/// There are no others: whoever wraps a store must know what to do with each.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all that is loaded is a record"
-)]
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each look, and what stands nearly always is a record"
-)]
-pub enum Standing {
-    /// The account was never seen.
-    Nothing,
-    /// Its record.
-    Record(Record),
-    /// Something that cannot be read. Only a revocation replaces it.
-    Unreadable {
-        /// By which it can be replaced.
-        version: Version,
-        /// Why it cannot be read.
-        why: StoreError,
-    },
-}
-
-impl Standing {
-    /// The record, if there is one that can be read.
-    pub fn record(&self) -> Option<&Record> {
-        match self {
-            Self::Record(record) => Some(record),
-            _ => None,
+/// `known` is what the caller saw last; if that still stands, one round trip is enough.
+///
+/// # Errors
+///
+/// If the store fails: then the record may or may not have moved.
+pub(crate) async fn apply<S: RecordStore>(
+    store: &S,
+    account: &AccountName,
+    known: Option<Loaded>,
+    mut transition: impl FnMut(&Loaded, Version) -> Option<Draft> + Send,
+) -> Result<Applied, StoreError> {
+    let mut loaded = match known {
+        Some(loaded) => loaded,
+        None => store.load(account).await?,
+    };
+    loop {
+        let Some(draft) = transition(&loaded, Version::draw()) else {
+            return Ok(Applied::Stood(loaded));
+        };
+        match write(store, account, loaded.version(), draft).await? {
+            Written::Done(record) => return Ok(Applied::Moved(record)),
+            Written::Refused(standing) => loaded = standing,
         }
     }
 }
 
-impl Loaded {
-    /// Nothing stands at `now`.
-    pub fn nothing(now: Timestamp) -> Self {
-        let standing = Standing::Nothing;
-        Self { standing, now }
-    }
-
-    /// This record stands at `now`.
-    pub fn record(record: Record, now: Timestamp) -> Self {
-        let standing = Standing::Record(record.read_at(now));
-        Self { standing, now }
-    }
-
-    /// What stands cannot be read.
-    pub fn unreadable(version: Version, why: StoreError, now: Timestamp) -> Self {
-        let standing = Standing::Unreadable { version, why };
-        Self { standing, now }
-    }
-
-    /// The version to replace it by; `None` if nothing stands.
-    pub fn version(&self) -> Option<Version> {
-        match &self.standing {
-            Standing::Nothing => None,
-            Standing::Record(record) => Some(record.version),
-            Standing::Unreadable { version, .. } => Some(*version),
-        }
-    }
-
-    /// The record, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// If there is one that cannot be read.
-    pub fn into_record(self) -> Result<Option<Record>, StoreError> {
-        match self.standing {
-            Standing::Nothing => Ok(None),
-            Standing::Record(record) => Ok(Some(record)),
+/// [`RecordStore::commit`], over what the caller saw last.
+pub(crate) async fn commit<S: RecordStore>(
+    store: &S,
+    account: &AccountName,
+    known: Option<Loaded>,
+    issued: Issued,
+) -> Result<Commit, StoreError> {
+    let applied = apply(store, account, known, |loaded, version| {
+        transition::commit(&loaded.standing, version, &issued)
+    });
+    match applied.await? {
+        Applied::Moved(record) => Ok(Commit::Committed(record)),
+        Applied::Stood(loaded) => match loaded.standing {
+            Standing::Record(record) if record.generation >= issued.generation => {
+                Ok(Commit::Superseded(record))
+            }
+            Standing::Record(record) => Err(record.secrets.unreadable()),
             Standing::Unreadable { why, .. } => Err(why),
-        }
+            Standing::Nothing => Err(odd("a commit over nothing was refused")),
+        },
     }
 }
 
-/// The answer to [`RecordStore::replace`]. There is no third one.
-#[expect(clippy::large_enum_variant, reason = "it is looked at where it comes")]
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each write, and a refusal is read at once"
-)]
-pub enum Replaced {
-    /// The draft is written and durable. With the store's clock as it was written.
-    Done(Timestamp),
-    /// Something else stood, and nothing was changed.
+/// A guard did not hold that cannot fail.
+fn odd(what: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, what)
+}
+
+enum Written {
+    Done(Record),
     Refused(Loaded),
 }
 
-/// One account in a [list](RecordStore::list).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Listed {
-    /// Its name.
-    pub account: AccountName,
-    /// What its record says; `None` if it cannot be read.
-    pub head: Option<ListedHead>,
+/// Replaces what stands. If the answer is lost, a look shows whether our write stands. A look is no
+/// proof that a write is durable, so a write of ours that stands is written once more.
+async fn write<S: RecordStore>(
+    store: &S,
+    account: &AccountName,
+    mut expected: Option<Version>,
+    mut draft: Draft,
+) -> Result<Written, StoreError> {
+    let mut tries = 1;
+    loop {
+        let (standing, error) = match store.replace(account, expected, &draft).await {
+            Ok(Replaced::Done(now)) => return Ok(Written::Done(draft.at(now))),
+            // A try before this one may have come late.
+            Ok(Replaced::Refused(standing)) if tries > 1 => (standing, None),
+            Ok(Replaced::Refused(standing)) => return Ok(Written::Refused(standing)),
+            Err(error) if error.kind() != StoreErrorKind::Unavailable || tries == TRIES => {
+                return Err(error);
+            }
+            Err(error) => match store.load(account).await {
+                Ok(standing) => (standing, Some(error)),
+                Err(_) => return Err(error),
+            },
+        };
+        tries += 1;
+        if standing.version() == Some(draft.version) {
+            expected = Some(draft.version);
+            draft.version = Version::draw();
+        } else if error.is_none() || standing.version() != expected {
+            return Ok(Written::Refused(standing));
+        }
+    }
 }
 
-/// What a [list](RecordStore::list) says of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct ListedHead {
-    /// Which credential it holds.
-    pub generation: Generation,
-    /// Where it stands in the rotation.
-    pub status: Status,
-    /// When the access token ends, by the store's clock.
-    pub expires_at: Option<Timestamp>,
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
-impl Listed {
-    /// An account whose record cannot be read.
-    pub fn unreadable(account: AccountName) -> Self {
-        Self {
-            account,
-            head: None,
+    use super::*;
+    use crate::store::{Generation, Listed, MemoryStore};
+    use crate::token::TokenSet;
+
+    /// What becomes of a write, in order; then all is well.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fate {
+        /// It lands, and its answer is lost.
+        LostReply,
+        /// It does not land, and nobody can tell.
+        LostWrite,
+    }
+
+    #[derive(Clone)]
+    struct Lossy {
+        inner: MemoryStore,
+        fates: Arc<Mutex<VecDeque<Fate>>>,
+        writes: Arc<Mutex<Vec<Version>>>,
+    }
+
+    impl Lossy {
+        fn new(fates: &[Fate]) -> Self {
+            Self {
+                inner: MemoryStore::new(),
+                fates: Arc::new(Mutex::new(fates.iter().copied().collect())),
+                writes: Arc::default(),
+            }
         }
     }
 
-    /// An account and what its record says.
-    pub fn new(
-        account: AccountName,
-        generation: Generation,
-        status: Status,
-        expires_at: Option<Timestamp>,
-    ) -> Self {
-        Self {
-            account,
-            head: Some(ListedHead {
-                generation,
-                status,
-                expires_at,
-            }),
+    impl RecordStore for Lossy {
+        async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+            self.inner.load(account).await
+        }
+
+        async fn replace(
+            &self,
+            account: &AccountName,
+            expected: Option<Version>,
+            draft: &Draft,
+        ) -> Result<Replaced, StoreError> {
+            let fate = self.fates.lock().unwrap().pop_front();
+            self.writes.lock().unwrap().push(draft.version);
+            if fate != Some(Fate::LostWrite) {
+                let replaced = self.inner.replace(account, expected, draft).await?;
+                if fate.is_none() {
+                    return Ok(replaced);
+                }
+            }
+            Err(StoreError::new(StoreErrorKind::Unavailable, "lost"))
+        }
+
+        async fn list(
+            &self,
+            after: Option<&AccountName>,
+            limit: usize,
+        ) -> Result<Vec<Listed>, StoreError> {
+            self.inner.list(after, limit).await
         }
     }
 
-    /// The same, of a record at hand.
-    pub fn of(account: AccountName, record: &Record) -> Self {
-        Self::new(account, record.generation, record.status, record.expires_at)
+    async fn commit(store: &Lossy) -> Result<Applied, StoreError> {
+        let tokens = TokenSet::new("AT", "KEY", "RT", Duration::from_secs(60));
+        let issued = Issued::authorized(Generation::FIRST, tokens, None);
+        let name = AccountName::new("user").unwrap();
+        apply(store, &name, None, |loaded, version| {
+            transition::commit(&loaded.standing, version, &issued)
+        })
+        .await
     }
-}
 
-/// The answer to [`RecordStore::commit`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Commit {
-    /// The record is at the new generation and durable.
-    Committed(Record),
-    /// The record already stood at this generation or a higher one; nothing was changed. Its
-    /// secrets need not be readable.
-    Superseded(Record),
-}
+    async fn standing(store: &Lossy) -> Option<Version> {
+        let name = AccountName::new("user").unwrap();
+        store.load(&name).await.unwrap().version()
+    }
 
-/// The answer to [`RecordStore::import`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Import {
-    /// The record stands here now.
-    Imported(Record),
-    /// The account was known here; this record stands, as before.
-    AlreadyKnown(Record),
-    /// Somebody rotates it where it comes from. Stop the processes there, and read it again once
-    /// its deadline has passed.
-    UnderWay,
-}
+    #[tokio::test]
+    async fn a_write_whose_reply_was_lost_is_found_and_written_once_more() {
+        for fates in [
+            &[Fate::LostReply][..],
+            &[Fate::LostWrite],
+            &[Fate::LostWrite, Fate::LostReply],
+            &[Fate::LostReply, Fate::LostReply],
+            &[Fate::LostReply, Fate::LostWrite],
+        ] {
+            let store = Lossy::new(fates);
+            let Applied::Moved(record) = commit(&store).await.unwrap() else {
+                panic!("it was nobody else's")
+            };
+            assert_eq!(standing(&store).await, Some(record.version));
+            // The write that was acknowledged is the last.
+            assert_eq!(store.writes.lock().unwrap().len(), fates.len() + 1);
+        }
+    }
 
-/// Hears of changes in a store.
-pub trait Watch: Send {
-    /// The next change since the watch began. A watch may tell of changes that were none, and may miss
-    /// some: callers look from time to time besides.
-    ///
-    /// # Cancel safety
-    ///
-    /// No change is lost if the future is dropped.
-    fn next(&mut self) -> BoxFuture<'_, Change>;
-}
+    #[tokio::test]
+    async fn a_store_that_stays_away_is_an_error() {
+        let store = Lossy::new(&[Fate::LostWrite; 3]);
+        assert!(commit(&store).await.is_err());
+        assert_eq!(standing(&store).await, None);
+    }
 
-/// What changed in a store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// The record of this account, by this write.
-    Record(AccountName, Version),
-    /// Any record may have changed: some changes may not have been told.
-    Any,
+    #[tokio::test]
+    async fn of_two_who_write_at_once_the_second_decides_again() {
+        let store = Lossy::new(&[]);
+        let name = AccountName::new("user").unwrap();
+        let nothing = store.load(&name).await.unwrap();
+        let Applied::Moved(first) = commit(&store).await.unwrap() else {
+            panic!("nobody else writes")
+        };
+        // With what was seen before the first: its guard is asked once more.
+        let mut asked = Vec::new();
+        let applied = apply(&store, &name, Some(nothing), |loaded, version| {
+            asked.push(loaded.version());
+            let issued =
+                Issued::authorized(Generation::FIRST, crate::store::Grant::default(), None);
+            transition::commit(&loaded.standing, version, &issued)
+        })
+        .await;
+        assert!(matches!(
+            applied,
+            Ok(Applied::Stood(Loaded { standing: Standing::Record(record), .. }))
+                if record.version == first.version
+        ));
+        assert_eq!(asked, [None, Some(first.version)]);
+    }
 }

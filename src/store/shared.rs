@@ -1,5 +1,6 @@
 //! A store behind a pointer.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,10 +25,10 @@ pub struct SharedStore(Arc<dyn Erased>);
 impl SharedStore {
     /// Shares `store`.
     pub fn new(store: impl RecordStore) -> Self {
-        store.into_shared()
-    }
-
-    pub(super) fn erase(store: impl RecordStore) -> Self {
+        // One that is shared already is not put behind a second pointer.
+        if let Some(shared) = (&store as &dyn Any).downcast_ref::<Self>() {
+            return shared.clone();
+        }
         Self(Arc::new(store))
     }
 }
@@ -128,9 +129,5 @@ impl RecordStore for SharedStore {
 
     fn watch(&self) -> Option<Box<dyn Watch>> {
         self.0.watch()
-    }
-
-    fn into_shared(self) -> SharedStore {
-        self
     }
 }

@@ -11,7 +11,7 @@ use http::{StatusCode, Uri};
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, InDoubtPolicy};
 use tower_mac_auth::layer::MacAuthLayer;
-use tower_mac_auth::store::{AccountName, Record, RecordStore, Status};
+use tower_mac_auth::store::{AccountName, Record, Status};
 use tower_mac_auth::testing::{Fault, InProcess, Provider, TestClock};
 use tower_mac_auth::token::{Connection, ErrorCode, TokenEndpoint, Transport, TransportError};
 

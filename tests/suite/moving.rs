@@ -207,11 +207,11 @@ async fn accounts_move(from: SharedStore, to: SharedStore, clock: TestClock) {
 
 async fn files(scratch: &TempDir, clock: &TestClock) -> SharedStore {
     let builder = FileStore::builder(scratch.path()).clock(clock.clone());
-    builder.open().await.unwrap().into_shared()
+    SharedStore::new(builder.open().await.unwrap())
 }
 
 fn memory(clock: &TestClock) -> SharedStore {
-    MemoryStore::with_clock(clock.clone()).into_shared()
+    SharedStore::new(MemoryStore::with_clock(clock.clone()))
 }
 
 #[tokio::test]

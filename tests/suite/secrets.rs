@@ -108,7 +108,7 @@ async fn no_secret_is_ever_printed() {
             before(info);
         }
     }));
-    let watch = everything().await;
+    let watch = Box::pin(everything()).await;
     panic::set_hook(Box::new(move |info| before(info)));
     drop(guard);
     let panicked = String::from_utf8(panics.0.lock().unwrap().clone()).unwrap();

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::join::Join;
 use super::primitives::{AtomicU64, Loaded, Mutex, MutexGuard, Swap};
 use super::{Access, RotationState, Snapshot};
 use crate::Timestamp;
@@ -40,21 +41,6 @@ struct Slot<W> {
     /// The write that was seen last in the store, or made there.
     seen: Option<Version>,
     closed: bool,
-}
-
-/// What came of asking for a newer credential.
-#[derive(Debug)]
-pub(in crate::account) enum Join {
-    /// There is one already.
-    Newer(Generation),
-    /// A flight is under way and will tell.
-    Joined,
-    /// The caller must start the flight; its waiter is in.
-    Lead,
-    /// No flight may start.
-    Grounded(RotationState),
-    /// The account is shut down.
-    Closed,
 }
 
 impl<W> Cell<W> {

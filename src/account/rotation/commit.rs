@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::journal::{Answer, Kept};
-use super::step::in_time;
+use super::step::{PATIENCE, in_time};
 use crate::Timestamp;
 use crate::account::Event;
 use crate::account::credential::Snapshot;
@@ -12,11 +12,8 @@ use crate::account::policy::{self, COMMIT_ATTEMPT};
 use crate::account::state::AccountState;
 use crate::clock::sleep_until;
 use crate::store::{
-    Commit, Generation, Grant, Issued, Lease, Loaded, Record, StoreError, apply, commit, transition,
+    Commit, Generation, Grant, Issued, Lease, Loaded, Record, apply, commit, transition,
 };
-
-/// How long those who wait for the flight wait for the store, once the tokens are there.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What became of tokens that were issued.
 pub(in crate::account) enum Committed {
@@ -274,42 +271,5 @@ impl Pending {
         let client_id = account.context.endpoint.client_id();
         let snapshot = Snapshot::new(issued, client_id, now, age);
         account.cell.publish(snapshot);
-    }
-}
-
-impl AccountState {
-    /// Brings a store that fell behind this process up to it; what stands then.
-    pub(in crate::account) async fn write_back(&self) -> Result<Record, StoreError> {
-        let now = self.clock.now();
-        let (issued, answer) = {
-            let current = self.cell.load();
-            let (generation, lineage) = (current.generation, current.lineage);
-            let (grant, rest) = (current.grant.clone(), current.rest(now));
-            let answer = Answer {
-                generation,
-                lineage,
-                decided_over: None,
-                grant: grant.clone(),
-                expires_at: rest.map(|rest| now.saturating_add(rest)),
-            };
-            (Issued::rotated(generation, lineage, grant, rest), answer)
-        };
-        tracing::warn!("the store is behind this process: writing back");
-        // Nobody else may have it.
-        let kept = self.context.journal.keep(&self.name, &answer).await;
-        let commit = commit(&self.context.store, &self.name, None, issued).await?;
-        let (Commit::Committed(record) | Commit::Superseded(record)) = commit;
-        if record.settles(answer.generation, answer.lineage, &answer.grant) {
-            self.forget(kept);
-        }
-        Ok(record)
-    }
-
-    /// Drops what was kept in the journal until now. Nobody waits for it.
-    fn forget(&self, kept: Option<Kept>) {
-        if let Some(kept) = kept {
-            self.tasks()
-                .spawn(self.context.journal.clone().forget(kept));
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! What was issued, on this machine's disk until the store has it: if there is a journal. On a
 //! system that has none, there is none.
 
+use super::step::{PATIENCE, in_time};
 use crate::Clock;
-use crate::account::rotation::step::in_time;
 use crate::store::{AccountName, SharedStore, StoreError};
 
 #[cfg(unix)]
@@ -14,8 +14,6 @@ pub(super) use crate::store::journal::{Answer, Kept};
 use without::Journal;
 #[cfg(not(unix))]
 pub(super) use without::{Answer, Kept};
-
-use super::commit::PATIENCE;
 
 /// The journal, if there is one.
 #[derive(Clone, Default)]

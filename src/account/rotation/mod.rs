@@ -8,16 +8,22 @@
 //! ```
 
 mod commit;
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(unreachable_pub, reason = "public as `testing::rotation`")
+)]
 pub(crate) mod decide;
 mod ending;
 mod failure;
 mod flight;
+mod issued;
 mod journal;
 mod look;
 mod presentation;
 mod presented;
 mod step;
 mod task;
+mod write_back;
 
 pub(super) use commit::{Committed, Pending};
 pub(super) use decide::Presented;

@@ -16,6 +16,9 @@ use crate::store::StoreError;
 /// put down once the refresh token was sent.
 pub(in crate::account) const LAST_LOOK: Duration = Duration::from_secs(2);
 
+/// How long those who wait for the flight wait for the store, once the tokens are there.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
 /// One step on the store in the time that a refresh may take.
 pub(in crate::account) async fn bounded<T>(
     clock: &dyn Clock,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
-use crate::store::apply::commit;
+use crate::store::commit;
 use crate::store::directory::corrupt;
 use crate::store::encoding::{envelope, hex};
 use crate::store::{

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::directory::Change;
-use crate::store::{Generation, Issued, MemoryStore, Record};
+use crate::store::{Generation, Issued, MemoryStore, Record, SharedStore};
 use crate::token::TokenSet;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -66,7 +66,7 @@ async fn of_account(
     client: &str,
     store: &MemoryStore,
 ) -> Result<Recovered, StoreError> {
-    let store = store.clone().into_shared();
+    let store = SharedStore::new(store.clone());
     journal
         .recover_account((&user(), client), &store, &SystemClock)
         .await

@@ -79,7 +79,7 @@ const PROMISES: &[(&str, Promise)] = promises! {
 impl Conformance {
     /// A suite for this store, as one process has it.
     pub fn new(store: impl RecordStore) -> Self {
-        let one = store.into_shared();
+        let one = SharedStore::new(store);
         let other = one.clone();
         Self { one, other }
     }
@@ -88,8 +88,8 @@ impl Conformance {
     /// two openings of one directory.
     pub fn between(one: impl RecordStore, other: impl RecordStore) -> Self {
         Self {
-            one: one.into_shared(),
-            other: other.into_shared(),
+            one: SharedStore::new(one),
+            other: SharedStore::new(other),
         }
     }
 

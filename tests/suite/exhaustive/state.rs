@@ -228,7 +228,7 @@ impl State {
 }
 
 impl Unsure {
-    pub fn stands(&self, row: &Row) -> bool {
+    pub fn stands(self, row: &Row) -> bool {
         self.version != 0 && self.version == row.version
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::work::Untold;
 use crate::Timestamp;
-use crate::store::{AccountNameError, StoreError};
+use crate::store::StoreError;
 use crate::token::{ErrorCode, RateLimited, Unsent};
 
 type Source = Arc<dyn Error + Send + Sync>;
@@ -15,8 +15,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// A cheap clone: every request that waited gets the same one.
 #[derive(Clone, Debug)]
 pub struct RefreshError {
-    kind: RefreshErrorKind,
-    source: Option<Source>,
+    pub(super) kind: RefreshErrorKind,
+    pub(super) source: Option<Source>,
 }
 
 /// Why a credential could not be refreshed.
@@ -161,151 +161,6 @@ impl fmt::Display for RefreshError {
 }
 
 impl Error for RefreshError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
-
-/// An account could not be opened, authorized or revoked.
-#[derive(Debug)]
-pub struct AccountError {
-    kind: AccountErrorKind,
-    source: Option<Source>,
-}
-
-/// What kind of failure an [`AccountError`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AccountErrorKind {
-    /// The name cannot name an account.
-    Name,
-    /// The store has no such account, and no tokens were given to start it with.
-    NotAuthorized,
-    /// The tokens given cannot sign.
-    Credential,
-    /// The store could not be used.
-    Store,
-    /// The authorization code was not sent: try again with the same code.
-    CodeUnsent,
-    /// The token endpoint's rate limit is reached. The authorization code is not spent: try again
-    /// with the same code.
-    CodeRateLimited {
-        /// When the endpoint lets itself be asked again.
-        until: Timestamp,
-    },
-    /// The token endpoint refused the authorization code or the client.
-    CodeRefused(ErrorCode),
-    /// The answer to the authorization code is lost: the user must authorize again.
-    CodeInDoubt,
-    /// The task that exchanged the code, or opened the account, is gone, with its runtime.
-    Interrupted,
-    /// The account was not opened or authorized in time: nobody drives the runtime that began it.
-    /// Should it be driven again, it still may be.
-    TimedOut,
-    /// The [`Accounts`](super::Accounts) were shut down: none is opened any more.
-    Closed,
-}
-
-impl AccountError {
-    pub(super) fn new(kind: AccountErrorKind) -> Self {
-        Self { kind, source: None }
-    }
-
-    pub(super) fn with_source(kind: AccountErrorKind, source: impl Into<BoxError>) -> Self {
-        Self {
-            kind,
-            source: Some(Arc::from(source.into())),
-        }
-    }
-
-    /// Callers that wait for an account to be opened wait as for a flight, and are told this.
-    pub(super) fn into_refresh_error(self) -> RefreshError {
-        let kind = match self.kind {
-            AccountErrorKind::NotAuthorized => RefreshErrorKind::ReauthorizationRequired,
-            _ => RefreshErrorKind::Store,
-        };
-        let source = self.source;
-        RefreshError { kind, source }
-    }
-
-    /// What they make of it.
-    pub(super) fn from_refresh_error(error: RefreshError) -> Self {
-        let kind = match error.kind {
-            RefreshErrorKind::ReauthorizationRequired => AccountErrorKind::NotAuthorized,
-            RefreshErrorKind::Interrupted => AccountErrorKind::Interrupted,
-            RefreshErrorKind::Closed => AccountErrorKind::Closed,
-            _ => AccountErrorKind::Store,
-        };
-        let source = error.source;
-        Self { kind, source }
-    }
-
-    /// What kind of failure this is.
-    pub fn kind(&self) -> AccountErrorKind {
-        self.kind
-    }
-}
-
-impl From<Untold> for AccountError {
-    fn from(untold: Untold) -> Self {
-        Self::new(match untold {
-            Untold::Interrupted => AccountErrorKind::Interrupted,
-            Untold::TimedOut => AccountErrorKind::TimedOut,
-        })
-    }
-}
-
-impl From<StoreError> for AccountError {
-    fn from(error: StoreError) -> Self {
-        Self {
-            kind: AccountErrorKind::Store,
-            source: Some(Arc::new(error)),
-        }
-    }
-}
-
-impl From<AccountNameError> for AccountError {
-    fn from(error: AccountNameError) -> Self {
-        Self {
-            kind: AccountErrorKind::Name,
-            source: Some(Arc::new(error)),
-        }
-    }
-}
-
-impl fmt::Display for AccountError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            AccountErrorKind::Name => f.write_str("the name cannot name an account"),
-            AccountErrorKind::NotAuthorized => f.write_str(
-                "the store has no such account: authorize it with a code, or give tokens to start with",
-            ),
-            AccountErrorKind::Credential => f.write_str("the tokens given cannot sign"),
-            AccountErrorKind::Store => f.write_str("the token store could not be used"),
-            AccountErrorKind::CodeUnsent => f.write_str("the authorization code was not sent"),
-            AccountErrorKind::CodeRateLimited { until } => write!(
-                f,
-                "the token endpoint's rate limit is reached and the authorization code not spent; \
-                 try it again at {until}"
-            ),
-            AccountErrorKind::CodeRefused(code) => {
-                write!(f, "the token endpoint refused the authorization code: {code}")
-            }
-            AccountErrorKind::CodeInDoubt => f.write_str(
-                "the answer to the authorization code is lost: the user must authorize again",
-            ),
-            AccountErrorKind::Interrupted => {
-                f.write_str("the task that opened or authorized the account was interrupted")
-            }
-            AccountErrorKind::TimedOut => {
-                f.write_str("the account was not opened or authorized in time")
-            }
-            AccountErrorKind::Closed => f.write_str("the accounts were shut down"),
-        }
-    }
-}
-
-impl Error for AccountError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
