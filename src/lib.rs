@@ -84,6 +84,7 @@
 //!
 //! Time comes from a [`Clock`] that can be replaced. Secrets are wiped when dropped, and print as
 //! `[redacted]`.
+//!
 #![cfg_attr(
     not(feature = "redis"),
     doc = " [`store::redis`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/redis/"

@@ -141,6 +141,11 @@ impl Account {
     pub async fn shutdown(&self) {
         self.0.close();
         shut_down(std::slice::from_ref(&self.0)).await;
+        // One of many leaves the others hearing.
+        let hearing = &self.0.context.hearing;
+        if hearing.tells(&self.0) {
+            hearing.end().await;
+        }
     }
 
     /// Whether both are handles of the same account.

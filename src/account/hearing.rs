@@ -1,6 +1,6 @@
 //! Hears of what other processes wrote: one task for all accounts of a store.
 
-use std::sync::{Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -42,6 +42,12 @@ impl Hearing {
         if self.listener.set(listener).is_ok() {
             self.start(store);
         }
+    }
+
+    /// Whether this is who is told.
+    pub(super) fn tells<L: Listener>(&self, listener: &Arc<L>) -> bool {
+        let told = self.listener.get();
+        told.is_some_and(|told| std::ptr::addr_eq(told.as_ptr(), Arc::as_ptr(listener)))
     }
 
     /// Begins again, if the runtime is gone that heard: on the one that is current here.

@@ -205,7 +205,6 @@ pub(super) async fn shut_down(accounts: &[Arc<AccountState>]) {
         .iter()
         .map(|account| (&account.name, account.tasks()));
     settle(&tasks.collect::<Vec<_>>(), limit).await;
-    any.context.hearing.end().await;
 }
 
 /// Of an account that is alone in its store.

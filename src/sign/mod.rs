@@ -67,6 +67,7 @@
 //! Beijing time.
 
 mod algorithm;
+mod canonical;
 mod credential;
 mod digits;
 mod encode;

@@ -1,9 +1,9 @@
-//! The pairs of a query or a form: found, checked, and put in order.
+//! The pairs of a query or a form: found, checked, and compared.
 
 use std::cmp::Ordering;
 
 use super::SignError;
-use super::encode::{Decoded, OddBytes, Text, escaped, is_bare, recode};
+use super::encode::{Decoded, OddBytes, escaped, is_bare};
 use super::spill::Spill;
 
 /// The pairs of one request; more than 32 are rare.
@@ -13,7 +13,7 @@ pub(super) type Pairs<'a> = Spill<Pair<'a>, 32>;
 #[derive(Clone, Copy)]
 pub(super) struct Pair<'a> {
     /// The first eight bytes of the decoded name, zeroes after its end: settles most comparisons.
-    key: u64,
+    pub(super) key: u64,
     /// The pair, still encoded.
     text: &'a [u8],
     /// The length of the name in `text`, still encoded; 64 KiB is the most there is of pairs.
@@ -21,9 +21,9 @@ pub(super) struct Pair<'a> {
     /// The name has no escape and no `+`: encoded and decoded are the same.
     plain_name: bool,
     /// The name is already what would be signed.
-    canonical_name: bool,
+    pub(super) canonical_name: bool,
     /// `text` is.
-    canonical: bool,
+    pub(super) canonical: bool,
 }
 
 impl<'a> Pair<'a> {
@@ -45,13 +45,13 @@ impl<'a> Pair<'a> {
     }
 
     #[inline]
-    fn name(&self) -> &'a [u8] {
+    pub(super) fn name(&self) -> &'a [u8] {
         self.text.get(..self.name_len as usize).unwrap_or_default()
     }
 
     /// Empty too when there is no `=`.
     #[inline]
-    fn value(&self) -> &'a [u8] {
+    pub(super) fn value(&self) -> &'a [u8] {
         self.text
             .get(self.name_len as usize + 1..)
             .unwrap_or_default()
@@ -65,11 +65,12 @@ impl<'a> Pair<'a> {
 
     /// By the bytes of the decoded names.
     #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
+    pub(super) fn cmp(&self, other: &Self) -> Ordering {
         self.key.cmp(&other.key).then_with(|| self.cmp_names(other))
     }
 
-    fn cmp_names(&self, other: &Self) -> Ordering {
+    #[inline]
+    pub(super) fn cmp_names(&self, other: &Self) -> Ordering {
         if self.plain_name && other.plain_name {
             self.name().cmp(other.name())
         } else {
@@ -95,7 +96,7 @@ fn key(decoded_name: impl Iterator<Item = u8>) -> u64 {
 
 /// [`key`] of the first `name_len` bytes of `text`, which need no decoding.
 #[inline]
-fn plain_key(text: &[u8], name_len: usize) -> u64 {
+pub(super) fn plain_key(text: &[u8], name_len: usize) -> u64 {
     match text.first_chunk() {
         Some(_) if name_len == 0 => 0,
         Some(head) => {
@@ -192,119 +193,5 @@ const fn unfit(byte: u8) -> &'static str {
         "control character or space"
     } else {
         "non-ASCII byte that is not percent-encoded"
-    }
-}
-
-/// Appends the pairs of `query` in canonical form, if no pair needs another spelling or a closer look;
-/// otherwise returns `false` and appends nothing. In most queries none does, and finding that out is
-/// cheaper than gathering the pairs. `known` is a canonical pair, likely to be the longest by far,
-/// which is compared as a whole.
-///
-/// `query` is shorter than 4 GiB.
-#[inline(never)]
-pub(super) fn write_clean(
-    query: &[u8],
-    known: &[u8],
-    known_name_len: usize,
-    out: &mut Text,
-) -> bool {
-    // Of each pair the key, where it begins and where it ends: in this order, so that they can be
-    // sorted as they are, and two pairs of one name stay in theirs.
-    let mut order = Spill::<u128, 32>::new();
-    let mut in_order = true;
-    let mut last_key = 0;
-    let mut odd = OddBytes::new(query);
-    let mut start = 0;
-    loop {
-        let rest = query.get(start..).unwrap_or_default();
-        let (equals, end) = if rest.first() == known.first() && rest.starts_with(known) {
-            let end = start + known.len();
-            odd.skip_to(end);
-            (start + known_name_len, odd.next())
-        } else {
-            (odd.next(), odd.next())
-        };
-        // An empty value may have to be left out.
-        if query.get(equals) != Some(&b'=') || end <= equals + 1 {
-            return false;
-        }
-        let key = plain_key(rest, equals - start);
-        in_order &= last_key < key;
-        last_key = key;
-        order.push(u128::from(key) << 64 | (start as u128) << 32 | end as u128);
-        match query.get(end) {
-            None => break,
-            Some(b'&') => start = end + 1,
-            Some(_) => return false,
-        }
-    }
-    if in_order {
-        out.extend(query);
-        return true;
-    }
-    let order = order.as_mut_slice();
-    order.sort_unstable();
-    // Names that fill the key may differ in what it does not hold.
-    let key = |pair: &u128| pair >> 64;
-    let settled = |a: &u128, b: &u128| key(a) != key(b) || key(a).to_le_bytes()[0] == 0;
-    if !order.is_sorted_by(settled) {
-        return false;
-    }
-    for (place, pair) in order.iter().enumerate() {
-        if place > 0 {
-            out.push(b'&');
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "one place and the other")]
-        let (start, end) = ((*pair >> 32) as u32, *pair as u32);
-        let pair = query.get(start as usize..end as usize);
-        out.extend(pair.unwrap_or_default());
-    }
-    true
-}
-
-/// Appends the pairs in canonical form: ordered by decoded name, pairs of one name in the order
-/// they came in.
-#[inline]
-pub(super) fn write_canonical(pairs: &[Pair<'_>], empty_values: bool, out: &mut Text) {
-    // Numbers are sorted in place of pairs: the key, then the place. They are in order unless two
-    // names differ in what the key does not hold.
-    let mut order = Spill::<u128, 32>::new();
-    for (place, pair) in (0_u32..).zip(pairs) {
-        order.push(u128::from(pair.key) << 64 | u128::from(place));
-    }
-    let order = order.as_mut_slice();
-    order.sort_unstable();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the place is in the low half"
-    )]
-    let pair_at = |number: &u128| &pairs[*number as u32 as usize];
-    let in_order = |a: &u128, b: &u128| {
-        a >> 64 < b >> 64 || pair_at(a).cmp_names(pair_at(b)) != Ordering::Greater
-    };
-    if !order.is_sorted_by(in_order) {
-        order.sort_unstable_by(|a, b| pair_at(a).cmp(pair_at(b)).then(a.cmp(b)));
-    }
-
-    let mut first = true;
-    for pair in order.iter().map(pair_at) {
-        if !empty_values && pair.value().is_empty() {
-            continue;
-        }
-        if !first {
-            out.push(b'&');
-        }
-        first = false;
-        if pair.canonical {
-            out.extend(pair.text);
-            continue;
-        }
-        if pair.canonical_name {
-            out.extend(pair.name());
-        } else {
-            recode(pair.name(), out);
-        }
-        out.push(b'=');
-        recode(pair.value(), out);
     }
 }

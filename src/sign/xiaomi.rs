@@ -1,12 +1,13 @@
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 
+use super::canonical::{write_canonical, write_clean};
 use super::credential::TOKEN;
 use super::encode::Text;
 use super::header::authorization;
 use super::key::{MacKey, Tag};
 use super::lines::{checked_path, write_host, write_method};
-use super::query::{Pair, Pairs, each_pair, write_canonical, write_clean};
+use super::query::{Pair, Pairs, each_pair};
 use super::{Credential, Nonce, RequestParts, Scheme, SignError, Signed};
 
 /// The largest query and form taken, together.

@@ -5,7 +5,7 @@ use futures_core::future::BoxFuture;
 use super::{AccountName, Generation, Record, Status, StoreError, Version};
 use crate::Timestamp;
 
-/// The answer to [`RecordStore::load`].
+/// The answer to [`RecordStore::load`](super::RecordStore::load).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Loaded {
@@ -89,7 +89,7 @@ impl Loaded {
     }
 }
 
-/// The answer to [`RecordStore::replace`]. There is no third one.
+/// The answer to [`RecordStore::replace`](super::RecordStore::replace). There is no third one.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -102,7 +102,7 @@ pub enum Replaced {
     Refused(Loaded),
 }
 
-/// One account in a [list](RecordStore::list).
+/// One account in a [list](super::RecordStore::list).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listed {
@@ -112,7 +112,7 @@ pub struct Listed {
     pub head: Option<ListedHead>,
 }
 
-/// What a [list](RecordStore::list) says of a record.
+/// What a [list](super::RecordStore::list) says of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ListedHead {
@@ -156,7 +156,7 @@ impl Listed {
     }
 }
 
-/// The answer to [`RecordStore::commit`].
+/// The answer to [`RecordStore::commit`](super::RecordStore::commit).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Commit {
@@ -167,7 +167,7 @@ pub enum Commit {
     Superseded(Record),
 }
 
-/// The answer to [`RecordStore::import`].
+/// The answer to [`RecordStore::import`](super::RecordStore::import).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Import {

@@ -102,8 +102,10 @@
 //!
 //! A database keeps a record in columns of its own, or whole as [bytes](Record::to_bytes) beside its
 //! version. Then [`replace`](RecordStore::replace) is one statement that is conditional on the version
-//! and takes the time from the database's clock. [`watch`](RecordStore::watch) is for a store that can
-//! tell of changes; without it, processes look from time to time.
+//! and takes the time from the database's clock. What cannot be read is answered as
+//! [`Loaded::unreadable`] (in a list, [`Listed::unreadable`]), never as an error or as nothing: so keep
+//! the version where it can be read without the record. [`watch`](RecordStore::watch) is for a store
+//! that can tell of changes; without it, processes look from time to time.
 
 mod answer;
 mod changes;
@@ -160,7 +162,7 @@ pub use record::{Draft, Moment, Record, Status};
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use redis::RedisStore;
 pub use register::RecordStore;
-pub(crate) use register::{Applied, apply, commit};
+pub(crate) use register::{Applied, apply, commit, commit_as};
 #[cfg(feature = "seal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};

@@ -6,6 +6,7 @@ use super::{
     AccountName, Commit, Draft, Import, Issued, Listed, Loaded, Record, Replaced, Secrets,
     Standing, StoreError, StoreErrorKind, Version, Watch, transition,
 };
+use crate::Timestamp;
 
 /// Keeps one [`Record`] for each account, and replaces it if nobody else did.
 ///
@@ -192,14 +193,29 @@ pub(crate) async fn apply<S: RecordStore>(
 }
 
 /// [`RecordStore::commit`], over what the caller saw last.
+///
+/// It begins with a write in any case: that it is superseded must not be said of what was only seen,
+/// which need not be durable, but of what refused the write.
 pub(crate) async fn commit<S: RecordStore>(
     store: &S,
     account: &AccountName,
     known: Option<Loaded>,
     issued: Issued,
 ) -> Result<Commit, StoreError> {
-    let applied = apply(store, account, known, |loaded, version| {
-        transition::commit(&loaded.standing, version, &issued)
+    commit_as(store, account, known, issued, |draft| draft).await
+}
+
+/// The same, of a draft that is changed before it is written.
+pub(crate) async fn commit_as<S: RecordStore>(
+    store: &S,
+    account: &AccountName,
+    known: Option<Loaded>,
+    issued: Issued,
+    change: impl Fn(Draft) -> Draft + Send + Sync,
+) -> Result<Commit, StoreError> {
+    let known = known.unwrap_or_else(|| Loaded::nothing(Timestamp::EPOCH));
+    let applied = apply(store, account, Some(known), |loaded, version| {
+        transition::commit(&loaded.standing, version, &issued).map(&change)
     });
     match applied.await? {
         Applied::Moved(record) => Ok(Commit::Committed(record)),
@@ -225,7 +241,8 @@ enum Written {
 }
 
 /// Replaces what stands. If the answer is lost, a look shows whether our write stands. A look is no
-/// proof that a write is durable, so a write of ours that stands is written once more.
+/// proof that a write is durable, so a write of ours that stands is written once more; and what stands
+/// in its place is taken from a refusal, not from a look, which may lag.
 async fn write<S: RecordStore>(
     store: &S,
     account: &AccountName,
@@ -251,7 +268,7 @@ async fn write<S: RecordStore>(
         if standing.version() == Some(draft.version) {
             expected = Some(draft.version);
             draft.version = Version::draw();
-        } else if error.is_none() || standing.version() != expected {
+        } else if error.is_none() {
             return Ok(Written::Refused(standing));
         }
     }

@@ -227,6 +227,7 @@ fn holds(record: &Record, lease: &Lease, from: &[Status]) -> bool {
 }
 
 /// Which transition a write makes: for a store around a store that observes the writes.
+#[cfg(feature = "testing")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transition {
@@ -246,6 +247,7 @@ pub enum Transition {
     Revoke,
 }
 
+#[cfg(feature = "testing")]
 impl Transition {
     /// The transition from what stands to `draft`.
     pub fn between(standing: Option<&Record>, draft: &Draft) -> Self {

@@ -12,10 +12,24 @@ use http::header::{
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::RefusalStyle;
-use super::builder::Config;
+use super::config::Config;
 use crate::token::{ErrorCode, TokenSet};
 use crate::{RefreshToken, Timestamp};
+
+/// How the API says no.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusalStyle {
+    /// Status 401 and JSON with the code.
+    #[default]
+    Unauthorized401,
+    /// Status 400 and JSON with the code.
+    BadRequest400,
+    /// Status 200 and JSON with the code.
+    Ok200WithCode,
+    /// Status 401 and nothing else, whatever the code is.
+    Bare401,
+}
 
 /// What the provider says when it does not say JSON.
 const PREFIX: &str = "&&&START&&&";

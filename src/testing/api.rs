@@ -29,12 +29,6 @@ pub struct Api {
     provider: Provider,
 }
 
-impl Api {
-    pub(super) fn new(provider: Provider) -> Self {
-        Self { provider }
-    }
-}
-
 impl<B> Service<Request<B>> for Api
 where
     B: Body + Send + 'static,
@@ -69,6 +63,14 @@ enum NotReceived {
 }
 
 impl Provider {
+    /// The API inside the process, as a service: each path is an endpoint that wants a signed
+    /// request.
+    pub fn api(&self) -> Api {
+        Api {
+            provider: self.clone(),
+        }
+    }
+
     pub(super) async fn api_request<B: Body>(&self, request: Request<B>) -> Response<Bytes> {
         let (head, body) = request.into_parts();
         let config = self.config();

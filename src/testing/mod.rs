@@ -102,10 +102,12 @@ mod builder;
 mod by_hand;
 mod check;
 mod clock;
+mod config;
 pub mod conformance;
 mod faults;
 mod gate;
 mod grants;
+mod nonces;
 mod provider;
 mod record;
 mod server;
@@ -131,12 +133,13 @@ pub mod rotation {
 #[doc(no_inline)]
 pub use http_body_util::Full;
 
+pub use self::answer::RefusalStyle;
 pub use self::api::Api;
 pub use self::builder::ProviderBuilder;
 pub use self::clock::TestClock;
 pub use self::conformance::Conformance;
 pub use self::faults::Fault;
-pub use self::provider::{Provider, RefusalStyle};
+pub use self::provider::Provider;
 pub use self::record::{AcceptedRequest, Presentation, Presented, RefusedRequest};
 pub use self::server::Server;
 pub use self::transport::InProcess;

@@ -1,17 +1,17 @@
 use std::fmt;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use super::builder::{Config, ProviderBuilder};
-use super::check::Nonces;
+use super::answer::RefusalStyle;
+use super::builder::ProviderBuilder;
+use super::config::Config;
 use super::faults::Faults;
 use super::gate::Gate;
 use super::grants::Grants;
+use super::nonces::Nonces;
 use super::record::Records;
-use super::token_endpoint::PATH;
-use super::{AcceptedRequest, Api, Fault, InProcess, Presentation, RefusedRequest, Server};
-use crate::token::{TokenEndpoint, TokenSet};
+use super::{AcceptedRequest, Fault, Presentation, RefusedRequest};
+use crate::token::TokenSet;
 use crate::{AccessToken, AuthorizationCode, ClientSecret};
 
 /// A strict provider of MAC tokens, and the API that takes them.
@@ -51,21 +51,6 @@ impl State {
             None => false,
         });
     }
-}
-
-/// How the API says no.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RefusalStyle {
-    /// Status 401 and JSON with the code.
-    #[default]
-    Unauthorized401,
-    /// Status 400 and JSON with the code.
-    BadRequest400,
-    /// Status 200 and JSON with the code.
-    Ok200WithCode,
-    /// Status 401 and nothing else, whatever the code is.
-    Bare401,
 }
 
 impl Provider {
@@ -230,52 +215,6 @@ impl Provider {
     /// is not forgotten.
     pub fn clear_records(&self) {
         self.state().records.clear();
-    }
-
-    /// The way to the token endpoint inside the process.
-    pub fn transport(&self) -> InProcess {
-        InProcess::new(self.clone())
-    }
-
-    /// The token endpoint inside the process, ready made for the registered client; without a
-    /// limit of requests.
-    #[expect(
-        clippy::expect_used,
-        clippy::missing_panics_doc,
-        reason = "the builder takes no empty text, and the rest is fixed"
-    )]
-    pub fn endpoint(&self) -> TokenEndpoint {
-        TokenEndpoint::builder(format!("https://localhost{PATH}"))
-            .client(self.client_id(), self.client_secret().clone())
-            .redirect_uri(self.redirect_uri())
-            .requests_per_second(None)
-            .transport(self.transport())
-            .build()
-            .expect("a registered client has an id, a secret and a redirect URI")
-    }
-
-    /// The API inside the process, as a service: each path is an endpoint that wants a signed
-    /// request.
-    pub fn api(&self) -> Api {
-        Api::new(self.clone())
-    }
-
-    /// Serves both, the token endpoint and the API, on a port of 127.0.0.1, until the [`Server`]
-    /// is dropped.
-    ///
-    /// # Errors
-    ///
-    /// When there is no port to listen on.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime with its I/O and its timer on.
-    ///
-    /// # Cancel safety
-    ///
-    /// A dropped future leaves no server.
-    pub async fn serve(&self) -> io::Result<Server> {
-        Server::start(self.clone()).await
     }
 }
 

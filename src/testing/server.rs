@@ -37,9 +37,29 @@ pub struct Server {
     tasks: Tasks,
 }
 
+impl Provider {
+    /// Serves both, the token endpoint and the API, on a port of 127.0.0.1, until the [`Server`]
+    /// is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When there is no port to listen on.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its I/O and its timer on.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves no server.
+    pub async fn serve(&self) -> io::Result<Server> {
+        Server::start(self.clone()).await
+    }
+}
+
 impl Server {
     #[expect(clippy::unused_async, reason = "for the signature of `serve`")]
-    pub(super) async fn start(provider: Provider) -> io::Result<Self> {
+    async fn start(provider: Provider) -> io::Result<Self> {
         let gate = Arc::new(Gate::open_any()?);
         provider.add_gate(&gate);
         let server = Self {

@@ -6,8 +6,8 @@ use futures_core::future::BoxFuture;
 use http::{Request, Response, Uri};
 
 use super::Provider;
-use super::token_endpoint::Reply;
-use crate::token::{Connection, SendError, Transport, TransportError};
+use super::token_endpoint::{PATH, Reply};
+use crate::token::{Connection, SendError, TokenEndpoint, Transport, TransportError};
 
 /// The way to a [`Provider`]'s token endpoint inside the process: see
 /// [`Provider::transport`].
@@ -20,7 +20,7 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    pub(super) fn new(provider: Provider) -> Self {
+    fn new(provider: Provider) -> Self {
         Self {
             provider,
             answer_timeout: Duration::from_secs(30),
@@ -32,6 +32,30 @@ impl InProcess {
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
         self
+    }
+}
+
+impl Provider {
+    /// The way to the token endpoint inside the process.
+    pub fn transport(&self) -> InProcess {
+        InProcess::new(self.clone())
+    }
+
+    /// The token endpoint inside the process, ready made for the registered client; without a
+    /// limit of requests.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the builder takes no empty text, and the rest is fixed"
+    )]
+    pub fn endpoint(&self) -> TokenEndpoint {
+        TokenEndpoint::builder(format!("https://localhost{PATH}"))
+            .client(self.client_id(), self.client_secret().clone())
+            .redirect_uri(self.redirect_uri())
+            .requests_per_second(None)
+            .transport(self.transport())
+            .build()
+            .expect("a registered client has an id, a secret and a redirect URI")
     }
 }
 

@@ -6,7 +6,8 @@ use http::Uri;
 use http::header::HeaderValue;
 
 use super::answer::read_answer;
-use super::builder::{EndpointError, TokenEndpointBuilder};
+use super::builder::TokenEndpointBuilder;
+use super::endpoint_error::EndpointError;
 use super::limiter::Limiter;
 use super::outcome::{AmbiguousKind, SharedError, UnsentKind};
 use super::request::{Sent, request};

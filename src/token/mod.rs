@@ -57,6 +57,7 @@ mod answer;
 mod builder;
 pub(crate) mod content_coding;
 mod endpoint;
+mod endpoint_error;
 mod error_code;
 mod fields;
 #[cfg(feature = "transport")]
@@ -73,8 +74,9 @@ mod transport;
 pub use futures_core::future::BoxFuture;
 
 pub use answer::parse_answer;
-pub use builder::{EndpointError, EndpointErrorKind, TokenEndpointBuilder};
+pub use builder::TokenEndpointBuilder;
 pub use endpoint::{Connected, TokenEndpoint};
+pub use endpoint_error::{EndpointError, EndpointErrorKind};
 pub use error_code::{ErrorCode, Meaning};
 #[cfg(feature = "transport")]
 #[cfg_attr(docsrs, doc(cfg(feature = "transport")))]

@@ -8,6 +8,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::large_futures,
     missing_docs,
     unreachable_pub
 )]

@@ -2,12 +2,14 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::large_futures,
     missing_docs,
     unreachable_pub
 )]
 
 mod accounts;
 mod adversity;
+mod attack;
 mod bad_input;
 mod clock_jumps;
 mod conformance;

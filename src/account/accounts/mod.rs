@@ -131,6 +131,7 @@ impl Accounts {
     pub async fn shutdown(&self) {
         let open = self.0.close();
         shut_down(&open).await;
+        self.0.context().hearing.end().await;
     }
 }
 

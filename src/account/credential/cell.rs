@@ -40,7 +40,17 @@ struct Slot<W> {
     look_at: Timestamp,
     /// The write that was seen last in the store, or made there.
     seen: Option<Version>,
+    /// What was heard of writes by other processes, until a look at the store that began since has
+    /// ended.
+    heard: Option<Heard>,
     closed: bool,
+}
+
+struct Heard {
+    /// Which write it was; `None` if that is not known, or there were several.
+    write: Option<Version>,
+    /// Since the latest look at the store began. That look may have come too early.
+    since_look: bool,
 }
 
 impl<W> Cell<W> {
@@ -56,6 +66,7 @@ impl<W> Cell<W> {
                 ahead_at: Timestamp::EPOCH,
                 look_at: Timestamp::MAX,
                 seen: None,
+                heard: None,
                 closed: false,
             }),
         }
@@ -187,7 +198,9 @@ impl<W> Cell<W> {
             return Join::Closed;
         }
         let access = current.access(self.rejected(), now);
-        if !slot.rotation.may_fly(access, now) {
+        // A signer that is dead has nobody look at the store but a flight.
+        let heard = access == Access::Dead && slot.heard.is_some() && slot.rotation.needs_others();
+        if !heard && !slot.rotation.may_fly(access, now) {
             return Join::Grounded(slot.rotation.clone());
         }
         Join::Lead
@@ -210,19 +223,34 @@ impl<W> Cell<W> {
         waiters
     }
 
+    /// The store is about to be looked at.
+    pub(in crate::account) fn begin_look(&self) {
+        if let Some(heard) = &mut self.lock().heard {
+            heard.since_look = false;
+        }
+    }
+
     /// Takes note that this write stands in the store, and that it need not be looked at before
-    /// `look_at`.
+    /// `look_at`, unless another was heard of since the look began that saw this one.
     pub(in crate::account) fn note_seen(&self, version: Version, look_at: Timestamp) {
         let mut slot = self.lock();
         slot.seen = Some(version);
-        slot.look_at = look_at;
-        self.settle(&slot);
+        let heard = slot.heard.as_ref();
+        if heard.is_none_or(|heard| !heard.since_look || heard.write == Some(version)) {
+            slot.heard = None;
+            slot.look_at = look_at;
+            self.settle(&slot);
+        }
     }
 
     /// Another process may have written: the next signer has the store looked at.
     pub(in crate::account) fn hear(&self, version: Option<Version>) {
         let mut slot = self.lock();
         if version.is_none() || slot.seen != version {
+            let before = slot.heard.as_ref().filter(|heard| heard.since_look);
+            let write = version.filter(|_| before.is_none_or(|before| before.write == version));
+            let since_look = true;
+            slot.heard = Some(Heard { write, since_look });
             slot.look_at = Timestamp::EPOCH;
             self.settle(&slot);
         }
@@ -230,7 +258,7 @@ impl<W> Cell<W> {
 
     /// Whether another process has written since the store was looked at.
     pub(in crate::account) fn has_heard(&self) -> bool {
-        self.lock().look_at == Timestamp::EPOCH
+        self.lock().heard.is_some()
     }
 
     /// Whether a signer at `now` is to have the store looked at, and has `room` for that: if not,

@@ -100,6 +100,11 @@ impl RotationState {
         }
     }
 
+    /// Whether only another process can end it, or a user.
+    pub(in crate::account) fn needs_others(&self) -> bool {
+        matches!(self, Self::InDoubt { .. } | Self::Revoked { .. })
+    }
+
     /// When a live token's signer should look again.
     pub(in crate::account) fn look_again_at(&self) -> Timestamp {
         match self {

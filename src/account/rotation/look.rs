@@ -22,6 +22,7 @@ impl AccountState {
     pub(in crate::account) async fn look(&self) {
         let context = &*self.context;
         context.hearing.go_on(&context.store);
+        self.cell.begin_look();
         let load = context.store.load(&self.name);
         let standing = match bounded(&*self.clock, &context.policy, load).await {
             Ok(loaded) => loaded.standing,

@@ -50,7 +50,14 @@ impl Flight {
         });
         let sending = match intended.await {
             Ok(Some(sending)) => sending,
-            Ok(None) => return Ok(None),
+            Ok(None) => {
+                // The intent may stand all the same, if its acknowledgement was lost and another
+                // process has called it in doubt since. Nothing was sent.
+                let why = "it was called in doubt before sending";
+                self.release(&lease, &lease.record, Duration::ZERO, why)
+                    .await;
+                return Ok(None);
+            }
             Err(failure) => {
                 // Nobody knows whether the intent stands, but nothing was sent.
                 let why = "the store failed before sending";

@@ -19,7 +19,7 @@ use crate::account::work::Work;
 use crate::account::{Event, RefreshError, RefreshErrorKind, policy};
 use crate::clock::finish_by;
 use crate::store::{
-    Generation, Lease, LeaseFrom, Record, Standing, StoreError, StoreErrorKind, transition,
+    Draft, Generation, Lease, LeaseFrom, Record, Standing, StoreError, StoreErrorKind, transition,
 };
 
 /// Starts the flight for `generation`. The caller was elected by the cell. `passed`: the endpoint's
@@ -104,6 +104,7 @@ impl Flight {
     /// brought up to it.
     async fn look(&self) -> Result<Record, Failure> {
         let account = &*self.account;
+        account.cell.begin_look();
         let record = match self.load().await?.standing {
             Standing::Record(record) if record.generation >= self.generation => record,
             Standing::Unreadable { why, .. } => return Err(unusable(why)),
@@ -155,7 +156,12 @@ impl Flight {
         };
         let why = "the store forgot that it was presented";
         let doubted = self.transition(&intended, |standing, version| {
-            transition::doubt(standing, version, Some(*id), why)
+            let intended_at = Some(self.account.presented_at());
+            let draft = transition::doubt(standing, version, Some(*id), why)?;
+            Some(Draft {
+                intended_at,
+                ..draft
+            })
         });
         Ok(doubted.await?.is_some())
     }

@@ -1,6 +1,9 @@
+use super::decide::Presented;
 use super::journal::{Answer, Kept};
+use crate::Timestamp;
+use crate::account::InDoubtPolicy;
 use crate::account::state::AccountState;
-use crate::store::{Commit, Issued, Record, StoreError, commit};
+use crate::store::{Commit, Draft, Issued, Moment, Record, Status, StoreError, commit_as};
 
 impl AccountState {
     /// Brings a store that fell behind this process up to it; what stands then.
@@ -22,12 +25,34 @@ impl AccountState {
         tracing::warn!("the store is behind this process: writing back");
         // Nobody else may have it.
         let kept = self.context.journal.keep(&self.name, &answer).await;
-        let commit = commit(&self.context.store, &self.name, None, issued).await?;
+        let presented = self.presented.of(answer.generation);
+        let (store, intended_at) = (&self.context.store, self.presented_at());
+        let as_known_here = |draft: Draft| match presented {
+            Presented::No => draft,
+            // Its refresh token may be spent, and no other process may take it for good.
+            again => Draft {
+                status: Status::InDoubt,
+                intended_at: Some(intended_at),
+                presented_again: again == Presented::ForGood,
+                last_error: Some("the store forgot that it was presented".to_owned()),
+                ..draft
+            },
+        };
+        let commit = commit_as(store, &self.name, None, issued, as_known_here).await?;
         let (Commit::Committed(record) | Commit::Superseded(record)) = commit;
         if record.settles(answer.generation, answer.lineage, &answer.grant) {
             self.forget(kept);
         }
         Ok(record)
+    }
+
+    /// When to say that a refresh token was presented, if only this process knows that it was: now, for
+    /// a policy that waits for a time after that; long ago, for one that allows it for a time.
+    pub(super) fn presented_at(&self) -> Moment {
+        match self.context.policy.in_doubt {
+            InDoubtPolicy::ReplayWithin(_) => Moment::At(Timestamp::EPOCH),
+            _ => Moment::NOW,
+        }
     }
 
     /// Drops what was kept in the journal until now. Nobody waits for it.

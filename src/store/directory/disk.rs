@@ -1,14 +1,21 @@
 //! The only place that writes to a disk, and the order in which it does.
+//!
+//! What is opened is ours: a regular file or a directory that our user owns and nobody else may
+//! write to. Root is no exception. It could read another user's directory, and would leave files
+//! there that their owner cannot read.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+    PermissionsExt as _,
+};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::io::Errno;
-
-use super::ours::Piece;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::retry_on_intr;
+use rustix::process::geteuid;
+use zeroize::Zeroizing;
 
 /// What is being written is here until it is whole. One for each directory: whoever writes holds
 /// the directory's lock.
@@ -132,10 +139,41 @@ impl Disk {
         }
     }
 
+    /// Makes the directory and those it is in; each is durable when this returns.
+    pub(super) fn make_dirs(&self, path: &Path) -> io::Result<()> {
+        if path.as_os_str().is_empty() || fs::metadata(path).is_ok() {
+            return Ok(());
+        }
+        let path = std::path::absolute(path)?;
+        if let Some(parent) = path.parent() {
+            self.make_dirs(parent)?;
+        }
+        self.make_dir(&path)?;
+        let synced = path.parent().map_or(Ok(()), |parent| self.sync_dir(parent));
+        if synced.is_err() {
+            // So that the next one to open it tries again.
+            let _ = fs::remove_dir(&path);
+        }
+        synced
+    }
+
     /// Removes what a crash left half written. The caller holds the directory's lock.
     pub(super) fn clean(dir: &Path) -> io::Result<()> {
         remove_if_there(&dir.join(NEW))
     }
+}
+
+/// The bytes of a file, or `None` if there is none.
+pub(super) fn read(disk: &Disk, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut file = match Piece::File.open(disk, path, OFlags::RDONLY) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut bytes = Zeroizing::new(Vec::new());
+    // Of its full size at once: a buffer that grows leaves secrets behind.
+    bytes.try_reserve_exact(usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -145,41 +183,102 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The lock of a directory, until it is dropped or its process dies.
-///
-/// On a file of its own: one that is renamed over would lose it. It belongs to the open file, not
-/// to the process, so two stores in one process keep each other out as well.
-#[derive(Debug)]
-pub(in crate::store) struct Lock {
-    _file: File,
-}
-
-/// The name of the file that is locked.
-pub(in crate::store) const LOCK: &str = ".lock";
-
-impl Lock {
-    /// Takes the lock, or `None` if somebody else has it.
-    pub(in crate::store) fn try_take(disk: &Disk, dir: &Path) -> io::Result<Option<Self>> {
-        let path = dir.join(LOCK);
-        let file = Piece::File.open(disk, &path, OFlags::RDWR | OFlags::CREATE)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
-        // Should the directory have been put anew meanwhile, others lock another file.
-        Ok(is_at(&file, &path)?.then_some(Self { _file: file }))
-    }
-}
-
 /// Whether the open file is the one that is there now.
 pub(in crate::store) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-
     let held = file.metadata()?;
     match fs::metadata(path) {
         Ok(there) => Ok((held.dev(), held.ino()) == (there.dev(), there.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// What may be opened, and the mode that it is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    File,
+    Directory,
+}
+
+impl Piece {
+    fn mode(self) -> u32 {
+        match self {
+            Self::File => 0o600,
+            Self::Directory => 0o700,
+        }
+    }
+
+    /// That it is what it is to be, and our user's.
+    pub(super) fn check(self, there: &Metadata) -> io::Result<()> {
+        let wanted = match self {
+            Self::File => there.is_file(),
+            Self::Directory => there.is_dir(),
+        };
+        if !wanted {
+            return Err(refused(format!("it is {}", name(there.file_type()))));
+        }
+        let (owner, us) = (there.uid(), geteuid().as_raw());
+        if owner != us {
+            let why = format!("it belongs to uid {owner}, and this process runs as uid {us}");
+            return Err(refused(why));
+        }
+        Ok(())
+    }
+
+    /// Opens it, and has it for our user alone: a mount may have opened it to a group.
+    pub(super) fn open(self, disk: &Disk, path: &Path, flags: OFlags) -> io::Result<File> {
+        // Before it is opened, as that alone can do something to a device. And once it is, for
+        // another may be there by then.
+        if let Ok(there) = fs::symlink_metadata(path) {
+            self.check(&there)?;
+        }
+        // Without `NONBLOCK` whoever opens a FIFO waits for a writer.
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(self.mode());
+        let file = File::from(retry_on_intr(|| rustix::fs::open(path, flags, mode))?);
+        self.tighten(disk, path, &file)?;
+        Ok(file)
+    }
+
+    fn tighten(self, disk: &Disk, path: &Path, file: &File) -> io::Result<()> {
+        let there = file.metadata()?;
+        self.check(&there)?;
+        if there.mode() & 0o777 == self.mode() {
+            return Ok(());
+        }
+        let set = disk
+            .before(Change::SetMode, path)
+            .and_then(|()| file.set_permissions(Permissions::from_mode(self.mode())));
+        // Some file systems say yes and change nothing.
+        let mode = file.metadata()?.mode() & 0o7777;
+        if mode & 0o022 == 0 {
+            return Ok(());
+        }
+        let why = set
+            .err()
+            .map_or_else(String::new, |error| format!(": {error}"));
+        let what = "others may write to it, and that cannot be changed";
+        Err(refused(format!("its mode is {mode:04o}, {what}{why}")))
+    }
+}
+
+/// An error that no second try helps against.
+pub(super) fn refused(why: String) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, why)
+}
+
+fn name(what: FileType) -> &'static str {
+    if what.is_file() {
+        "a regular file"
+    } else if what.is_dir() {
+        "a directory"
+    } else if what.is_symlink() {
+        "a symbolic link"
+    } else if what.is_fifo() {
+        "a FIFO"
+    } else if what.is_socket() {
+        "a socket"
+    } else {
+        "a device"
     }
 }

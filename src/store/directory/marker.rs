@@ -1,12 +1,15 @@
 //! What a directory says of itself.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Directory, FileTrouble, Inner, MARKER, corrupt, failed, read};
+use super::disk::{Disk, read};
+use super::trouble::{FileTrouble, corrupt, failed};
 use crate::store::{StoreError, StoreErrorKind};
 
+pub(super) const MARKER: &str = "store.json";
 const VERSION: u32 = 1;
 
 /// What the directory is for: so that no other use is made of it.
@@ -20,13 +23,11 @@ struct Marker {
 /// Writes down what a new directory is for, and refuses one that is for something else. The caller
 /// holds the directory's lock.
 pub(super) fn check(
-    directory: &Directory,
+    disk: &Disk,
+    dir: &Path,
     kind: &str,
     label: Option<&str>,
 ) -> Result<(), StoreError> {
-    let Inner {
-        path: dir, disk, ..
-    } = &*directory.0;
     let path = dir.join(MARKER);
     let ours = Marker {
         kind: kind.to_owned(),

@@ -11,6 +11,7 @@
 //! ```
 
 mod disk;
+mod lock;
 mod marker;
 mod name;
 mod ours;
@@ -18,36 +19,32 @@ mod trouble;
 
 use std::fmt;
 use std::fs;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use disk::Lock;
 #[cfg(test)]
-pub(super) use disk::{Change, LOCK};
+pub(super) use disk::Change;
 pub(super) use disk::{Disk, is_at};
+use disk::{Piece, read};
+#[cfg(test)]
+pub(super) use lock::LOCK;
+use lock::{Lock, PATIENCE, PAUSE_MILLIS, not_locked, wait_for_lock};
+use marker::MARKER;
 pub(super) use name::FileName;
-use ours::Piece;
+use ours::PROBE;
 pub(super) use trouble::FileTrouble;
 use trouble::stuck;
 pub(super) use trouble::{corrupt, failed};
 
 use super::{StoreError, StoreErrorKind};
 
-const MARKER: &str = "store.json";
-const PROBE: &str = ".probe";
 /// What the name of a file with something in it ends with.
 pub(super) const SUFFIX: &str = ".json";
-
-/// How long somebody else may hold a lock, which is taken for a few writes only.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait before a lock is tried again.
-const PAUSE_MILLIS: std::ops::RangeInclusive<u64> = 1..=10;
 
 /// An open directory. Everything in it blocks, unless it is async.
 #[derive(Clone)]
@@ -69,7 +66,8 @@ impl Directory {
         label: Option<&str>,
         disk: Disk,
     ) -> Result<Self, StoreError> {
-        make_dirs(&disk, path).map_err(failed("the directory cannot be made", path))?;
+        disk.make_dirs(path)
+            .map_err(failed("the directory cannot be made", path))?;
         // It must stay the same when the process changes its own.
         let path =
             &fs::canonicalize(path).map_err(failed("the directory cannot be found", path))?;
@@ -85,7 +83,7 @@ impl Directory {
         probe
             .and_then(|()| disk.remove(path, PROBE))
             .map_err(failed("the directory cannot be written", path))?;
-        marker::check(&this, kind, label)?;
+        marker::check(disk, path, kind, label)?;
         // What follows takes a second for 100,000 files, and needs no lock.
         drop(lock);
         for shard in this.shards()? {
@@ -249,18 +247,6 @@ pub(super) async fn blocking<T: Send + 'static>(
     })
 }
 
-fn read(disk: &Disk, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut file = match Piece::File.open(disk, path, OFlags::RDONLY) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let mut bytes = Zeroizing::new(Vec::new());
-    // Of its full size at once: a buffer that grows leaves secrets behind.
-    bytes.try_reserve_exact(usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX))?;
-    file.read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
 /// Removes what a crash left half written in a shard.
 fn clean(disk: &Disk, shard: &Path) -> Result<(), StoreError> {
     let lock = Lock::try_take(disk, shard).map_err(not_locked(shard))?;
@@ -269,40 +255,4 @@ fn clean(disk: &Disk, shard: &Path) -> Result<(), StoreError> {
     }
     // Else whoever has it will write there, and so clean up.
     Ok(())
-}
-
-fn not_locked(dir: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    |error| failed("the directory cannot be locked", &dir.join(disk::LOCK))(error)
-}
-
-/// Makes the directory and those it is in; each is durable when this returns.
-fn make_dirs(disk: &Disk, path: &Path) -> io::Result<()> {
-    if path.as_os_str().is_empty() || fs::metadata(path).is_ok() {
-        return Ok(());
-    }
-    let path = std::path::absolute(path)?;
-    if let Some(parent) = path.parent() {
-        make_dirs(disk, parent)?;
-    }
-    disk.make_dir(&path)?;
-    let synced = path.parent().map_or(Ok(()), |parent| disk.sync_dir(parent));
-    if synced.is_err() {
-        // So that the next one to open it tries again.
-        let _ = fs::remove_dir(&path);
-    }
-    synced
-}
-
-fn wait_for_lock(disk: &Disk, path: &Path) -> Result<Lock, StoreError> {
-    let mut waited = Duration::ZERO;
-    while waited < PATIENCE {
-        let taken = Lock::try_take(disk, path);
-        if let Some(lock) = taken.map_err(not_locked(path))? {
-            return Ok(lock);
-        }
-        let pause = Duration::from_millis(fastrand::u64(PAUSE_MILLIS));
-        waited += pause;
-        std::thread::sleep(pause);
-    }
-    Err(stuck(path))
 }

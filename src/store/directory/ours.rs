@@ -1,90 +1,20 @@
-//! What is opened is ours: a regular file or a directory that our user owns and nobody else may
-//! write to.
-//!
-//! Root is no exception. It could read another user's directory, and would leave files there that
-//! their owner cannot read.
+//! Sees that a store's directory, and all that is in it, is our user's alone to write.
 
-use std::fs::{self, File, FileType, Metadata, Permissions};
+use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::retry_on_intr;
-use rustix::process::geteuid;
+use rustix::fs::OFlags;
 
-use super::disk::{Change, Disk, LOCK, NEW};
-use super::{MARKER, PROBE, failed};
+use super::disk::{Disk, NEW, Piece, refused};
+use super::lock::LOCK;
+use super::marker::MARKER;
+use super::trouble::failed;
 use crate::store::StoreError;
 
-/// What may be opened, and the mode that it is to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
-    File,
-    Directory,
-}
-
-impl Piece {
-    fn mode(self) -> u32 {
-        match self {
-            Self::File => 0o600,
-            Self::Directory => 0o700,
-        }
-    }
-
-    /// That it is what it is to be, and our user's.
-    pub(super) fn check(self, there: &Metadata) -> io::Result<()> {
-        let wanted = match self {
-            Self::File => there.is_file(),
-            Self::Directory => there.is_dir(),
-        };
-        if !wanted {
-            return Err(refused(format!("it is {}", name(there.file_type()))));
-        }
-        let (owner, us) = (there.uid(), geteuid().as_raw());
-        if owner != us {
-            let why = format!("it belongs to uid {owner}, and this process runs as uid {us}");
-            return Err(refused(why));
-        }
-        Ok(())
-    }
-
-    /// Opens it, and has it for our user alone: a mount may have opened it to a group.
-    pub(super) fn open(self, disk: &Disk, path: &Path, flags: OFlags) -> io::Result<File> {
-        // Before it is opened, as that alone can do something to a device. And once it is, for
-        // another may be there by then.
-        if let Ok(there) = fs::symlink_metadata(path) {
-            self.check(&there)?;
-        }
-        // Without `NONBLOCK` whoever opens a FIFO waits for a writer.
-        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(self.mode());
-        let file = File::from(retry_on_intr(|| rustix::fs::open(path, flags, mode))?);
-        self.tighten(disk, path, &file)?;
-        Ok(file)
-    }
-
-    fn tighten(self, disk: &Disk, path: &Path, file: &File) -> io::Result<()> {
-        let there = file.metadata()?;
-        self.check(&there)?;
-        if there.mode() & 0o777 == self.mode() {
-            return Ok(());
-        }
-        let set = disk
-            .before(Change::SetMode, path)
-            .and_then(|()| file.set_permissions(Permissions::from_mode(self.mode())));
-        // Some file systems say yes and change nothing.
-        let mode = file.metadata()?.mode() & 0o7777;
-        if mode & 0o022 == 0 {
-            return Ok(());
-        }
-        let why = set
-            .err()
-            .map_or_else(String::new, |error| format!(": {error}"));
-        let what = "others may write to it, and that cannot be changed";
-        Err(refused(format!("its mode is {mode:04o}, {what}{why}")))
-    }
-}
+/// What is written to try a directory out.
+pub(super) const PROBE: &str = ".probe";
 
 /// Makes sure that the directory of a store is ours. Whoever else may write there can put a record
 /// in place of another, or take the lock away.
@@ -152,25 +82,4 @@ fn tighten_file(disk: &Disk, path: &Path) -> io::Result<()> {
         Piece::File.open(disk, path, OFlags::RDONLY)?;
     }
     Ok(())
-}
-
-/// An error that no second try helps against.
-fn refused(why: String) -> io::Error {
-    io::Error::new(ErrorKind::PermissionDenied, why)
-}
-
-fn name(what: FileType) -> &'static str {
-    if what.is_file() {
-        "a regular file"
-    } else if what.is_dir() {
-        "a directory"
-    } else if what.is_symlink() {
-        "a symbolic link"
-    } else if what.is_fifo() {
-        "a FIFO"
-    } else if what.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    }
 }

@@ -10,7 +10,7 @@ use crate::store::commit;
 use crate::store::directory::corrupt;
 use crate::store::encoding::{envelope, hex};
 use crate::store::{
-    AccountName, Commit, Generation, Grant, Issued, Loaded, RecordStore, Secrets, StoreError,
+    AccountName, Commit, Generation, Grant, Issued, RecordStore, Secrets, StoreError,
 };
 use crate::{Clock, Timestamp};
 
@@ -97,9 +97,7 @@ impl Answer {
             let now = clock.now();
             let rest = self.expires_at.map(|end| end.saturating_since(now));
             let issued = Issued::rotated(generation, lineage, self.grant.clone(), rest);
-            // A refusal is durable, which a look need not be: so a write is what it begins with.
-            let known = Some(Loaded::nothing(now));
-            let record = match commit(store, account, known, issued).await? {
+            let record = match commit(store, account, None, issued).await? {
                 Commit::Superseded(record) => record,
                 committed @ Commit::Committed(_) => return Ok(Some(committed)),
             };

@@ -96,6 +96,7 @@ mod rehearsal;
 mod row;
 mod schema;
 mod sql;
+mod tables;
 mod tls;
 
 use std::fmt;
@@ -109,8 +110,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::link::{Effect, Link, Parameter};
 use self::row::Values;
-use self::schema::Tables;
 use self::sql::Statements;
+use self::tables::Tables;
 use super::changes::Changes;
 use super::{
     AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,

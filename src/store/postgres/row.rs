@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 /// The parameters of a replacement, in their order: those that it takes itself, and the columns
-/// behind the first of [`COLUMNS`](super::schema::COLUMNS).
+/// behind the first of [`COLUMNS`](super::tables::COLUMNS).
 pub(super) struct Values(Vec<(Box<dyn ToSql + Send + Sync>, Type)>);
 
 impl Values {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::schema::COLUMNS;
+use super::tables::COLUMNS;
 
 /// Milliseconds since the Unix epoch.
 const NOW: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";

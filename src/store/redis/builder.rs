@@ -5,32 +5,16 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 
+use super::RedisStore;
 use super::address::Address;
-use super::checks::Rules;
+use super::checks::{Durability, Rules};
 use super::error::unsuitable;
 use super::script::Keys;
-use super::{RedisStore, TIMEOUT};
 use crate::store::StoreError;
 use crate::tls::Trust;
 use crate::{Clock, SystemClock};
 
-/// What a [`RedisStore`] asks of the server before it trusts it with an intent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Durability {
-    /// `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no`, its default: a
-    /// step is on disk before it is answered. The only one that keeps the promise through a crash
-    /// of the server's machine.
-    Always,
-    /// `appendfsync everysec` as well: a machine that crashes may lose up to two seconds of steps.
-    /// If an intent was among them, **a refresh token that is spent may be presented again**,
-    /// which may end the grant; if a commit was, its process writes it back, if it still runs.
-    EverySecond,
-    /// Whatever the server does, which is not looked at: for a server that does not tell, such as
-    /// a managed one, or one that keeps all in memory. Each restart without its data is as above,
-    /// for all that was written.
-    Unchecked,
-}
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Builds a [`RedisStore`].
 #[must_use]

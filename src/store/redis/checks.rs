@@ -4,12 +4,29 @@
 use std::collections::HashMap;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value};
 
-use super::Durability;
-use super::error::{REPLICA, denied, told, unsuitable};
+use super::error::{REPLICA, refusal, unsuitable};
 use super::script::{Keys, SCRIPT};
 use crate::store::StoreError;
+
+/// What a [`RedisStore`](super::RedisStore) asks of the server before it trusts it with an intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no`, its default: a
+    /// step is on disk before it is answered. The only one that keeps the promise through a crash
+    /// of the server's machine.
+    Always,
+    /// `appendfsync everysec` as well: a machine that crashes may lose up to two seconds of steps.
+    /// If an intent was among them, **a refresh token that is spent may be presented again**,
+    /// which may end the grant; if a commit was, its process writes it back, if it still runs.
+    EverySecond,
+    /// Whatever the server does, which is not looked at: for a server that does not tell, such as
+    /// a managed one, or one that keeps all in memory. Each restart without its data is as above,
+    /// for all that was written.
+    Unchecked,
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
@@ -157,21 +174,6 @@ async fn ask<T: FromRedisValue>(
     call.arg(command).arg(args);
     let reply = call.query_async(connection).await;
     reply.map_err(|error| refusal(command, &error))
-}
-
-pub(super) fn refusal(command: &str, error: &RedisError) -> StoreError {
-    // A managed server may not know a command at all, or under another name.
-    let gone = error
-        .detail()
-        .is_some_and(|it| it.starts_with("unknown command"));
-    let code = if gone {
-        "NOPERM"
-    } else {
-        error.code().unwrap_or_default()
-    };
-    denied(command, code)
-        .or_else(|| denied(command, error.detail().unwrap_or_default()))
-        .unwrap_or_else(|| told(error))
 }
 
 /// What `INFO` answers: lines of `name:value`.

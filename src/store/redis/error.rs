@@ -66,8 +66,24 @@ fn is_code(code: &str) -> bool {
     code.len() <= 16 && code.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
+/// Tells why the server refused `command`.
+pub(super) fn refusal(command: &str, error: &RedisError) -> StoreError {
+    // A managed server may not know a command at all, or under another name.
+    let gone = error
+        .detail()
+        .is_some_and(|it| it.starts_with("unknown command"));
+    let code = if gone {
+        "NOPERM"
+    } else {
+        error.code().unwrap_or_default()
+    };
+    denied(command, code)
+        .or_else(|| denied(command, error.detail().unwrap_or_default()))
+        .unwrap_or_else(|| told(error))
+}
+
 /// What the user of this connection lacks, if that is why `command` failed.
-pub(super) fn denied(command: &str, error: &str) -> Option<StoreError> {
+fn denied(command: &str, error: &str) -> Option<StoreError> {
     // Of the server itself, of a script on Redis 6 and 7.0, and of a script since.
     let signs = [
         "NOPERM",

@@ -11,8 +11,8 @@ use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::Mutex;
 
 use super::address::{Address, Connection};
-use super::checks::{Rules, refusal};
-use super::error::{late, told, unavailable};
+use super::checks::Rules;
+use super::error::{late, refusal, told, unavailable};
 use super::script::Keys;
 use crate::store::StoreError;
 use crate::{Clock, Timestamp};

@@ -8,8 +8,7 @@ use redis::aio::PubSub;
 use tokio::time::timeout;
 
 use super::address::Address;
-use super::checks::refusal;
-use super::error::{late, may_not};
+use super::error::{late, may_not, refusal};
 use crate::store::changes::Changes;
 use crate::store::{AccountName, Change, StoreError, Version};
 

@@ -92,7 +92,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult};
 use tokio::task::AbortHandle;
 
-pub use builder::{Durability, RedisStoreBuilder};
+pub use builder::RedisStoreBuilder;
+pub use checks::Durability;
 /// For [`RedisStoreBuilder::tls_config`].
 #[doc(no_inline)]
 pub use rustls;
@@ -108,8 +109,6 @@ use super::{
     AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,
 };
 use crate::Clock;
-
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many records are asked for in one message.
 const PAGE: usize = 500;

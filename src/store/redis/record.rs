@@ -7,8 +7,7 @@ use std::time::Duration;
 use redis::{RedisResult, ScriptInvocation};
 use zeroize::Zeroizing;
 
-use super::checks::refusal;
-use super::error::corrupt;
+use super::error::{corrupt, refusal};
 use crate::Timestamp;
 use crate::store::{
     AccountName, Draft, Generation, Listed, ListedHead, Moment, Record, Secrets, Status,

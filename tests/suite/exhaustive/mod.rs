@@ -1,36 +1,46 @@
 //! The rotation between processes that share a store, in every order in which it can happen, by a
 //! model checker.
 //!
-//! The store is the crate's own steps on a small record ([`store`]); what a process does between
-//! two of them is written down again ([`process`], [`state`], [`world`]), each state with the place
-//! it stands for in `src/account`. At any moment:
+//! What is checked is what is shipped: a process of the model asks the crate's own `decide` what to
+//! do about a record, and the store moves by the crate's own transitions ([`store`]). Only the world
+//! around them is the model's: which step of a flight comes after which ([`process`], with the places
+//! in `src/account` it stands for), and what happens besides ([`state`], [`world`]). At any moment:
 //!
-//! - a process may crash, or be paused for longer than its lease or its time to answer;
+//! - a process may crash, or pause for longer than its lease, its time to answer, or any deadline;
 //! - a request or an answer of the token endpoint may be lost or late, or the client be refused;
-//! - a step of the store may seem to fail, and be done at once, later, or never;
+//! - a write may seem to fail, and land at once, later, or never: only in place of what it was to
+//!   replace. Its process looks, and if its own write stands it was the reply that was lost;
+//! - a deadline, a back-off or the minute before a second presentation may be over, however short it
+//!   was: a clock that jumps can do no more, but for being set back, which is a [`World`];
 //! - the user may authorize again, or revoke.
 //!
-//! Crashes, losses, refusals and failing steps are counted as faults and bounded; pauses are not.
+//! Crashes, losses, refusals and failing writes are counted as faults and bounded; pauses are not.
+//! The presenter's own look at the clock before it sends may be left out or not: nothing rests on it.
 //! What must hold in each state is in [`properties`]: among it that from every state, once faults
 //! stop, the account comes to its last generation, to doubt, or to an end. [`rules`] has the
-//! protocols in which the checker must find a token presented twice.
+//! protocols in which the checker must find a token presented twice; `scripts/mutants` breaks ours.
 //!
-//! Not in the model: a store that loses what it took, `InDoubtPolicy::ReplayWithin`, back-off (it
-//! ends at any moment here), and an answer that brings a refresh token and no key.
+//! Not in the model: a store that loses what it took (but for the last write, under one process that
+//! lives), and an answer that brings a refresh token and no key.
 //!
 //! `cargo test --all-features --test suite exhaustive -- --nocapture` says how many states there
 //! are; with `MODEL_DEPTH=long` it looks further, for some minutes. In the debug profile all of it takes
-//! some 11 s of one core. `last` is the last generation, of which the first is 1:
+//! some 60 s of one core. `last` is the last generation, of which the first is 1:
 //!
-//! | policy | processes | last | faults | decisions | states |
+//! | policy, world | processes | last | faults | decisions | states |
 //! |---|---|---|---|---|---|
-//! | never | 2 | 3 | 2 | 0 | 8,595 |
-//! | never | 3 | 3 | 2 | 0 | 46,081 |
-//! | never | 2 | 4 | 1 | 1 | 55,069 |
-//! | never | 2 | 3 | 1 | 2 | 38,614 |
-//! | hold until dead | 2 | 2 | 2 | 0 | 37,737 |
-//! | hold until dead | 3 | 2 | 1 | 0 | 66,143 |
-//! | hold until dead | 2 | 2 | 1 | 1 | 38,694 |
+//! | never | 2 | 3 | 2 | 0 | 10,525 |
+//! | never | 3 | 3 | 2 | 0 | 67,403 |
+//! | never | 2 | 4 | 1 | 1 | 51,784 |
+//! | never | 2 | 3 | 1 | 2 | 36,402 |
+//! | hold until dead | 2 | 2 | 2 | 0 | 57,363 |
+//! | hold until dead | 3 | 2 | 1 | 0 | 128,538 |
+//! | hold until dead | 2 | 2 | 1 | 1 | 61,936 |
+//! | hold until dead, clock is set back | 2 | 2 | 2 | 0 | 58,473 |
+//! | hold until dead, lively | 2 | 2 | 2 | 0 | 53,405 |
+//! | within a minute | 2 | 2 | 2 | 0 | 86,491 |
+//! | never, store forgets | 1 | 3 | 3 | 0 | 7,012 |
+//! | hold until dead, store forgets | 1 | 2 | 4 | 0 | 32,157 |
 
 mod normal;
 mod process;

@@ -188,24 +188,19 @@ impl Protocol {
         self.policy != InDoubtPolicy::Never
     }
 
-    /// The looks of process `p`, by what it sees beside the record.
+    /// The looks of process `p`, by what it sees beside the record where that counts.
     fn looks(&self, state: &State, p: usize) -> Vec<Action> {
-        let either = &[false, true][..=usize::from(self.presents_again())];
-        let watches =
-            &either[..=usize::from(self.presents_again() && self.may_have_watched(state))];
-        let mut looks = Vec::new();
-        for &access_is_dead in either {
-            for &watched in watches {
-                let sight = Sight {
-                    access_is_dead,
-                    watched,
-                };
-                if self.look(state, p, sight).is_some() {
-                    looks.push(Action::Look(p, sight));
-                }
-            }
-        }
-        looks
+        let counts = self.presents_again() && state.row.record().is_in_doubt();
+        let sights = if counts { 4 } else { 1 };
+        (0..sights)
+            .map(|bits| Sight {
+                access_is_dead: bits & 1 > 0,
+                watched: bits & 2 > 0,
+            })
+            .filter(|sight| !sight.watched || self.may_have_watched(state))
+            .filter(|sight| self.look(state, p, *sight).is_some())
+            .map(|sight| Action::Look(p, sight))
+            .collect()
     }
 
     /// What the time may do.
@@ -231,7 +226,10 @@ impl Protocol {
         match action {
             Action::Look(p, sight) => {
                 state.name_row();
-                state.processes[p].flight = self.look(state, p, sight).unwrap_or_default();
+                let flight = self.look(state, p, sight).unwrap_or_default();
+                // Who waits for the answer says so itself.
+                state.disobeyed |= matches!(flight, Flight::Doubting { .. }) && state.row.in_time;
+                state.processes[p].flight = flight;
             }
             Action::Step(p) => self.step(state, p),
             Action::StepFails(p) => self.step_fails(state, p),

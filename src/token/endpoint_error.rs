@@ -1,0 +1,62 @@
+use std::error::Error;
+use std::fmt;
+
+use super::transport::BoxError;
+
+/// A [`TokenEndpoint`](super::TokenEndpoint) cannot be made from what was given.
+#[derive(Debug)]
+pub struct EndpointError {
+    kind: EndpointErrorKind,
+    detail: &'static str,
+    source: Option<BoxError>,
+}
+
+/// Which part of the configuration is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndpointErrorKind {
+    /// The URL is not that of an endpoint.
+    Url,
+    /// The URL is plain `http` and its host is not this machine.
+    PlainHttp,
+    /// The client's id or secret is missing.
+    Client,
+    /// The redirect URI is empty.
+    RedirectUri,
+    /// There is no transport.
+    Transport,
+    /// TLS cannot be set up: no roots on this platform, say.
+    Tls,
+}
+
+impl EndpointError {
+    pub(super) fn new(kind: EndpointErrorKind, detail: &'static str) -> Self {
+        Self {
+            kind,
+            detail,
+            source: None,
+        }
+    }
+
+    pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Which part of the configuration is wrong.
+    pub fn kind(&self) -> EndpointErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail)
+    }
+}
+
+impl Error for EndpointError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
