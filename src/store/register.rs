@@ -196,13 +196,13 @@ pub(crate) async fn apply<S: RecordStore>(
 ///
 /// It begins with a write in any case: that it is superseded must not be said of what was only seen,
 /// which need not be durable, but of what refused the write.
-pub(crate) async fn commit<S: RecordStore>(
+pub(crate) fn commit<S: RecordStore>(
     store: &S,
     account: &AccountName,
     known: Option<Loaded>,
     issued: Issued,
-) -> Result<Commit, StoreError> {
-    commit_as(store, account, known, issued, |draft| draft).await
+) -> impl Future<Output = Result<Commit, StoreError>> + Send {
+    commit_as(store, account, known, issued, |draft| draft)
 }
 
 /// The same, of a draft that is changed before it is written.

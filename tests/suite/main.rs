@@ -2,7 +2,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::large_futures,
     missing_docs,
     unreachable_pub
 )]
