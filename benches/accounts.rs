@@ -21,7 +21,7 @@ use criterion::{
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tower_mac_auth::account::Accounts;
-use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RotationStore};
+use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore};
 use tower_mac_auth::testing::Provider;
 use tower_mac_auth::token::TokenSet;
 
