@@ -61,7 +61,7 @@ impl Names {
 }
 
 fn tokens() -> TokenSet {
-    TokenSet::new(common::TOKEN, common::MAC_KEY, common::TOKEN, LIFE)
+    TokenSet::mac(common::TOKEN, common::MAC_KEY, common::TOKEN, LIFE)
 }
 
 async fn stored(names: &Names) -> MemoryStore {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::Empty;
 use tower::Service;
-use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::provider::xiaomi::SigningRules;
 
 mod common;
 
@@ -73,7 +73,7 @@ fn respelt(rounds: usize) {
 }
 
 fn signed(rounds: usize, uri: &http::Uri) {
-    let scheme = XiaomiOpenApi::new().query_credentials(false);
+    let scheme = SigningRules::new().query_credentials(false);
     let credential = common::credential();
     let mut headers = HeaderMap::new();
     for _ in 0..rounds {
@@ -88,7 +88,7 @@ fn signed(rounds: usize, uri: &http::Uri) {
 
 #[inline(never)]
 fn with_credentials(rounds: usize) {
-    let scheme = XiaomiOpenApi::new();
+    let scheme = SigningRules::new();
     let credential = common::credential();
     let mut headers = HeaderMap::new();
     let uri = common::bare_uri();

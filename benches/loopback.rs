@@ -69,7 +69,7 @@ async fn compare(server: SocketAddr, in_flight: usize, turns: usize, requests: u
     let tokens = provider.issue(Duration::from_secs(3600));
     let account = Account::builder(provider.endpoint()).tokens(tokens);
     let account = account.open("bench").await.unwrap();
-    let layer = MacAuthLayer::xiaomi(account);
+    let layer = MacAuthLayer::new(account);
     let layer = layer.allow(&server.to_string()).unwrap();
 
     let plain = Client::builder(TokioExecutor::new()).build_http();

@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
-use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::provider::xiaomi::SigningRules;
 
 mod common;
 
@@ -31,7 +31,7 @@ fn vector_1(criterion: &mut Criterion) {
     let credential = common::credential();
     let mut headers = HeaderMap::new();
     let uri = common::ready_uri();
-    let scheme = XiaomiOpenApi::new().query_credentials(false);
+    let scheme = SigningRules::new().query_credentials(false);
     group.bench_function("ready", |bencher| {
         bencher.iter(|| {
             common::ready(
@@ -43,7 +43,7 @@ fn vector_1(criterion: &mut Criterion) {
         });
     });
 
-    let scheme = XiaomiOpenApi::new();
+    let scheme = SigningRules::new();
     let uri = common::bare_uri();
     let mut target = uri.clone();
     group.bench_function("with_credentials", |bencher| {
@@ -125,7 +125,7 @@ fn ten_pairs(criterion: &mut Criterion) {
     let credential = common::credential();
     let prepared = common::prepared();
     let mut headers = HeaderMap::new();
-    let scheme = XiaomiOpenApi::new().query_credentials(false);
+    let scheme = SigningRules::new().query_credentials(false);
     for (name, pairs) in [("unsorted", common::UNSORTED), ("respelt", common::RESPELT)] {
         let uri = common::ten_pairs_uri(pairs);
         let message = common::canonical(&uri);

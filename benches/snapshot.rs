@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use tower_mac_auth::sign::Credential;
+use tower_mac_auth::provider::xiaomi::Credential;
 
 mod common;
 

@@ -51,7 +51,7 @@ async fn postgres(url: &str) -> PostgresStore {
 
 fn tokens() -> TokenSet {
     let [at, key, rt] = ["access", "key", "refresh"].map(|word| word.repeat(10));
-    TokenSet::new(at, key, rt, MINUTE)
+    TokenSet::mac(at, key, rt, MINUTE)
 }
 
 /// What stands after each step of a rotation to this generation.

@@ -31,7 +31,7 @@ async fn storm(count: usize) -> Duration {
     let tokens = provider.issue(Duration::from_secs(3600));
     let account = Account::builder(provider.endpoint()).tokens(tokens);
     let account = account.open("bench").await.unwrap();
-    let layer = MacAuthLayer::xiaomi(account.clone());
+    let layer = MacAuthLayer::new(account.clone());
     provider.expire_access_tokens();
     // No refusal is handed out before the last request was refused too: whoever comes later
     // would not be sent at all, but wait for the new tokens.

@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .layer(HandleErrorLayer::new(answer))
         .map_request(move |request| toward(&api, request))
         // As the account that `as_user` gave the request, and never as another.
-        .layer(MacAuthLayer::xiaomi(PerRequest).allow(&server.authority())?)
+        .layer(MacAuthLayer::per_request(&provider.xiaomi()).allow(&server.authority())?)
         .service(Client::builder(TokioExecutor::new()).build_http());
     let gateway = Router::new()
         .fallback_service(signed)

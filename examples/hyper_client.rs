@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .enable_http1()
         .build();
     let client = ServiceBuilder::new()
-        .layer(MacAuthLayer::xiaomi(account.clone()))
+        .layer(MacAuthLayer::new(account.clone()))
         .service(Client::builder(TokioExecutor::new()).build(https));
 
     let request = Request::get("https://open.account.xiaomi.com/user/profile")

@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .http2_only(true)
         .build_http();
     let mut client = ServiceBuilder::new()
-        .layer(MacAuthLayer::xiaomi(account.clone()).allow(&server.authority())?)
+        .layer(MacAuthLayer::new(account.clone()).allow(&server.authority())?)
         .service(hyper_client);
     let request = || Request::get(server.url("/user/profile")).body(Full::<Bytes>::default());
 

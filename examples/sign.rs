@@ -16,9 +16,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tower_mac_auth::sign::{
-    Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, SignError, XiaomiOpenApi,
-};
+use tower_mac_auth::provider::RequestParts;
+use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+use tower_mac_auth::sign::{Algorithm, MacKey, SignError};
 use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
 
 /// A longer line is skipped, not held in memory.
@@ -101,7 +101,7 @@ fn sign(line: &[u8]) -> Result<Answer, String> {
     let key = MacKey::new(Algorithm::HmacSha1, &mac_key).map_err(in_words)?;
     let credential = Credential::new(&access_token, key.clone());
     // As the vendor's SDKs would sign it: nothing is put in, hardly anything is refused.
-    let scheme = XiaomiOpenApi::new()
+    let scheme = SigningRules::new()
         .query_credentials(false)
         .sign_form(true)
         .accept_malformed_query(true);

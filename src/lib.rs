@@ -17,7 +17,7 @@
 //! use tower_mac_auth::layer::MacAuthLayer;
 //! use tower_mac_auth::testing::Provider;
 //!
-//! // Stands in for `TokenEndpoint::xiaomi(client_id, client_secret, redirect_uri)?`, for
+//! // Stands in for `Xiaomi::new(client_id, client_secret, redirect_uri)`, for
 //! // the code that a user's browser brings, and for a hyper client.
 //! let provider = Provider::new();
 //! let (endpoint, code) = (provider.endpoint(), provider.authorization_code());
@@ -25,7 +25,7 @@
 //!
 //! let account = Account::builder(endpoint).authorize("user-42", code).await?;
 //! let client = ServiceBuilder::new()
-//!     .layer(MacAuthLayer::xiaomi(account.clone()))
+//!     .layer(MacAuthLayer::new(account.clone()))
 //!     .service(http_client);
 //!
 //! // The access token ends, nobody is told, and a hundred requests find out at once.
@@ -57,8 +57,9 @@
 //! | [`layer`] | the middleware: what is signed, what a refusal does, the body that can be sent again |
 //! | [`account`] | one grant of one user: its credential, the one refresh at a time, events |
 //! | [`store`] | the durable record of an account and how it moves; stores in memory, files, databases |
-//! | [`token`] | the token endpoint: what it is asked, what it may answer, how it is reached |
-//! | [`sign`] | pure signing: nonce, canonical string, key, header |
+//! | [`token`] | the token endpoint: how it is reached, and what became of the one request |
+//! | [`provider`] | what each provider does in its own way: requests, answers, signatures, refusals |
+//! | [`sign`] | what every signature needs: prepared keys, encodings |
 //! | [`verify`] | the server's half: check a MAC, refuse a replay |
 //! | [`testing`] | a strict provider to test your own stack with |
 //!
@@ -99,6 +100,7 @@
 pub mod account;
 mod clock;
 pub mod layer;
+pub mod provider;
 mod secret;
 pub mod sign;
 pub mod store;

@@ -5,15 +5,15 @@
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::uri::Uri;
-use tower_mac_auth::sign::{
-    Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi,
-};
+use tower_mac_auth::provider::RequestParts;
+use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+use tower_mac_auth::sign::{Algorithm, MacKey};
 use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
 
 const TOKEN: &str = "eJxjYGAQydknLLCFsVyIR-DxSqdTnQFGfX4yDAwMjAzxQJIheJfnRTDtvAhMM8SE_2FgWDw7Rg3MYzdUMFIwVjABMplzE5MBClYRuw";
 
 /// Signs the request and puts the header, and the URI if it is a new one, in place.
-fn allocations(scheme: &XiaomiOpenApi, uri: &str) -> u64 {
+fn allocations(scheme: &SigningRules, uri: &str) -> u64 {
     let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("key")).expect("a good key");
     let credential =
         Credential::new(&AccessToken::new(TOKEN), key).with_client_id("179887661252608");
@@ -40,7 +40,7 @@ fn allocations(scheme: &XiaomiOpenApi, uri: &str) -> u64 {
 
 #[test]
 fn a_ready_request_takes_one_allocation() {
-    let scheme = XiaomiOpenApi::new().query_credentials(false);
+    let scheme = SigningRules::new().query_credentials(false);
     let host = "https://open.account.xiaomi.com";
     for target in [
         "/user/profile".to_owned(),
@@ -57,7 +57,7 @@ fn a_ready_request_takes_one_allocation() {
 
 #[test]
 fn credentials_in_the_query_take_one_more() {
-    let scheme = XiaomiOpenApi::new();
+    let scheme = SigningRules::new();
     for target in ["", "/user/profile", "/user/profile?b=2&a=1&token=old"] {
         let uri = format!("https://open.account.xiaomi.com{target}");
         assert_eq!(allocations(&scheme, &uri), 2, "{target}");
@@ -81,7 +81,7 @@ mod layer {
     use tower::{Layer, Service};
     use tower_mac_auth::account::Account;
     use tower_mac_auth::layer::{MacAuthLayer, RequestBody};
-    use tower_mac_auth::sign::XiaomiOpenApi;
+    use tower_mac_auth::provider::xiaomi::SigningRules;
     use tower_mac_auth::testing::Provider;
 
     const ANSWER: &str = r#"{"result":"ok","code":0,"description":"no error","data":{}}"#;
@@ -157,8 +157,8 @@ mod layer {
 
     #[tokio::test]
     async fn a_request_that_is_not_to_be_resent_takes_one_allocation() {
-        let layer = MacAuthLayer::xiaomi(account().await).resend_cap(0);
-        let layer = layer.scheme(XiaomiOpenApi::new().query_credentials(false));
+        let layer = MacAuthLayer::new(account().await).resend_cap(0);
+        let layer = layer.scheme(SigningRules::new().query_credentials(false));
         // What a thread's first call sets up is no matter.
         allocations(&layer, request("GET", ""));
         assert_eq!(allocations(&layer, request("GET", "")), 1);
@@ -167,8 +167,8 @@ mod layer {
 
     #[tokio::test]
     async fn a_get_that_can_be_resent_takes_four() {
-        let layer = MacAuthLayer::xiaomi(account().await);
-        let layer = layer.scheme(XiaomiOpenApi::new().query_credentials(false));
+        let layer = MacAuthLayer::new(account().await);
+        let layer = layer.scheme(SigningRules::new().query_credentials(false));
         allocations(&layer, request("GET", ""));
         assert_eq!(allocations(&layer, request("GET", "")), 4);
     }
@@ -176,7 +176,7 @@ mod layer {
     #[tokio::test]
     async fn credentials_in_the_query_take_one_more() {
         let account = account().await;
-        let layer = MacAuthLayer::xiaomi(account);
+        let layer = MacAuthLayer::new(account);
         allocations(&layer, request("GET", ""));
         assert_eq!(allocations(&layer, request("GET", "")), 5);
         let layer = layer.resend_cap(0);

@@ -3,10 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 use proptest::prelude::*;
-use tower_mac_auth::sign::{
-    Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, SignError, SignErrorKind, Signed,
-    XiaomiOpenApi,
-};
+use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+use tower_mac_auth::provider::{RequestParts, Signed};
+use tower_mac_auth::sign::{Algorithm, MacKey, SignError, SignErrorKind};
 use tower_mac_auth::{AccessToken, MacKeyText};
 
 const NONCE: &str = "2870867952176701445:23282360";
@@ -21,7 +20,7 @@ fn request(query: &str) -> RequestParts<'_> {
 }
 
 /// The query line of what is signed.
-fn line(scheme: &XiaomiOpenApi, request: &RequestParts<'_>) -> Result<String, SignError> {
+fn line(scheme: &SigningRules, request: &RequestParts<'_>) -> Result<String, SignError> {
     let canonical = scheme.canonical(&credential(), request, &NONCE.parse()?)?;
     let head = format!("{NONCE}\nGET\nexample.com\n/\n");
     let line = canonical
@@ -33,12 +32,12 @@ fn line(scheme: &XiaomiOpenApi, request: &RequestParts<'_>) -> Result<String, Si
     Ok(line.to_owned())
 }
 
-fn sign(scheme: &XiaomiOpenApi, request: &RequestParts<'_>) -> Result<Signed, SignError> {
+fn sign(scheme: &SigningRules, request: &RequestParts<'_>) -> Result<Signed, SignError> {
     scheme.sign(&credential(), request, &NONCE.parse()?)
 }
 
-fn as_it_stands() -> XiaomiOpenApi {
-    XiaomiOpenApi::new().query_credentials(false)
+fn as_it_stands() -> SigningRules {
+    SigningRules::new().query_credentials(false)
 }
 
 /// Decode all, drop the empty, sort, encode all.
@@ -149,7 +148,7 @@ proptest! {
 
     #[test]
     fn what_is_sent_is_what_was_signed(query in queries()) {
-        let signed = sign(&XiaomiOpenApi::new(), &request(&query)).unwrap();
+        let signed = sign(&SigningRules::new(), &request(&query)).unwrap();
         let target = signed.path_and_query.unwrap();
         // A server signs what has arrived.
         let sent = request(target.query().unwrap());
@@ -159,7 +158,7 @@ proptest! {
 
     #[test]
     fn the_callers_own_pairs_stay_as_they_are(query in queries()) {
-        let signed = sign(&XiaomiOpenApi::new(), &request(&query)).unwrap();
+        let signed = sign(&SigningRules::new(), &request(&query)).unwrap();
         let mut expected: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).collect();
         expected.extend(["clientId=42", "token=T%3D1"]);
         prop_assert_eq!(signed.path_and_query.unwrap(), format!("/?{}", expected.join("&")));
@@ -191,7 +190,7 @@ proptest! {
         method: String, host: String, path: String, query: Option<String>, form: Option<Vec<u8>>,
         knobs: [bool; 4],
     ) {
-        let scheme = XiaomiOpenApi::new()
+        let scheme = SigningRules::new()
             .sign_empty_values(knobs[0])
             .sign_form(knobs[1])
             .query_credentials(knobs[2])
@@ -212,13 +211,13 @@ proptest! {
 #[test]
 fn the_signer_owns_its_names_in_every_spelling() {
     let query = "b=2&token=old&%74oken=x&client%49d=9&a=1&clientId&token=&tokens=3";
-    let signed = sign(&XiaomiOpenApi::new(), &request(query)).unwrap();
+    let signed = sign(&SigningRules::new(), &request(query)).unwrap();
     assert_eq!(
         signed.path_and_query.unwrap(),
         "/?b=2&a=1&tokens=3&clientId=42&token=T%3D1"
     );
     assert_eq!(
-        line(&XiaomiOpenApi::new(), &request(query)).unwrap(),
+        line(&SigningRules::new(), &request(query)).unwrap(),
         "a=1&b=2&clientId=42&token=T%3D1&tokens=3"
     );
 }
@@ -229,7 +228,7 @@ fn without_a_client_id_the_callers_stays() {
     let credential = Credential::new(&AccessToken::new("T"), key);
     let nonce = NONCE.parse().unwrap();
     let request = request("token=old&clientId=9");
-    let signed = XiaomiOpenApi::new()
+    let signed = SigningRules::new()
         .sign(&credential, &request, &nonce)
         .unwrap();
     assert_eq!(signed.path_and_query.unwrap(), "/?clientId=9&token=T");
@@ -237,7 +236,7 @@ fn without_a_client_id_the_callers_stays() {
 
 #[test]
 fn an_error_names_the_field_and_the_byte() {
-    let strict = XiaomiOpenApi::new().sign_form(true);
+    let strict = SigningRules::new().sign_form(true);
     for (query, error) in [
         ("canary=1&b=%zz", "query: bad percent escape at byte 11"),
         ("a=%", "query: bad percent escape at byte 2"),
@@ -270,7 +269,7 @@ fn an_error_names_the_field_and_the_byte() {
 
 #[test]
 fn a_form_with_the_signers_names_is_refused() {
-    let scheme = XiaomiOpenApi::new().sign_form(true);
+    let scheme = SigningRules::new().sign_form(true);
     for form in ["token=x", "a=1&client%49d=2"] {
         let request = request("").with_form(form.as_bytes());
         let refused = sign(&scheme, &request).unwrap_err();
@@ -279,7 +278,7 @@ fn a_form_with_the_signers_names_is_refused() {
             (SignErrorKind::Conflict, "form")
         );
         // A form that is not signed is not looked at, nor is one beside a query left alone.
-        assert!(sign(&XiaomiOpenApi::new(), &request).is_ok());
+        assert!(sign(&SigningRules::new(), &request).is_ok());
         assert!(sign(&as_it_stands().sign_form(true), &request).is_ok());
     }
 }
@@ -300,7 +299,7 @@ fn more_than_64_kib_of_pairs_is_refused_by_name() {
         (refused.kind(), refused.field()),
         (SignErrorKind::TooLong, "form")
     );
-    let refused = sign(&XiaomiOpenApi::new(), &request).unwrap_err();
+    let refused = sign(&SigningRules::new(), &request).unwrap_err();
     assert_eq!(
         (refused.kind(), refused.field()),
         (SignErrorKind::TooLong, "query")
@@ -312,6 +311,6 @@ fn an_empty_access_token_is_refused_by_name() {
     let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("key")).unwrap();
     let credential = Credential::new(&AccessToken::new(""), key);
     let nonce = NONCE.parse().unwrap();
-    let refused = XiaomiOpenApi::new().sign(&credential, &request(""), &nonce);
+    let refused = SigningRules::new().sign(&credential, &request(""), &nonce);
     assert_eq!(refused.unwrap_err().to_string(), "access_token: is empty");
 }

@@ -7,9 +7,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 use serde::Deserialize;
-use tower_mac_auth::sign::{
-    Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi,
-};
+use tower_mac_auth::provider::RequestParts;
+use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+use tower_mac_auth::sign::{Algorithm, MacKey};
 use tower_mac_auth::{AccessToken, MacKeyText};
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn every_vector_holds_byte_for_byte() {
-    let scheme = XiaomiOpenApi::new()
+    let scheme = SigningRules::new()
         .query_credentials(false)
         .sign_form(true)
         .accept_malformed_query(true);
@@ -61,9 +61,7 @@ fn every_vector_holds_byte_for_byte() {
 
 #[test]
 fn vectors_without_a_malformed_query_hold_for_the_strict_signer() {
-    let scheme = XiaomiOpenApi::new()
-        .query_credentials(false)
-        .sign_form(true);
+    let scheme = SigningRules::new().query_credentials(false).sign_form(true);
     for vector in vectors() {
         let uri: http::Uri = vector.url.parse().unwrap();
         let request = RequestParts::new(&vector.method, uri.host().unwrap(), uri.path())

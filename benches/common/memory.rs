@@ -14,7 +14,7 @@ use http_body_util::{Empty, Full};
 use tower::{Layer, Service};
 use tower_mac_auth::account::Account;
 use tower_mac_auth::layer::{MacAuth, MacAuthLayer};
-use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::testing::Provider;
 use tower_mac_auth::token::TokenSet;
 
@@ -83,19 +83,19 @@ pub(crate) fn account() -> Account {
     let provider = Provider::new();
     assert_eq!(provider.client_id(), super::CLIENT_ID);
     let life = Duration::from_secs(90 * 24 * 60 * 60);
-    let tokens = TokenSet::new(super::TOKEN, super::MAC_KEY, "refresh", life);
+    let tokens = TokenSet::mac(super::TOKEN, super::MAC_KEY, "refresh", life);
     let account = Account::builder(provider.endpoint()).tokens(tokens);
     runtime.block_on(account.open("bench")).unwrap()
 }
 
 /// The layer around [`Memory`], for requests that carry their query already.
 pub(crate) fn ready_layer(resend_cap: usize) -> MacAuth<Memory> {
-    let scheme = XiaomiOpenApi::new().query_credentials(false);
+    let scheme = SigningRules::new().query_credentials(false);
     layer(resend_cap).scheme(scheme).layer(Memory)
 }
 
 /// The layer around [`Memory`], as it is by default but for the cap.
 pub(crate) fn layer(resend_cap: usize) -> MacAuthLayer {
-    let layer = MacAuthLayer::xiaomi(account()).resend_cap(resend_cap);
+    let layer = MacAuthLayer::new(account()).resend_cap(resend_cap);
     layer.allow("open.account.xiamomi.com").unwrap()
 }

@@ -12,9 +12,9 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::uri::Uri;
 use sha1::Sha1;
-use tower_mac_auth::sign::{
-    Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi,
-};
+use tower_mac_auth::provider::RequestParts;
+use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+use tower_mac_auth::sign::{Algorithm, MacKey};
 use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
 
 pub(crate) mod memory;
@@ -63,7 +63,7 @@ pub(crate) fn parts(uri: &Uri) -> RequestParts<'_> {
 /// What would be signed for `uri` as it stands.
 pub(crate) fn canonical(uri: &Uri) -> Vec<u8> {
     let nonce = Nonce::verbatim(NONCE).unwrap();
-    XiaomiOpenApi::new()
+    SigningRules::new()
         .query_credentials(false)
         .canonical(&credential(), &parts(uri), &nonce)
         .unwrap()
@@ -85,7 +85,7 @@ pub(crate) fn floor(prepared: &Hmac<Sha1>, message: &[u8]) -> [u8; 20] {
 /// A request signed as it stands: nonce, clock, signature, header.
 #[inline]
 pub(crate) fn ready(
-    scheme: &XiaomiOpenApi,
+    scheme: &SigningRules,
     credential: &Credential,
     uri: &Uri,
     headers: &mut HeaderMap,
@@ -99,7 +99,7 @@ pub(crate) fn ready(
 /// `uri`; `target` gives its scheme and authority to the new one, as a request's own URI would.
 #[inline]
 pub(crate) fn with_credentials(
-    scheme: &XiaomiOpenApi,
+    scheme: &SigningRules,
     credential: &Credential,
     uri: &Uri,
     target: &mut Uri,

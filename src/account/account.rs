@@ -1,5 +1,6 @@
 //! The handle of an account.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,9 +13,10 @@ use super::credential::RotationState;
 use super::state::{AccountState, shut_down};
 use super::work::Wait;
 use super::{AccountBuilder, AccountError, Event, Events, authorize};
+use crate::provider::{Provider, TokenSet, Xiaomi};
 use crate::store::{AccountName, Generation};
 use crate::token::TokenEndpoint;
-use crate::{AuthorizationCode, Timestamp};
+use crate::{AuthorizationCode, Extra, Timestamp};
 
 /// How many events a slow reader may fall behind.
 const EVENTS: usize = 64;
@@ -23,13 +25,18 @@ const EVENTS: usize = 64;
 ///
 /// A cheap clone of one cell: whoever holds a clone shares the credential, the flight and the
 /// events. See the [module docs](super).
-#[derive(Clone)]
-pub struct Account(pub(super) Arc<AccountState>);
+pub struct Account<P: Provider = Xiaomi>(pub(super) Arc<AccountState<P>>);
 
-impl Account {
-    /// Starts an account at `endpoint`.
-    pub fn builder(endpoint: TokenEndpoint) -> AccountBuilder {
-        AccountBuilder::new(endpoint)
+impl<P: Provider> Account<P> {
+    /// Starts an account with a provider, or at a [`TokenEndpoint`] that others share.
+    pub fn builder(provider: impl Into<TokenEndpoint<P>>) -> AccountBuilder<P> {
+        AccountBuilder::new(provider.into())
+    }
+
+    /// The provider.
+    #[inline]
+    pub fn provider(&self) -> &P {
+        self.0.context.endpoint.provider()
     }
 
     /// The account's name in its store.
@@ -50,7 +57,8 @@ impl Account {
         self.0.ignored_tokens.load(Ordering::Relaxed)
     }
 
-    /// When the access token ends, if it has not ended and the API has not refused it.
+    /// When the access token ends, if it has not ended, the API has not refused it, and the provider
+    /// said when.
     pub fn expires_at(&self) -> Option<Timestamp> {
         let now = self.0.clock.now();
         self.0.cell.load().deadline(self.0.cell.rejected(), now)
@@ -61,9 +69,14 @@ impl Account {
         self.0.cell.load().grant.scope.clone()
     }
 
-    /// The provider's pseudonymous id of the user (Xiaomi's `openId`).
-    pub fn open_id(&self) -> Option<String> {
-        self.0.cell.load().grant.open_id.clone()
+    /// Who the user is, by the provider: Xiaomi's `openId`, the `sub` of an OpenID Connect `id_token`.
+    pub fn subject(&self) -> Option<String> {
+        self.0.cell.load().grant.subject.clone()
+    }
+
+    /// What else the provider sent with the tokens, by its name in the answer.
+    pub fn extras(&self) -> BTreeMap<String, Extra> {
+        self.0.cell.load().grant.extras.clone()
     }
 
     /// The events from now on. If the account is in doubt, or its user must authorize it again, the
@@ -90,7 +103,10 @@ impl Account {
     /// # Errors
     ///
     /// If the token endpoint is not reached (the code is still good), refuses, or its answer is
-    /// lost; or if nobody drives the runtime that began the exchange.
+    /// lost; if the code is another user's than the account's ([`OtherUser`]: the tokens are in the
+    /// [error](AccountError::into_tokens)); or if nobody drives the runtime that began the exchange.
+    ///
+    /// [`OtherUser`]: super::AccountErrorKind::OtherUser
     ///
     /// # Cancel safety
     ///
@@ -99,12 +115,38 @@ impl Account {
         &self,
         code: impl Into<AuthorizationCode>,
     ) -> Result<Generation, AccountError> {
+        self.outliving(authorize::authorize(Arc::clone(&self.0), code.into()))
+            .await
+    }
+
+    /// Puts tokens in that came another way, over whatever the account has: as if a user had
+    /// authorized it with them. Their refresh token must never have been presented, and nobody else
+    /// may present it from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or the tokens are another user's than the account's. The tokens are in the
+    /// [error](AccountError::into_tokens) then.
+    ///
+    /// # Cancel safety
+    ///
+    /// It goes on if the future is dropped.
+    pub async fn install(&self, tokens: TokenSet) -> Result<Generation, AccountError> {
+        let brought = (tokens, self.0.clock.now()).into();
+        self.outliving(authorize::install(Arc::clone(&self.0), brought))
+            .await
+    }
+
+    /// Waits for work that goes on if the caller is dropped.
+    async fn outliving(
+        &self,
+        work: impl Future<Output = Result<Generation, AccountError>> + Send + 'static,
+    ) -> Result<Generation, AccountError> {
         let (tell, told) = oneshot::channel();
-        let exchange = authorize::exchange(Arc::clone(&self.0), code.into());
-        let exchange = exchange.instrument(self.0.span("authorize"));
+        let work = work.instrument(self.0.span("authorize"));
         let work = self.0.begin(async move {
             // The caller may have been dropped.
-            let _ = tell.send(exchange.await);
+            let _ = tell.send(work.await);
         });
         let limit = self.0.context.policy.longest_authorization();
         Wait::new(told, Some(work), limit).await?
@@ -155,14 +197,9 @@ impl Account {
     }
 
     /// The time to put into a nonce: the clock, corrected by what the API's `Date` said.
+    #[inline]
     pub(crate) fn nonce_time(&self, now: Timestamp) -> Timestamp {
-        let offset = self.0.clock_offset_secs.load(Ordering::Relaxed);
-        let shift = Duration::from_secs(offset.unsigned_abs());
-        if offset < 0 {
-            now.saturating_sub(shift)
-        } else {
-            now.saturating_add(shift)
-        }
+        self.0.corrected(now)
     }
 
     /// Learns the clock offset from the `Date` of a response that refused a nonce or a MAC.
@@ -188,7 +225,14 @@ impl Account {
     }
 }
 
-impl fmt::Debug for Account {
+impl<P: Provider> Clone for Account<P> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P: Provider> fmt::Debug for Account<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account")
             .field("name", &self.0.name)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::work::Untold;
 use super::{RefreshError, RefreshErrorKind};
 use crate::Timestamp;
+use crate::provider::{EndpointError, TokenSet};
 use crate::store::{AccountNameError, StoreError};
-use crate::token::ErrorCode;
 
 type Source = Arc<dyn Error + Send + Sync>;
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -16,6 +16,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub struct AccountError {
     kind: AccountErrorKind,
     source: Option<Source>,
+    tokens: Option<Box<TokenSet>>,
 }
 
 /// What kind of failure an [`AccountError`] is.
@@ -38,10 +39,18 @@ pub enum AccountErrorKind {
         /// When the endpoint lets itself be asked again.
         until: Timestamp,
     },
-    /// The token endpoint refused the authorization code or the client.
-    CodeRefused(ErrorCode),
+    /// The token endpoint refused the authorization code or the client. The source is a
+    /// [`Refused`](crate::provider::Refused), with the code.
+    CodeRefused,
     /// The answer to the authorization code is lost: the user must authorize again.
     CodeInDoubt,
+    /// The tokens are another user's than those that the account has: nothing was changed. If that is
+    /// meant, [revoke](super::Account::revoke) the account first.
+    OtherUser,
+    /// The tokens were given no name: see [`Accounts::authorize_as`](super::Accounts::authorize_as).
+    Unnamed,
+    /// The provider, or its endpoint, cannot be used as it is configured.
+    Endpoint,
     /// The task that exchanged the code, or opened the account, is gone, with its runtime.
     Interrupted,
     /// The account was not opened or authorized in time: nobody drives the runtime that began it.
@@ -53,14 +62,31 @@ pub enum AccountErrorKind {
 
 impl AccountError {
     pub(super) fn new(kind: AccountErrorKind) -> Self {
-        Self { kind, source: None }
+        Self {
+            kind,
+            source: None,
+            tokens: None,
+        }
     }
 
     pub(super) fn with_source(kind: AccountErrorKind, source: impl Into<BoxError>) -> Self {
         Self {
             kind,
             source: Some(Arc::from(source.into())),
+            tokens: None,
         }
+    }
+
+    /// With tokens that were issued and have no place yet.
+    pub(super) fn with_tokens(mut self, tokens: Option<TokenSet>) -> Self {
+        self.tokens = tokens.map(Box::new);
+        self
+    }
+
+    /// The tokens that could not be put into the account, if there are any: only the caller has them
+    /// now. [`install`](super::Account::install) them.
+    pub fn into_tokens(self) -> Option<TokenSet> {
+        self.tokens.map(|tokens| *tokens)
     }
 
     /// Callers that wait for an account to be opened wait as for a flight, and are told this.
@@ -81,8 +107,11 @@ impl AccountError {
             RefreshErrorKind::Closed => AccountErrorKind::Closed,
             _ => AccountErrorKind::Store,
         };
-        let source = error.source;
-        Self { kind, source }
+        Self {
+            kind,
+            source: error.source,
+            tokens: None,
+        }
     }
 
     /// What kind of failure this is.
@@ -105,7 +134,14 @@ impl From<StoreError> for AccountError {
         Self {
             kind: AccountErrorKind::Store,
             source: Some(Arc::new(error)),
+            tokens: None,
         }
+    }
+}
+
+impl From<EndpointError> for AccountError {
+    fn from(error: EndpointError) -> Self {
+        Self::with_source(AccountErrorKind::Endpoint, error)
     }
 }
 
@@ -114,6 +150,7 @@ impl From<AccountNameError> for AccountError {
         Self {
             kind: AccountErrorKind::Name,
             source: Some(Arc::new(error)),
+            tokens: None,
         }
     }
 }
@@ -133,8 +170,15 @@ impl fmt::Display for AccountError {
                 "the token endpoint's rate limit is reached and the authorization code not spent; \
                  try it again at {until}"
             ),
-            AccountErrorKind::CodeRefused(code) => {
-                write!(f, "the token endpoint refused the authorization code: {code}")
+            AccountErrorKind::CodeRefused => {
+                f.write_str("the token endpoint refused the authorization code, or the client")
+            }
+            AccountErrorKind::OtherUser => f.write_str(
+                "the tokens are another user's than those that the account has: nothing was changed",
+            ),
+            AccountErrorKind::Unnamed => f.write_str("the tokens were given no account's name"),
+            AccountErrorKind::Endpoint => {
+                f.write_str("the token endpoint cannot be used as it is configured")
             }
             AccountErrorKind::CodeInDoubt => f.write_str(
                 "the answer to the authorization code is lost: the user must authorize again",

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::rotation::{Committed, Pending, bounded};
+use super::rotation::{Committed, Lives, Pending, bounded};
 use super::state::AccountState;
 use super::{AccountError, AccountErrorKind, Event, RefreshError};
 use crate::clock::finish_by;
+use crate::provider::{Fresh, GrantType, Meaning, Outcome, Presented, Provider, Refused, TokenSet};
 use crate::store::{AccountName, Generation, Grant, Record, RecordStore as _};
-use crate::token::{Meaning, Outcome};
-use crate::{AuthorizationCode, Timestamp};
+use crate::{AuthorizationCode, RefreshToken, Timestamp};
 
 /// The record that stands, once what a process that died has left in the journal is in the store.
-pub(super) async fn standing(
-    context: &Context,
+pub(super) async fn standing<P: Provider>(
+    context: &Context<P>,
     name: &AccountName,
 ) -> Result<Option<Record>, AccountError> {
     let (store, clock, policy) = (&context.store, &*context.clock, &context.policy);
@@ -28,46 +28,111 @@ pub(super) async fn standing(
     Ok(loaded.into_record()?)
 }
 
-/// Which generation a user's decision must outrank, and its lineage. A store behind this process is
-/// brought up to it first.
-async fn catch_up(account: &AccountState) -> Result<(Generation, Generation), AccountError> {
+/// What stood when a user decided.
+#[derive(Default)]
+struct Before {
+    /// Which generation the decision must outrank.
+    generation: Generation,
+    lineage: Generation,
+    /// Who the user was.
+    subject: Option<String>,
+}
+
+impl From<&Record> for Before {
+    fn from(record: &Record) -> Self {
+        let grant = record.grant().ok();
+        Self {
+            generation: record.generation,
+            lineage: record.lineage,
+            subject: grant.and_then(|grant| grant.subject.clone()),
+        }
+    }
+}
+
+/// What a user's decision is about. A store behind this process is brought up to it first.
+async fn catch_up<P: Provider>(account: &AccountState<P>) -> Result<Before, AccountError> {
     let (clock, policy) = (&account.clock, &account.context.policy);
     let mut standing = standing(&account.context, &account.name).await?;
     if let Some(record) = standing {
         // What this process cannot use is not its to replace.
         standing = Some(account.context.usable(record)?);
     }
-    let generations = |record: &Record| (record.generation, record.lineage);
-    let standing = standing.as_ref().map_or_else(Default::default, generations);
-    if standing.0 >= account.cell.load().generation {
-        return Ok(standing);
+    let before = standing.as_ref().map(Before::from).unwrap_or_default();
+    if before.generation >= account.cell.load().generation {
+        return Ok(before);
     }
     let record = bounded(&**clock, policy, account.write_back()).await?;
-    Ok(generations(&record))
+    Ok(Before::from(&record))
+}
+
+/// What a code was exchanged for, or a user brought.
+pub(super) struct Brought {
+    /// All of it, or a refresh token that could be read from an answer of no other use.
+    tokens: Result<TokenSet, RefreshToken>,
+    at: Timestamp,
+}
+
+impl Brought {
+    /// The tokens, if they are whole.
+    pub(super) fn tokens(&self) -> Option<&TokenSet> {
+        self.tokens.as_ref().ok()
+    }
+
+    /// The error, and the tokens to go on with.
+    pub(super) fn into_error(self, kind: AccountErrorKind) -> AccountError {
+        AccountError::new(kind).with_tokens(self.tokens.ok())
+    }
+}
+
+impl From<(TokenSet, Timestamp)> for Brought {
+    fn from((tokens, at): (TokenSet, Timestamp)) -> Self {
+        let tokens = Ok(tokens);
+        Self { tokens, at }
+    }
 }
 
 /// Exchanges the code and makes the result durable. Runs as a task of its own: the code works once,
 /// so a caller that is dropped must not take the answer with it.
-pub(super) async fn exchange(
-    account: Arc<AccountState>,
+pub(super) async fn authorize<P: Provider>(
+    account: Arc<AccountState<P>>,
     code: AuthorizationCode,
 ) -> Result<Generation, AccountError> {
+    // A store that fails must fail before the code is spent.
+    let before = catch_up(&account).await?;
+    let brought = exchange(&account.context, &code).await?;
+    keep(&account, brought, before).await
+}
+
+/// Makes durable what a user brought. Runs as a task of its own, as above.
+pub(super) async fn install<P: Provider>(
+    account: Arc<AccountState<P>>,
+    brought: Brought,
+) -> Result<Generation, AccountError> {
+    match catch_up(&account).await {
+        Ok(before) => keep(&account, brought, before).await,
+        Err(error) => Err(error.with_tokens(brought.tokens.ok())),
+    }
+}
+
+/// Exchanges the code.
+pub(super) async fn exchange<P: Provider>(
+    context: &Context<P>,
+    code: &AuthorizationCode,
+) -> Result<Brought, AccountError> {
     let unsent =
         |error: RefreshError| AccountError::with_source(AccountErrorKind::CodeUnsent, error);
-    // A store that fails must fail before the code is spent.
-    let standing = catch_up(&account).await?;
-    let started = account.clock.now();
-    let timeout = account.context.policy.refresh_timeout;
-    let by = started.saturating_add(timeout);
-    let endpoint = &account.context.endpoint;
+    let (clock, endpoint) = (&context.clock, &context.endpoint);
+    let timeout = context.policy.refresh_timeout;
+    let by = clock.now().saturating_add(timeout);
     let rate_limited = || {
-        let until = account.clock.now().saturating_add(endpoint.held_for());
+        let until = clock.now().saturating_add(endpoint.held_for());
         AccountErrorKind::CodeRateLimited { until }
     };
     let connected = if endpoint.held_for() > timeout {
         None
     } else {
-        finish_by(&*account.clock, by, endpoint.connect()).await
+        let connect = endpoint.connect_for(GrantType::AuthorizationCode);
+        finish_by(&**clock, by, connect).await
     };
     let connected = match connected {
         Some(Ok(connected)) => connected,
@@ -77,35 +142,23 @@ pub(super) async fn exchange(
         }
         None => return Err(AccountError::new(rate_limited())),
     };
-    let sent_at = account.clock.now();
+    let at = clock.now();
     // A timer ends the wait: an answer that still comes is not to be lost to a clock that jumps.
-    let answer = connected.exchange_code(&code);
-    match tokio::time::timeout(account.context.policy.answer_timeout, answer).await {
-        Ok(Outcome::Tokens(tokens)) => {
-            let expires_at = sent_at.saturating_add(tokens.expires_in);
-            let issued = (tokens.into(), expires_at);
-            Ok(keep(&account, issued, sent_at, standing).await)
-        }
+    let answer = connected.present(Presented::AuthorizationCode(code), Fresh::at(at));
+    match tokio::time::timeout(context.policy.answer_timeout, answer).await {
+        Ok(Outcome::Tokens(tokens)) => Ok((tokens, at).into()),
         Ok(Outcome::Unsent(error)) => Err(unsent(error.into())),
         Ok(Outcome::RateLimited(limited)) => {
             Err(AccountError::with_source(rate_limited(), limited))
         }
-        Ok(Outcome::Refused(refusal)) if refusal.code().meaning() == Meaning::Unknown => {
-            Err(AccountError::new(AccountErrorKind::CodeInDoubt))
-        }
-        Ok(Outcome::Refused(refusal)) => Err(AccountError::new(AccountErrorKind::CodeRefused(
-            refusal.code(),
-        ))),
+        Ok(Outcome::Refused(refused)) => Err(code_refused(refused)),
         Ok(Outcome::Ambiguous(why)) => match why.next_refresh_token() {
             // The answer cannot be used, but it brought what the code was exchanged for: the first
             // request has it refreshed.
             Some(next) => {
                 tracing::warn!(%why, "of the token endpoint's answer only a refresh token is kept");
-                let grant = Grant {
-                    refresh_token: Some(next.clone()),
-                    ..Grant::default()
-                };
-                Ok(keep(&account, (grant, sent_at), sent_at, standing).await)
+                let tokens = Err(next.clone());
+                Ok(Brought { tokens, at })
             }
             None => Err(AccountError::with_source(
                 AccountErrorKind::CodeInDoubt,
@@ -116,21 +169,44 @@ pub(super) async fn exchange(
     }
 }
 
+fn code_refused(refused: Refused) -> AccountError {
+    let kind = match refused.meaning() {
+        Meaning::Unknown => AccountErrorKind::CodeInDoubt,
+        _ => AccountErrorKind::CodeRefused,
+    };
+    AccountError::with_source(kind, refused)
+}
+
 /// Two generations up, so that a rotation still under way cannot undo it.
-async fn keep(
-    account: &Arc<AccountState>,
-    (grant, expires_at): (Grant, Timestamp),
-    sent_at: Timestamp,
-    (standing, lineage): (Generation, Generation),
-) -> Generation {
+///
+/// # Errors
+///
+/// If the tokens are another user's than those that stand.
+async fn keep<P: Provider>(
+    account: &Arc<AccountState<P>>,
+    brought: Brought,
+    before: Before,
+) -> Result<Generation, AccountError> {
+    let subject = brought.tokens().and_then(|tokens| tokens.subject.as_ref());
+    if let (Some(old), Some(new)) = (&before.subject, subject)
+        && old != new
+    {
+        return Err(brought.into_error(AccountErrorKind::OtherUser));
+    }
     // A first authorization of all is the first generation.
-    let generation = match standing.max(account.cell.load().generation) {
+    let generation = match before.generation.max(account.cell.load().generation) {
         nothing if nothing == Generation::default() => Generation::FIRST,
         standing => standing.decided(),
     };
-    let generations = (generation, lineage);
-    let pending = Pending::authorized(account, generations, grant, sent_at, expires_at);
-    match pending.commit_or_publish().await {
+    let (grant, lives) = match brought.tokens {
+        Ok(tokens) => {
+            let lives = Lives::of(&tokens, brought.at);
+            (tokens.into(), lives)
+        }
+        Err(token) => (Grant::from(token), Lives::over(brought.at)),
+    };
+    let pending = Pending::authorized(account, (generation, before.lineage), grant, lives);
+    Ok(match pending.commit_or_publish().await {
         Committed::Durable(generation) => generation,
         Committed::Delayed(mut pending) => {
             // The code is spent and only this process has what it bought.
@@ -139,11 +215,13 @@ async fn keep(
             account.tasks().spawn(pending.until_durable());
             generation
         }
-    }
+    })
 }
 
 /// Ends the grant in the store and here.
-pub(super) async fn revoke(account: &AccountState) -> Result<Generation, AccountError> {
+pub(super) async fn revoke<P: Provider>(
+    account: &AccountState<P>,
+) -> Result<Generation, AccountError> {
     catch_up(account).await?;
     let revoke = account.context.store.revoke(&account.name);
     let record = bounded(&*account.clock, &account.context.policy, revoke).await?;

@@ -11,13 +11,14 @@ use super::hearing::{Hearing, Listener};
 use super::policy::Policy;
 use super::rotation::{OptionalJournal, bounded};
 use super::state::AccountState;
+use super::tasks::Tasks;
 use super::work::Home;
 use super::{Account, AccountError, AccountErrorKind, Accounts, InDoubtPolicy};
-use crate::sign::MacKey;
+use crate::provider::{Provider, TokenSet, Xiaomi};
 use crate::store::{
     AccountName, Commit, Generation, Grant, Issued, MemoryStore, Record, RecordStore, SharedStore,
 };
-use crate::token::{TokenEndpoint, TokenSet};
+use crate::token::TokenEndpoint;
 use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
 
 /// How many accounts at once have a shared store looked at for writes of other processes.
@@ -25,21 +26,21 @@ const LOOKS: usize = 8;
 
 /// Opens an [`Account`]. See the [module docs](super).
 #[must_use = "a builder does nothing until an account is opened or authorized"]
-pub struct AccountBuilder {
-    knobs: Knobs,
+pub struct AccountBuilder<P: Provider = Xiaomi> {
+    knobs: Knobs<P>,
     seed: Option<(Grant, Option<Duration>)>,
 }
 
 /// Makes [`Accounts`]: the knobs are those of an [`AccountBuilder`]. See the [module docs](super).
 #[must_use = "a builder does nothing until it is built"]
-pub struct AccountsBuilder {
-    knobs: Knobs,
+pub struct AccountsBuilder<P: Provider = Xiaomi> {
+    knobs: Knobs<P>,
     capacity: usize,
 }
 
 /// What both have.
-struct Knobs {
-    endpoint: TokenEndpoint,
+struct Knobs<P: Provider> {
+    endpoint: TokenEndpoint<P>,
     store: Option<SharedStore>,
     journal: OptionalJournal,
     clock: Arc<dyn Clock>,
@@ -49,7 +50,7 @@ struct Knobs {
 
 macro_rules! knobs {
     ($builder:ident) => {
-        impl $builder {
+        impl<P: Provider> $builder<P> {
             /// Where records live. Without one they live in a [`MemoryStore`] of their own and are
             /// gone with the process. Give a clone of a [`SharedStore`] to share it.
             pub fn store(mut self, store: impl RecordStore) -> Self {
@@ -109,7 +110,7 @@ macro_rules! knobs {
             }
         }
 
-        impl fmt::Debug for $builder {
+        impl<P: Provider> fmt::Debug for $builder<P> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($builder))
                     .field("endpoint", &self.knobs.endpoint)
@@ -123,8 +124,8 @@ macro_rules! knobs {
 knobs!(AccountBuilder);
 knobs!(AccountsBuilder);
 
-impl Knobs {
-    fn new(endpoint: TokenEndpoint) -> Self {
+impl<P: Provider> Knobs<P> {
+    fn new(endpoint: TokenEndpoint<P>) -> Self {
         Self {
             endpoint,
             store: None,
@@ -135,7 +136,7 @@ impl Knobs {
         }
     }
 
-    fn context(self) -> Arc<Context> {
+    fn context(self) -> Arc<Context<P>> {
         let clock = self.clock;
         // Nobody else writes to a store of our own.
         let look_every = self.store.as_ref().map(Hearing::look_every);
@@ -146,7 +147,7 @@ impl Knobs {
             .owner
             .unwrap_or_else(|| format!("process {}", std::process::id()));
         Arc::new(Context {
-            client_id: self.endpoint.client_id().into(),
+            client_id: self.endpoint.provider().client_id().into(),
             endpoint: self.endpoint,
             store,
             look_every,
@@ -157,13 +158,14 @@ impl Knobs {
             policy: self.policy,
             owner,
             events: Channel::new(),
+            tasks: Tasks::default(),
             home: Home::here(),
         })
     }
 }
 
-impl AccountBuilder {
-    pub(super) fn new(endpoint: TokenEndpoint) -> Self {
+impl<P: Provider> AccountBuilder<P> {
+    pub(super) fn new(endpoint: TokenEndpoint<P>) -> Self {
         Self {
             knobs: Knobs::new(endpoint),
             seed: None,
@@ -171,7 +173,10 @@ impl AccountBuilder {
     }
 
     /// An account of this name, of which nothing is known yet.
-    fn unopened(self, name: AccountName) -> (Arc<AccountState>, Option<(Grant, Option<Duration>)>) {
+    fn unopened(
+        self,
+        name: AccountName,
+    ) -> (Arc<AccountState<P>>, Option<(Grant, Option<Duration>)>) {
         let context = self.knobs.context();
         let account = Arc::new(AccountState::unopened(&context, name));
         let listener: Weak<dyn Listener> = Arc::downgrade(&account) as _;
@@ -183,7 +188,7 @@ impl AccountBuilder {
     /// counts, because the refresh token among these may be spent: see [`Account::ignored_tokens`].
     pub fn tokens(mut self, tokens: TokenSet) -> Self {
         let expires_in = tokens.expires_in;
-        self.seed = Some((tokens.into(), Some(expires_in)));
+        self.seed = Some((tokens.into(), expires_in));
         self
     }
 
@@ -208,14 +213,17 @@ impl AccountBuilder {
     /// # Cancel safety
     ///
     /// A dropped future opens nothing. The tokens given may be in the store by then.
-    pub async fn open(self, name: &str) -> Result<Account, AccountError> {
+    pub async fn open(self, name: &str) -> Result<Account<P>, AccountError> {
         let name = AccountName::new(name)?;
-        if let Some((grant, _)) = &self.seed
-            && let Some(access) = &grant.access
-            && let (Some(algorithm), Some(mac_key)) = (access.algorithm, &access.mac_key)
+        let endpoint = &self.knobs.endpoint;
+        endpoint.check()?;
+        if let Some((grant, _)) = self
+            .seed
+            .as_ref()
+            .filter(|(grant, _)| grant.access.is_some())
         {
-            MacKey::new(algorithm, mac_key)
-                .map_err(|e| AccountError::with_source(AccountErrorKind::Credential, e))?;
+            let credential = endpoint.provider().credential(grant);
+            credential.map_err(|e| AccountError::with_source(AccountErrorKind::Credential, e))?;
         }
         let (account, seed) = self.unopened(name);
         let (context, name) = (&account.context, &account.name);
@@ -262,16 +270,17 @@ impl AccountBuilder {
         self,
         name: &str,
         code: impl Into<AuthorizationCode>,
-    ) -> Result<Account, AccountError> {
+    ) -> Result<Account<P>, AccountError> {
         let name = AccountName::new(name)?;
+        self.knobs.endpoint.check()?;
         let account = Account(self.unopened(name).0);
         account.authorize(code).await?;
         Ok(account)
     }
 }
 
-impl AccountsBuilder {
-    pub(super) fn new(endpoint: TokenEndpoint) -> Self {
+impl<P: Provider> AccountsBuilder<P> {
+    pub(super) fn new(endpoint: TokenEndpoint<P>) -> Self {
         Self {
             knobs: Knobs::new(endpoint),
             capacity: 100_000,
@@ -287,7 +296,7 @@ impl AccountsBuilder {
     }
 
     /// The accounts, none of them open yet.
-    pub fn build(self) -> Accounts {
+    pub fn build(self) -> Accounts<P> {
         Accounts::new(self.knobs.context(), self.capacity)
     }
 }

@@ -10,13 +10,15 @@ use super::event::Channel;
 use super::hearing::{Hearing, Listener};
 use super::policy::Policy;
 use super::rotation::OptionalJournal;
+use super::tasks::Tasks;
 use super::work::Home;
 use crate::Clock;
+use crate::provider::{Grant, Provider};
 use crate::store::{Record, SharedStore, StoreError, StoreErrorKind};
 use crate::token::TokenEndpoint;
 
-pub(super) struct Context {
-    pub(super) endpoint: TokenEndpoint,
+pub(super) struct Context<P: Provider> {
+    pub(super) endpoint: TokenEndpoint<P>,
     /// The endpoint's client: every grant says which client it belongs to.
     pub(super) client_id: Arc<str>,
     pub(super) store: SharedStore,
@@ -32,11 +34,13 @@ pub(super) struct Context {
     pub(super) owner: String,
     /// The events of all of them.
     pub(super) events: Channel<AccountEvent>,
+    /// What belongs to no account yet.
+    pub(super) tasks: Tasks,
     /// The runtime that opened the first: a flight outlives the runtime of any one caller.
     pub(super) home: Home,
 }
 
-impl Context {
+impl<P: Provider> Context<P> {
     /// Tells the listener of what other processes write, if there are any.
     pub(super) fn hear(&self, listener: Weak<dyn Listener>) {
         if self.look_every.is_some() {
@@ -58,5 +62,18 @@ impl Context {
             return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(whose));
         }
         Ok(record)
+    }
+
+    /// What signs with this grant; `None` if nothing can: then the account is dead and its refresh
+    /// token buys another.
+    pub(super) fn prepare(&self, grant: &Grant) -> Option<P::Credential> {
+        grant.access.as_ref()?;
+        match self.endpoint.provider().credential(grant) {
+            Ok(credential) => Some(credential),
+            Err(error) => {
+                tracing::error!(%error, "a credential cannot sign");
+                None
+            }
+        }
     }
 }

@@ -65,7 +65,7 @@
 //! accounts.authorize("user-42", provider.authorization_code()).await?;
 //!
 //! // A request to which nobody has given an account is not sent.
-//! let client = MacAuthLayer::xiaomi(PerRequest).layer(http_client);
+//! let client = MacAuthLayer::per_request(&provider.xiaomi()).layer(http_client);
 //!
 //! // For each request: whose is it?
 //! let account = accounts.get("user-42").await?;

@@ -11,7 +11,7 @@ use super::rotation::{launch, look};
 use super::work::{Wait, Work};
 use super::{Account, Event, RefreshError, RefreshErrorKind};
 use crate::Timestamp;
-use crate::sign::Credential;
+use crate::provider::Provider;
 use crate::store::Generation;
 
 /// Waits for a newer credential: ends with its generation. See [`Account::refresh_if_current`].
@@ -49,20 +49,20 @@ impl Future for Refresh {
 const LOOK_SOON: Duration = Duration::from_secs(1);
 
 /// What a signer gets.
-pub(crate) enum Signer {
+pub(crate) enum Signer<C> {
     /// Sign with this, now.
-    Ready(Ready),
+    Ready(Ready<C>),
     /// The credential is dead: wait for the next.
     Wait(Refresh),
 }
 
 /// A live snapshot and the time it was looked at. It is a guard: do not hold it across an await.
-pub(crate) struct Ready {
-    snapshot: Loaded<Snapshot>,
+pub(crate) struct Ready<C> {
+    snapshot: Loaded<Snapshot<C>>,
     pub(crate) now: Timestamp,
 }
 
-impl Ready {
+impl<C> Ready<C> {
     pub(crate) fn generation(&self) -> Generation {
         self.snapshot.generation
     }
@@ -71,7 +71,7 @@ impl Ready {
     ///
     /// If the account was revoked this very moment.
     #[inline]
-    pub(crate) fn credential(&self) -> Result<&Credential, RefreshError> {
+    pub(crate) fn credential(&self) -> Result<&C, RefreshError> {
         self.snapshot
             .credential
             .as_ref()
@@ -79,10 +79,10 @@ impl Ready {
     }
 }
 
-impl Account {
+impl<P: Provider> Account<P> {
     /// The credential to sign with. Takes no lock and never waits while the access token lives.
     #[inline]
-    pub(crate) fn signer(&self) -> Signer {
+    pub(crate) fn signer(&self) -> Signer<P::Credential> {
         let now = self.0.clock.now();
         if self.0.cell.needs_attention(now) {
             return self.attend(now);
@@ -94,7 +94,7 @@ impl Account {
 
     /// The token ages, or is dead, or another process may have written to the store.
     #[cold]
-    fn attend(&self, now: Timestamp) -> Signer {
+    fn attend(&self, now: Timestamp) -> Signer<P::Credential> {
         let snapshot = self.0.cell.load();
         match snapshot.access(self.0.cell.rejected(), now) {
             Access::Dead => Signer::Wait(self.join(snapshot.generation, now)),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::work::Untold;
 use crate::Timestamp;
+use crate::provider::{RateLimited, Unsent};
 use crate::store::StoreError;
-use crate::token::{ErrorCode, RateLimited, Unsent};
 
 type Source = Arc<dyn Error + Send + Sync>;
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -41,8 +41,9 @@ pub enum RefreshErrorKind {
     /// The token endpoint's rate limit is reached. The refresh token is not spent; it is tried
     /// again after the pause that the endpoint asks for.
     RateLimited,
-    /// The token endpoint refused for a reason in the client's configuration, not in the token.
-    Refused(ErrorCode),
+    /// The token endpoint refused for a reason in the client's configuration, not in the token. The
+    /// source is a [`Refused`](crate::provider::Refused), with the code.
+    Refused,
     /// The token endpoint issued tokens that cannot be used. The new refresh token is kept.
     UnusableAnswer,
     /// The store could not be used. If a refresh token had been sent by then, the record says so, or
@@ -146,7 +147,7 @@ impl fmt::Display for RefreshError {
             RefreshErrorKind::RateLimited => f.write_str(
                 "the token endpoint's rate limit is reached; the refresh token is kept for later",
             ),
-            RefreshErrorKind::Refused(code) => write!(f, "the token endpoint refused: {code}"),
+            RefreshErrorKind::Refused => f.write_str("the token endpoint refused the client"),
             RefreshErrorKind::UnusableAnswer => {
                 f.write_str("the token endpoint issued tokens that cannot be used")
             }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracing::Span;
@@ -14,6 +15,7 @@ use super::rotation::PresentedTokens;
 use super::tasks::{Tasks, settle};
 use super::work::Work;
 use super::{AccountEvent, Event, RefreshError};
+use crate::provider::{Grant, Provider};
 use crate::store::{AccountName, Change, Generation, Record, StoreError, Version};
 use crate::{Clock, Timestamp};
 
@@ -25,16 +27,16 @@ type Waiter = oneshot::Sender<Result<Generation, RefreshError>>;
 /// The order of the fields matters: with the name and `asked_at` beside the count of handles, finding
 /// an account among a million takes one cache miss.
 #[repr(C)]
-pub(super) struct AccountState {
+pub(super) struct AccountState<P: Provider> {
     pub(super) name: AccountName,
     /// When an account of [many](super::Accounts) was last asked for; 0 until it was read from the
     /// store.
     pub(super) asked_at: AtomicU64,
     /// What it shares with other accounts.
-    pub(super) context: Arc<Context>,
+    pub(super) context: Arc<Context<P>>,
     /// The context's clock, kept here too because each signature reads it.
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) cell: Cell<Waiter>,
+    pub(super) cell: Cell<P::Credential, Waiter>,
     pub(super) presented: PresentedTokens,
     /// Added to the clock in nonces.
     pub(super) clock_offset_secs: AtomicI64,
@@ -44,11 +46,11 @@ pub(super) struct AccountState {
     tasks: OnceLock<Tasks>,
 }
 
-impl AccountState {
+impl<P: Provider> AccountState<P> {
     /// An account of which nothing is known yet: it is below every generation, so whatever the
     /// store says is newer.
-    pub(super) fn unopened(context: &Arc<Context>, name: AccountName) -> Self {
-        let nothing = Snapshot::nothing(context.endpoint.client_id(), context.clock.now());
+    pub(super) fn unopened(context: &Arc<Context<P>>, name: AccountName) -> Self {
+        let nothing = Snapshot::nothing(context.clock.now());
         Self {
             name,
             asked_at: AtomicU64::new(0),
@@ -114,11 +116,26 @@ impl AccountState {
     }
 
     /// What a record says to this process.
-    fn reading(&self, record: &Record) -> Result<(Snapshot, RotationState), StoreError> {
+    fn reading(
+        &self,
+        record: &Record,
+    ) -> Result<(Snapshot<P::Credential>, RotationState), StoreError> {
         let now = self.clock.now();
         let rotation = RotationState::of(record, self.context.policy.in_doubt, now);
-        let client_id = self.context.endpoint.client_id();
-        Ok((Snapshot::of(record, client_id, now)?, rotation))
+        let prepare = |grant: &Grant| self.context.prepare(grant);
+        Ok((Snapshot::of(record, prepare, now)?, rotation))
+    }
+
+    /// The time to put into a request: the clock, corrected by what the API's `Date` said.
+    #[inline]
+    pub(super) fn corrected(&self, now: Timestamp) -> Timestamp {
+        let offset = self.clock_offset_secs.load(Ordering::Relaxed);
+        let shift = Duration::from_secs(offset.unsigned_abs());
+        if offset < 0 {
+            now.saturating_sub(shift)
+        } else {
+            now.saturating_add(shift)
+        }
     }
 
     /// Takes note of a write that stands in the store, so that a later write by another process is
@@ -198,17 +215,17 @@ impl AccountState {
 }
 
 /// Waits until the tasks of these accounts, which are closed, have ended.
-pub(super) async fn shut_down(accounts: &[Arc<AccountState>]) {
+pub(super) async fn shut_down<P: Provider>(accounts: &[Arc<AccountState<P>>]) {
     let Some(any) = accounts.first() else { return };
     let limit = any.context.policy.longest_authorization();
     let tasks = accounts
         .iter()
-        .map(|account| (&account.name, account.tasks()));
+        .map(|account| (account.name.as_str(), account.tasks()));
     settle(&tasks.collect::<Vec<_>>(), limit).await;
 }
 
 /// Of an account that is alone in its store.
-impl Listener for AccountState {
+impl<P: Provider> Listener for AccountState<P> {
     fn hear(&self, change: Change) {
         let version = match change {
             Change::Record(account, version) if account == self.name => Some(version),

@@ -1,6 +1,7 @@
 use super::Account;
 use super::credential::{Access, RotationState};
 use crate::Timestamp;
+use crate::provider::Provider;
 use crate::store::Generation;
 
 /// Where an account stands, as this process knows it: may it sign, may it rotate.
@@ -55,7 +56,7 @@ pub enum RotationStatus {
     Revoked,
 }
 
-impl Account {
+impl<P: Provider> Account<P> {
     /// Where the account stands, as this process knows it. The record is read when the account is
     /// opened, when it is refreshed, and by the next request after another process was heard to have
     /// written it.

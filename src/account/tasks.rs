@@ -14,7 +14,6 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::work::{GRACE, Home, Work};
-use crate::store::AccountName;
 
 /// The tasks of an account: what keeps its shutdown waiting, and how they are told of one.
 #[derive(Default)]
@@ -79,7 +78,7 @@ impl Tasks {
 
 /// Waits until the tasks of these accounts, which are closed, have ended. If no runtime drives the
 /// tasks, it waits for `limit` after the last sign that one does.
-pub(super) async fn settle(accounts: &[(&AccountName, &Tasks)], limit: Duration) {
+pub(super) async fn settle(accounts: &[(&str, &Tasks)], limit: Duration) {
     let all = async {
         for (_, tasks) in accounts {
             tasks.running.wait().await;
@@ -105,7 +104,7 @@ pub(super) async fn settle(accounts: &[(&AccountName, &Tasks)], limit: Duration)
         let now = commits();
         if now == before {
             for (account, _) in accounts.iter().filter(|(_, left)| !left.running.is_empty()) {
-                tracing::warn!(%account, "no runtime drives what shutdown waits for");
+                tracing::warn!(account, "no runtime drives what shutdown waits for");
             }
             return;
         }

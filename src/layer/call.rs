@@ -7,25 +7,25 @@ use http::{Response, header};
 use super::config::Config;
 use super::error::AuthError;
 use super::identity::Identity;
-use super::refusal::Refusal;
 use crate::Timestamp;
 use crate::account::{Account, Refresh, Signer};
+use crate::provider::Refusal;
 use crate::store::Generation;
 
 /// The layer's configuration, and whose credential signs this call.
-pub(super) struct Call<Sch, P, A: Identity> {
-    pub(super) config: Arc<Config<Sch, P, A>>,
+pub(super) struct Call<A: Identity> {
+    pub(super) config: Arc<Config<A>>,
     account: A::OfRequest,
 }
 
-impl<Sch, P, A: Identity> Call<Sch, P, A> {
+impl<A: Identity> Call<A> {
     /// # Errors
     ///
     /// If it is not clear who signs a request that brought this account, or none.
     #[inline]
     pub(super) fn new(
-        config: &Arc<Config<Sch, P, A>>,
-        brought: Option<Account>,
+        config: &Arc<Config<A>>,
+        brought: Option<Account<A::Provider>>,
     ) -> Result<Self, AuthError> {
         let account = config.identity.of_request(brought)?;
         let config = Arc::clone(config);
@@ -34,8 +34,14 @@ impl<Sch, P, A: Identity> Call<Sch, P, A> {
 
     /// The account that signs, at each attempt.
     #[inline]
-    pub(super) fn account(&self) -> &Account {
+    pub(super) fn account(&self) -> &Account<A::Provider> {
         self.config.identity.account(&self.account)
+    }
+
+    /// How the provider signs, and says no.
+    #[inline]
+    pub(super) fn provider(&self) -> &A::Provider {
+        self.account().provider()
     }
 
     /// Does about a refusal of `generation` what helps; the refresh is what the next attempt has to

@@ -1,13 +1,11 @@
 use std::time::Duration;
 
-use super::authority::AllowedAuthorities;
+use crate::provider::AllowedAuthorities;
 
 /// What all services of a layer share.
 #[derive(Clone, Debug)]
-pub(super) struct Config<Sch, P, A> {
+pub(super) struct Config<A> {
     pub(super) identity: A,
-    pub(super) scheme: Sch,
-    pub(super) refusals: P,
     pub(super) allowed: AllowedAuthorities,
     pub(super) resend_cap: usize,
     pub(super) inspection_limit: Duration,

@@ -1,8 +1,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::authority::AuthorityError;
 use crate::account::RefreshError;
+use crate::provider::AuthorityError;
 use crate::sign::SignError;
 
 /// What a signed call fails with: the inner service's own error, untouched, or why the request was
@@ -70,8 +70,8 @@ pub(super) enum Cause {
     Refresh(RefreshError),
     NoAccount,
     OtherAccount,
-    FormTooLong(usize),
-    FormBody(Box<dyn StdError + Send + Sync>),
+    BodyTooLong(usize),
+    Body(Box<dyn StdError + Send + Sync>),
     Headers,
 }
 
@@ -97,7 +97,7 @@ impl AuthError {
             Cause::Authority(_) => AuthErrorKind::Authority,
             Cause::NoAccount | Cause::OtherAccount => AuthErrorKind::Account,
             Cause::Refresh(_) => AuthErrorKind::Credential,
-            Cause::Sign(_) | Cause::FormTooLong(_) | Cause::FormBody(_) | Cause::Headers => {
+            Cause::Sign(_) | Cause::BodyTooLong(_) | Cause::Body(_) | Cause::Headers => {
                 AuthErrorKind::Request
             }
         }
@@ -170,14 +170,16 @@ impl fmt::Display for AuthError {
             Cause::OtherAccount => f.write_str(
                 ": account: the one in its extensions is not the one the layer signs as",
             ),
-            Cause::FormTooLong(cap) => {
+            Cause::BodyTooLong(cap) => {
                 write!(
                     f,
-                    ": form: has more than the {cap} bytes, or than the pieces, that are kept to be signed"
+                    ": body: has more than the {cap} bytes, or than the pieces, that are kept to be signed"
                 )
             }
-            Cause::FormBody(_) => f.write_str(": form: could not be read"),
-            Cause::Headers => f.write_str(": headers: there are too many to add Authorization"),
+            Cause::Body(_) => f.write_str(": body: could not be read"),
+            Cause::Headers => {
+                f.write_str(": headers: there are too many to add those of the signature")
+            }
         }
     }
 }
@@ -188,8 +190,8 @@ impl StdError for AuthError {
             Cause::Authority(error) => Some(error),
             Cause::Sign(error) => Some(error),
             Cause::Refresh(error) => Some(error),
-            Cause::FormBody(error) => Some(&**error),
-            Cause::NoAccount | Cause::OtherAccount | Cause::FormTooLong(_) | Cause::Headers => None,
+            Cause::Body(error) => Some(&**error),
+            Cause::NoAccount | Cause::OtherAccount | Cause::BodyTooLong(_) | Cause::Headers => None,
         }
     }
 }

@@ -11,13 +11,12 @@ use super::attempt::Attempt;
 use super::call::Call;
 use super::error::{AuthError, Error};
 use super::identity::Identity;
-use super::refusal::{Inspect, Inspected, Inspection, Reading, RefusalPolicy, settle};
+use super::refusal::{Inspect, Inspected, Inspection, Reading, settle};
 use super::request_body::RequestBody;
 use super::resend::Resend;
 use super::response_body::ResponseBody;
 use super::unsent::{Sent, Unsent};
 use crate::account::Refresh;
-use crate::sign::Scheme;
 use crate::store::Generation;
 
 pin_project! {
@@ -27,20 +26,20 @@ pin_project! {
     ///
     /// Dropping it cancels the request. A refresh it waited for goes on: it is the account's.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, B, R, Sch, P, A>
+    pub struct ResponseFuture<S, B, R, A>
     where
         S: Service<Request<RequestBody<B>>>,
         R: Body,
         A: Identity,
     {
         #[pin]
-        kind: Kind<S, B, R, Sch, P, A>,
+        kind: Kind<S, B, R, A>,
     }
 }
 
 pin_project! {
     #[project = KindProjection]
-    enum Kind<S, B, R, Sch, P, A>
+    enum Kind<S, B, R, A>
     where
         S: Service<Request<RequestBody<B>>>,
         R: Body,
@@ -48,19 +47,19 @@ pin_project! {
     {
         // It could not be signed, or nobody is there to sign it.
         Unsigned { error: Option<AuthError> },
-        Exchange { #[pin] exchange: Exchange<S, B, R, Sch, P, A> },
+        Exchange { #[pin] exchange: Exchange<S, B, R, A> },
     }
 }
 
 pin_project! {
     // A request of an account, and its response.
-    struct Exchange<S, B, R, Sch, P, A>
+    struct Exchange<S, B, R, A>
     where
         S: Service<Request<RequestBody<B>>>,
         R: Body,
         A: Identity,
     {
-        call: Call<Sch, P, A>,
+        call: Call<A>,
         // What signed the latest attempt.
         generation: Generation,
         attempt: Attempt,
@@ -101,7 +100,7 @@ where
     End(Answer<R, S::Error>),
 }
 
-impl<S, B, R, Sch, P, A> ResponseFuture<S, B, R, Sch, P, A>
+impl<S, B, R, A> ResponseFuture<S, B, R, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>>,
     R: Body,
@@ -117,21 +116,21 @@ where
 
     /// The request cannot be sent yet.
     #[cold]
-    pub(super) fn unsent(call: Call<Sch, P, A>, unsent: Unsent<S, B>) -> Self {
+    pub(super) fn unsent(call: Call<A>, unsent: Unsent<S, B>) -> Self {
         let unsent = Box::new(unsent);
         Self::first(call, Generation::default(), None, State::Unsent { unsent })
     }
 
     /// The request is on its way.
     #[inline]
-    pub(super) fn sent(call: Call<Sch, P, A>, sent: Sent<S, B>) -> Self {
+    pub(super) fn sent(call: Call<A>, sent: Sent<S, B>) -> Self {
         let future = sent.future;
         Self::first(call, sent.generation, sent.resend, State::Called { future })
     }
 
     #[inline]
     fn first(
-        call: Call<Sch, P, A>,
+        call: Call<A>,
         generation: Generation,
         resend: Option<Box<Resend<S, B>>>,
         state: State<S, B, R>,
@@ -148,14 +147,12 @@ where
     }
 }
 
-impl<S, B, R, Sch, P, A> Future for ResponseFuture<S, B, R, Sch, P, A>
+impl<S, B, R, A> Future for ResponseFuture<S, B, R, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
     R: Body + Unpin,
-    Sch: Scheme,
-    P: RefusalPolicy,
     A: Identity,
 {
     type Output = Answer<R, S::Error>;
@@ -172,20 +169,18 @@ where
     }
 }
 
-impl<S, B, R, Sch, P, A> Exchange<S, B, R, Sch, P, A>
+impl<S, B, R, A> Exchange<S, B, R, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
     R: Body + Unpin,
-    Sch: Scheme,
-    P: RefusalPolicy,
     A: Identity,
 {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<R, S::Error>> {
         loop {
             let this = self.as_mut().project();
-            let config = &this.call.config;
+            let (config, provider) = (&this.call.config, this.call.provider());
             let next = match this.state.project() {
                 StateProjection::Unsent { unsent } => match ready!(unsent.poll(this.call, cx)) {
                     Ok(sent) => {
@@ -202,8 +197,8 @@ where
                 StateProjection::Called { future } => match ready!(future.poll(cx)) {
                     Ok(response) => {
                         let mut response = response.map(ResponseBody::new);
-                        let mut reading = Reading::new(&config.refusals, &response);
-                        let _ = reading.advance(&config.refusals, &mut response, cx);
+                        let mut reading = Reading::new(provider, &response);
+                        let _ = reading.advance(provider, &mut response, cx);
                         // What nearly every response is.
                         if reading.is_clear()
                             && *this.attempt == Attempt::FIRST
@@ -213,7 +208,7 @@ where
                             return Poll::Ready(Ok(response));
                         }
                         let limit = config.inspection_limit;
-                        match settle(&config.refusals, limit, reading, response, cx) {
+                        match settle(provider, limit, reading, response, cx) {
                             Inspection::Done(inspected) => self.as_mut().conclude(inspected),
                             Inspection::Waiting(inspect) => {
                                 Next::State(State::Inspecting { inspect })
@@ -223,7 +218,7 @@ where
                     Err(error) => Next::End(Err(Error::Service(error))),
                 },
                 StateProjection::Inspecting { inspect } => {
-                    let inspected = ready!(inspect.poll(&config.refusals, cx));
+                    let inspected = ready!(inspect.poll(provider, cx));
                     self.as_mut().conclude(inspected)
                 }
                 StateProjection::Refreshing { refresh, refused } => {

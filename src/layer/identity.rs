@@ -1,7 +1,11 @@
 //! Whose credential signs a request.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use super::error::{AuthError, Cause};
 use crate::account::Account;
+use crate::provider::{Provider, Xiaomi};
 
 /// Whose credential signs what goes through a layer: that of one [`Account`], or, with
 /// [`PerRequest`], that of the account which each request brings along in its extensions.
@@ -13,33 +17,58 @@ pub trait Identity: sealed::Resolve {}
 
 /// Each request is signed by the account in its extensions; one without is refused, and not sent.
 /// See [`Identity`].
-#[derive(Clone, Copy, Debug)]
-pub struct PerRequest;
+pub struct PerRequest<P = Xiaomi>(PhantomData<fn() -> P>);
 
-impl Identity for Account {}
-impl Identity for PerRequest {}
+impl<P> PerRequest<P> {
+    pub(super) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<P> Clone for PerRequest<P> {
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
+
+impl<P> fmt::Debug for PerRequest<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PerRequest")
+    }
+}
+
+impl<P: Provider> Identity for Account<P> {}
+impl<P: Provider> Identity for PerRequest<P> {}
 
 pub(super) mod sealed {
     use super::super::error::AuthError;
     use crate::account::Account;
+    use crate::provider::Provider;
 
     pub trait Resolve: Clone {
+        /// What the accounts have in common.
+        type Provider: Provider;
+
         /// What a request keeps, to know its account by.
         type OfRequest;
 
         /// Settles who signs a request that brought this account, or none.
-        fn of_request(&self, brought: Option<Account>) -> Result<Self::OfRequest, AuthError>;
+        fn of_request(
+            &self,
+            brought: Option<Account<Self::Provider>>,
+        ) -> Result<Self::OfRequest, AuthError>;
 
         /// The account that signs.
-        fn account<'a>(&'a self, of_request: &'a Self::OfRequest) -> &'a Account;
+        fn account<'a>(&'a self, of_request: &'a Self::OfRequest) -> &'a Account<Self::Provider>;
     }
 }
 
-impl sealed::Resolve for Account {
+impl<P: Provider> sealed::Resolve for Account<P> {
+    type Provider = P;
     type OfRequest = ();
 
     #[inline]
-    fn of_request(&self, brought: Option<Account>) -> Result<(), AuthError> {
+    fn of_request(&self, brought: Option<Self>) -> Result<(), AuthError> {
         match brought {
             Some(brought) if !self.is_same(&brought) => Err(Cause::OtherAccount.into()),
             _ => Ok(()),
@@ -47,21 +76,22 @@ impl sealed::Resolve for Account {
     }
 
     #[inline]
-    fn account<'a>(&'a self, (): &'a ()) -> &'a Account {
+    fn account<'a>(&'a self, (): &'a ()) -> &'a Self {
         self
     }
 }
 
-impl sealed::Resolve for PerRequest {
-    type OfRequest = Account;
+impl<P: Provider> sealed::Resolve for PerRequest<P> {
+    type Provider = P;
+    type OfRequest = Account<P>;
 
     #[inline]
-    fn of_request(&self, brought: Option<Account>) -> Result<Account, AuthError> {
+    fn of_request(&self, brought: Option<Account<P>>) -> Result<Account<P>, AuthError> {
         brought.ok_or_else(|| Cause::NoAccount.into())
     }
 
     #[inline]
-    fn account<'a>(&'a self, of_request: &'a Account) -> &'a Account {
+    fn account<'a>(&'a self, of_request: &'a Account<P>) -> &'a Account<P> {
         of_request
     }
 }

@@ -3,13 +3,11 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::authority::{AllowedAuthorities, AllowedAuthoritiesError};
 use super::config::Config;
-use super::identity::Identity;
-use super::refusal::XiaomiRefusals;
+use super::identity::{Identity, PerRequest};
 use super::service::MacAuth;
 use crate::account::Account;
-use crate::sign::XiaomiOpenApi;
+use crate::provider::{AllowedAuthorities, AllowedAuthoritiesError, Provider};
 
 /// How much of a request body is kept to be sent again, unless told otherwise.
 const RESEND_CAP: usize = 64 * 1024;
@@ -21,56 +19,36 @@ const INSPECTION_LIMIT: Duration = Duration::from_secs(1);
 /// See the [module docs](super).
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct MacAuthLayer<Sch = XiaomiOpenApi, P = XiaomiRefusals, A = Account> {
-    config: Config<Sch, P, A>,
+pub struct MacAuthLayer<A = Account> {
+    config: Config<A>,
 }
 
-impl<A: Identity> MacAuthLayer<XiaomiOpenApi, XiaomiRefusals, A> {
-    /// For the Xiaomi Open API: its signature, its refusals, and `open.account.xiaomi.com` as the
-    /// one host allowed. [`allow`](Self::allow) names others.
-    ///
-    /// Signs as the [`Account`] it is given or, given [`PerRequest`](super::PerRequest), as the one
-    /// that each request brings.
-    pub fn xiaomi(identity: A) -> Self {
-        Self::new(
-            identity,
-            XiaomiOpenApi::new(),
-            XiaomiRefusals,
-            AllowedAuthorities::xiaomi(),
-        )
+impl<P: Provider> MacAuthLayer<Account<P>> {
+    /// Signs as this account, and for the [hosts](Provider::authorities) of its provider.
+    pub fn new(account: Account<P>) -> Self {
+        let allowed = account.provider().authorities();
+        Self::with(account, allowed)
     }
 }
 
-impl<Sch, P, A: Identity> MacAuthLayer<Sch, P, A> {
-    /// For any provider: whose credential signs, how the provider wants requests signed, how it
-    /// refuses them, where it lives.
-    pub fn new(identity: A, scheme: Sch, refusals: P, allowed: AllowedAuthorities) -> Self {
+impl<P: Provider> MacAuthLayer<PerRequest<P>> {
+    /// Signs each request as the account that it brings in its extensions, for the
+    /// [hosts](Provider::authorities) of this provider: see [`PerRequest`].
+    pub fn per_request(provider: &P) -> Self {
+        Self::with(PerRequest::new(), provider.authorities())
+    }
+}
+
+impl<A: Identity> MacAuthLayer<A> {
+    fn with(identity: A, allowed: AllowedAuthorities) -> Self {
         let config = Config {
             identity,
-            scheme,
-            refusals,
             allowed,
             resend_cap: RESEND_CAP,
             inspection_limit: INSPECTION_LIMIT,
             report_every_response: false,
         };
         Self { config }
-    }
-
-    /// Signs with this scheme instead.
-    pub fn scheme<T>(self, scheme: T) -> MacAuthLayer<T, P, A> {
-        let Self { config } = self;
-        MacAuthLayer {
-            config: Config {
-                identity: config.identity,
-                scheme,
-                refusals: config.refusals,
-                allowed: config.allowed,
-                resend_cap: config.resend_cap,
-                inspection_limit: config.inspection_limit,
-                report_every_response: config.report_every_response,
-            },
-        }
     }
 
     /// Allows these hosts, and no others.
@@ -114,8 +92,8 @@ impl<Sch, P, A: Identity> MacAuthLayer<Sch, P, A> {
     }
 }
 
-impl<S, Sch: Clone, P: Clone, A: Identity> Layer<S> for MacAuthLayer<Sch, P, A> {
-    type Service = MacAuth<S, Sch, P, A>;
+impl<S, A: Identity> Layer<S> for MacAuthLayer<A> {
+    type Service = MacAuth<S, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
         MacAuth::new(inner, Arc::new(self.config.clone()))

@@ -23,7 +23,7 @@
 //!     .open("user-42")
 //!     .await?;
 //! let client = ServiceBuilder::new()
-//!     .layer(MacAuthLayer::xiaomi(account))
+//!     .layer(MacAuthLayer::new(account))
 //!     .service(http_client);
 //!
 //! // The token ends early, and nobody is told.
@@ -63,15 +63,15 @@
 //! # What is signed, and what is not sent
 //!
 //! Method, host, path and query are signed as they are when the request reaches the layer. The body
-//! is not, unless the scheme [signs forms](crate::sign::XiaomiOpenApi::sign_form): then a form is read
-//! (64 KiB at most) before it is sent. `Authorization` is replaced. `clientId` and `token` are put
-//! into the query, in place of the caller's own if there are any, unless the
-//! [scheme](crate::sign::XiaomiOpenApi::query_credentials) leaves them alone.
+//! is not, unless the provider [needs it](crate::provider::Provider::needs_body): then it is read before
+//! it is sent. What signs the request (`Authorization`, mostly) takes the place of what the caller put
+//! there. Xiaomi's signature also puts `clientId` and `token` into the query, in place of the caller's
+//! own, unless its [rules](crate::provider::xiaomi::SigningRules::query_credentials) leave them alone.
 //!
 //! A request is refused with [`Error::Auth`], and not sent, when
 //!
-//! - it goes to a host that is not among the [`AllowedAuthorities`], or over plain `http` to
-//!   another machine, or has a `Host` header that says something else than an allowed host;
+//! - it goes to a host that is not among the [`AllowedAuthorities`](crate::provider::AllowedAuthorities), or over plain `http` to
+//!   another machine, or has a `Host` header that names another host than the URI;
 //! - a part of it cannot be signed: a bad escape in the query, say;
 //! - there is no live credential;
 //! - it is not clear who signs: the request brings no account to a layer for
@@ -92,15 +92,15 @@
 //!
 //! # Reading refusals
 //!
-//! A [`RefusalPolicy`] reads the head of a response. It also reads the body if that may be a refusal:
-//! JSON or text of at most 4 KiB, whatever the status, because the provider does not document which
-//! status a refusal has. A compressed body (gzip, deflate, br, zstd) is decoded to be read, up to
+//! The provider [reads the head](crate::provider::Provider::read_head) of a response. If it wants, it
+//! also [reads the body](crate::provider::Provider::read_body), if that may be a refusal: JSON or text
+//! of at most 4 KiB, whatever the status, because Xiaomi does not document which status a refusal has. A compressed body (gzip, deflate, br, zstd) is decoded to be read, up to
 //! 4 KiB. The body of a response without a length and without an error status is read only as long
 //! as it is a JSON object that has not ended.
 //!
 //! What was read is given back as it came, frame by frame, and no response is held up longer than
-//! [`inspection_limit`](MacAuthLayer::inspection_limit) (1 s). A 401 whose body says nothing counts
-//! as a rejected token.
+//! [`inspection_limit`](MacAuthLayer::inspection_limit) (1 s). At Xiaomi a 401
+//! whose body says nothing counts as a rejected token.
 //!
 //! While it waits for a body, the layer needs a tokio timer.
 //!
@@ -128,7 +128,7 @@
 //! # let hour = Duration::from_secs(3600);
 //! # let builder = Account::builder(provider.endpoint());
 //! # let ben = builder.tokens(provider.issue(hour)).open("ben").await?;
-//! let client = MacAuthLayer::xiaomi(PerRequest).layer(provider.api());
+//! let client = MacAuthLayer::per_request(&provider.xiaomi()).layer(provider.api());
 //!
 //! // Signed as Ben.
 //! let request = Request::get("https://open.account.xiaomi.com/user/profile")
@@ -181,7 +181,7 @@
 //!     ServiceBuilder::new()
 //!         .timeout(Duration::from_secs(120)) // of all that follows, a refresh included
 //!         .map_err(Error::into_boxed)
-//!         .layer(MacAuthLayer::xiaomi(account))
+//!         .layer(MacAuthLayer::new(account))
 //!         .timeout(Duration::from_secs(20)) // of each attempt
 //!         .service(http_client)
 //! }
@@ -205,7 +205,6 @@
 //! `examples/gateway.rs` is a whole gateway.
 
 mod attempt;
-mod authority;
 mod call;
 mod config;
 mod error;
@@ -217,7 +216,7 @@ mod identity;
 )]
 mod layer;
 mod outgoing;
-mod read_form;
+mod read_body;
 mod refusal;
 mod request_body;
 mod resend;
@@ -234,14 +233,10 @@ mod unsent;
 pub use {tower_layer::Layer, tower_service::Service};
 
 pub use attempt::Attempt;
-pub use authority::{
-    AllowedAuthorities, AllowedAuthoritiesError, AuthorityError, AuthorityErrorKind,
-};
 pub use error::{AuthError, AuthErrorKind, Error};
 pub use future::ResponseFuture;
 pub use identity::{Identity, PerRequest};
 pub use layer::MacAuthLayer;
-pub use refusal::{Head, Refusal, RefusalPolicy, XiaomiRefusals};
 pub use request_body::{RequestBody, RequestBodyError, RequestBodyErrorKind};
 pub use response_body::ResponseBody;
 pub use service::MacAuth;

@@ -10,8 +10,8 @@ pub(super) struct Outgoing<B> {
     pub(super) request: Request<RequestBody<B>>,
     /// `None` if it is not to be sent again.
     pub(super) handle: Option<ResendHandle<B>>,
-    /// The pairs in the body that are signed with those of the query.
-    pub(super) form: Option<Bytes>,
+    /// The body, whole, if it is signed.
+    pub(super) signed: Option<Bytes>,
 }
 
 impl<B: Body> Outgoing<B> {
@@ -21,7 +21,7 @@ impl<B: Body> Outgoing<B> {
         Self {
             request: Request::from_parts(head, body),
             handle,
-            form: None,
+            signed: None,
         }
     }
 }

@@ -12,14 +12,14 @@ use super::request_body::{RequestBody, ResendHandle};
 use super::response_body::ResponseBody;
 use super::sign::sign;
 use crate::account::Ready;
-use crate::sign::Scheme;
+use crate::provider::Provider;
 
 /// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
 pub(super) struct Resend<S, B> {
     /// As the caller made it, before it was signed.
     head: Request<()>,
     handle: ResendHandle<B>,
-    form: Option<Bytes>,
+    signed: Option<Bytes>,
     /// Polled ready before it is called.
     service: S,
     /// Once the next attempt has taken the body over.
@@ -49,7 +49,7 @@ impl<S, B> Resend<S, B> {
         let outgoing = Outgoing {
             request: self.head.map(|()| body),
             handle: None,
-            form: self.form,
+            signed: self.signed,
         };
         Some((outgoing, self.service))
     }
@@ -57,31 +57,30 @@ impl<S, B> Resend<S, B> {
 
 /// Signs `request`, and keeps what it takes to send it again if there is a handle of its body.
 #[inline]
-pub(super) fn prepare<S, B, Sch, P, A, T>(
-    call: &Call<Sch, P, A>,
+pub(super) fn prepare<S, B, A, T>(
+    call: &Call<A>,
     service: &S,
     request: &mut Request<T>,
-    form: Option<&Bytes>,
+    body: Option<&Bytes>,
     handle: Option<ResendHandle<B>>,
-    ready: &Ready,
+    ready: &Ready<<A::Provider as Provider>::Credential>,
 ) -> Result<Option<Box<Resend<S, B>>>, AuthError>
 where
     S: Clone,
-    Sch: Scheme,
     A: Identity,
 {
     let resend = handle.map(|handle| {
         let mut resend = Box::new(Resend {
             head: Request::new(()),
             handle,
-            form: form.cloned(),
+            signed: body.cloned(),
             service: service.clone(),
             body: None,
         });
         copy_head(request, &mut resend.head);
         resend
     });
-    sign(call, ready, request, form.map(|form| &**form))?;
+    sign(call, ready, request, body.map(|body| &**body))?;
     Ok(resend)
 }
 

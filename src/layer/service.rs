@@ -3,7 +3,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, header};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -13,24 +13,23 @@ use super::error::Error;
 use super::future::ResponseFuture;
 use super::identity::Identity;
 use super::outgoing::Outgoing;
-use super::read_form::ReadForm;
-use super::refusal::{RefusalPolicy, XiaomiRefusals};
+use super::read_body::ReadBody;
 use super::request_body::RequestBody;
 use super::resend::prepare;
 use super::response_body::ResponseBody;
 use super::unsent::{Sent, Unsent};
 use crate::account::{Account, Signer};
-use crate::sign::{Scheme, XiaomiOpenApi};
+use crate::provider::{BodyNeeded, Provider as _};
 
 /// The service of a [`MacAuthLayer`](super::MacAuthLayer). See the [module docs](super).
 #[derive(Clone, Debug)]
-pub struct MacAuth<S, Sch = XiaomiOpenApi, P = XiaomiRefusals, A = Account> {
+pub struct MacAuth<S, A = Account> {
     inner: S,
-    config: Arc<Config<Sch, P, A>>,
+    config: Arc<Config<A>>,
 }
 
-impl<S, Sch, P, A> MacAuth<S, Sch, P, A> {
-    pub(super) fn new(inner: S, config: Arc<Config<Sch, P, A>>) -> Self {
+impl<S, A> MacAuth<S, A> {
+    pub(super) fn new(inner: S, config: Arc<Config<A>>) -> Self {
         Self { inner, config }
     }
 
@@ -50,19 +49,17 @@ impl<S, Sch, P, A> MacAuth<S, Sch, P, A> {
     }
 }
 
-impl<S, B, R, Sch, P, A> Service<Request<B>> for MacAuth<S, Sch, P, A>
+impl<S, B, R, A> Service<Request<B>> for MacAuth<S, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
     R: Body + Unpin,
-    Sch: Scheme,
-    P: RefusalPolicy,
     A: Identity,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = Error<S::Error>;
-    type Future = ResponseFuture<S, B, R, Sch, P, A>;
+    type Future = ResponseFuture<S, B, R, A>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -79,9 +76,12 @@ where
             }
         };
         let cap = call.config.resend_cap;
-        if call.config.scheme.signs_form() && is_form(&request) {
-            let form = ReadForm::new(request, cap);
-            return ResponseFuture::unsent(call, Unsent::with_form(form, self.take_ready()));
+        let needed = call
+            .provider()
+            .needs_body(request.method(), request.headers());
+        if let BodyNeeded::UpTo(most) = needed {
+            let body = ReadBody::new(request, most, cap);
+            return ResponseFuture::unsent(call, Unsent::with_body(body, self.take_ready()));
         }
         let ready = match call.account().signer() {
             Signer::Ready(ready) => ready,
@@ -112,7 +112,7 @@ where
     }
 }
 
-impl<S: Clone, Sch, P, A> MacAuth<S, Sch, P, A> {
+impl<S: Clone, A> MacAuth<S, A> {
     /// The inner service that is ready goes along with a request whose body is read; what stays
     /// has to be polled ready again.
     #[cold]
@@ -127,15 +127,4 @@ impl<S: Clone, Sch, P, A> MacAuth<S, Sch, P, A> {
     fn give_back(&mut self) -> S {
         self.take_ready().clone()
     }
-}
-
-/// A POST with the pairs of a form in its body.
-fn is_form<B>(request: &Request<B>) -> bool {
-    let form = b"application/x-www-form-urlencoded";
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    request.method() == Method::POST
-        && kind.is_some_and(|value| {
-            let essence = value.as_bytes().split(|byte| *byte == b';').next();
-            essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(form))
-        })
 }

@@ -8,16 +8,17 @@ use super::call::Call;
 use super::error::{AuthError, Cause};
 use super::identity::Identity;
 use crate::account::Ready;
-use crate::sign::{Nonce, RequestParts, Scheme, SignError};
+use crate::provider::{Fresh, Provider, RequestParts};
+use crate::sign::SignError;
 
-/// Signs `request`, and the form in its body if that is signed. On an error the request is as it
+/// Signs `request`, and its body, if that is signed. On an error the request is as it
 /// was.
 #[inline]
-pub(super) fn sign<Sch: Scheme, P, A: Identity, B>(
-    call: &Call<Sch, P, A>,
-    ready: &Ready,
+pub(super) fn sign<A: Identity, B>(
+    call: &Call<A>,
+    ready: &Ready<<A::Provider as Provider>::Credential>,
     request: &mut Request<B>,
-    form: Option<&[u8]>,
+    body: Option<&[u8]>,
 ) -> Result<(), AuthError> {
     if request.method() == Method::CONNECT {
         // Of its URI only the authority is sent (RFC 9110 §9.3.6), so no server could verify it.
@@ -28,30 +29,35 @@ pub(super) fn sign<Sch: Scheme, P, A: Identity, B>(
     let host_headers = request.headers().iter();
     let host_headers = host_headers.filter(|(name, _)| **name == header::HOST);
     let host_headers = host_headers.map(|(_, value)| value);
-    let allowed = &call.config.allowed;
-    let host = allowed.check(uri, request.version(), host_headers)?;
-    let nonce = Nonce::fresh(call.account().nonce_time(ready.now));
+    let destination = call.config.allowed.check(uri, host_headers)?;
+    let fresh = Fresh::at(call.account().nonce_time(ready.now));
     let (path, query) = match uri.path_and_query() {
         Some(both) => (both.path(), both.query()),
         None => ("/", None),
     };
     let parts = RequestParts {
         method: request.method().as_str(),
-        host,
+        host: destination.host,
+        port: destination.port,
         path,
         query,
-        form,
+        headers: Some(request.headers()),
+        body,
     };
-    let signed = call
-        .config
-        .scheme
-        .sign(ready.credential()?, &parts, &nonce)?;
-    // Replaces whatever the caller, or a client before us, had put there.
-    request
-        .headers_mut()
-        .try_insert(header::AUTHORIZATION, signed.authorization)
-        .map_err(|_| Cause::Headers)?;
-    if let Some(path_and_query) = signed.path_and_query {
+    let signed = call.provider().sign(ready.credential()?, &parts, fresh)?;
+    let (signature, path_and_query) = signed.into_parts();
+    let headers = request.headers_mut();
+    if signature.len() > 1 {
+        // Before any is set, so that all of them are or none.
+        let room = headers.try_reserve(signature.len());
+        room.map_err(|_| Cause::Headers)?;
+    }
+    for (name, value) in signature {
+        // Replaces whatever the caller, or a client before us, had put there.
+        let inserted = headers.try_insert(name, value);
+        inserted.map_err(|_| Cause::Headers)?;
+    }
+    if let Some(path_and_query) = path_and_query {
         let mut parts = mem::take(request.uri_mut()).into_parts();
         parts.path_and_query = Some(path_and_query);
         // It had a scheme and an authority, or it would not have been allowed.

@@ -12,25 +12,25 @@ use super::call::Call;
 use super::error::{AuthError, Error};
 use super::identity::Identity;
 use super::outgoing::Outgoing;
-use super::read_form::ReadForm;
+use super::read_body::ReadBody;
 use super::request_body::RequestBody;
 use super::resend::{Resend, prepare};
 use crate::account::{Ready, Refresh, Signer};
-use crate::sign::Scheme;
+use crate::provider::Provider;
 use crate::store::Generation;
 
 /// A request that cannot be sent yet, and the service that will send it.
 pub(super) struct Unsent<S, B> {
     waits_for: WaitsFor<B>,
-    /// `None` while a form is read, and once it was sent.
+    /// `None` while its body is read, and once it was sent.
     outgoing: Option<Outgoing<B>>,
     service: S,
 }
 
 enum WaitsFor<B> {
-    /// Its body, which is a form to be signed. The service is ready all the time, as if the body
+    /// Its body, which is to be signed. The service is ready all the time, as if the body
     /// were read by the service itself.
-    Form(Box<ReadForm<B>>),
+    Body(Box<ReadBody<B>>),
     /// A live credential. The service is not ready: whoever waits for a credential holds nothing
     /// that others need.
     Credential(Refresh),
@@ -53,10 +53,10 @@ where
 }
 
 impl<S, B> Unsent<S, B> {
-    /// Its form is read first. `service` is ready.
-    pub(super) fn with_form(form: ReadForm<B>, service: S) -> Self {
+    /// Its body is read first. `service` is ready.
+    pub(super) fn with_body(body: ReadBody<B>, service: S) -> Self {
         Self {
-            waits_for: WaitsFor::Form(Box::new(form)),
+            waits_for: WaitsFor::Body(Box::new(body)),
             outgoing: None,
             service,
         }
@@ -92,15 +92,15 @@ where
     /// # Panics
     ///
     /// If it is polled after it was ready.
-    pub(super) fn poll<Sch: Scheme, P, A: Identity>(
+    pub(super) fn poll<A: Identity>(
         &mut self,
-        call: &Call<Sch, P, A>,
+        call: &Call<A>,
         cx: &mut Context<'_>,
     ) -> Poll<Attempted<S, B>> {
         loop {
             match &mut self.waits_for {
-                WaitsFor::Form(form) => {
-                    self.outgoing = Some(ready!(form.poll(cx)).map_err(Error::Auth)?);
+                WaitsFor::Body(body) => {
+                    self.outgoing = Some(ready!(body.poll(cx)).map_err(Error::Auth)?);
                 }
                 WaitsFor::Credential(refresh) => {
                     ready!(Pin::new(refresh).poll(cx))
@@ -129,19 +129,19 @@ where
     }
 
     /// The service is ready.
-    fn send<Sch: Scheme, P, A: Identity>(
+    fn send<A: Identity>(
         &mut self,
-        call: &Call<Sch, P, A>,
+        call: &Call<A>,
         outgoing: Outgoing<B>,
-        ready: &Ready,
+        ready: &Ready<<A::Provider as Provider>::Credential>,
     ) -> Result<Sent<S, B>, AuthError> {
         let Outgoing {
             mut request,
             handle,
-            form,
+            signed,
         } = outgoing;
-        let form = form.as_ref();
-        let resend = prepare(call, &self.service, &mut request, form, handle, ready)?;
+        let signed = signed.as_ref();
+        let resend = prepare(call, &self.service, &mut request, signed, handle, ready)?;
         Ok(Sent {
             generation: ready.generation(),
             resend,

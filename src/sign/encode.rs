@@ -4,7 +4,7 @@ use super::spill::Spill;
 
 /// The canonical string while it is built: one buffer, so that the MAC takes one update. Real
 /// ones have 150 to 500 bytes.
-pub(super) type Text = Spill<u8, 1024>;
+pub(crate) type Text = Spill<u8, 1024>;
 
 /// Bytes that form encoding leaves as they are: `A-Z a-z 0-9 - _ . *`.
 #[inline]
@@ -12,7 +12,7 @@ pub(super) type Text = Spill<u8, 1024>;
     clippy::needless_bitwise_bool,
     reason = "without a branch sixteen at a time go into one register"
 )]
-pub(super) const fn is_bare(byte: u8) -> bool {
+pub(crate) const fn is_bare(byte: u8) -> bool {
     ((byte | 0x20).wrapping_sub(b'a') < 26)
         | (byte.wrapping_sub(b'0') < 10)
         | (byte.wrapping_sub(b'-') < 2)
@@ -21,7 +21,7 @@ pub(super) const fn is_bare(byte: u8) -> bool {
 }
 
 /// The places of the bytes that are not [bare](is_bare), in order.
-pub(super) struct OddBytes<'a> {
+pub(crate) struct OddBytes<'a> {
     text: &'a [u8],
     /// Where the sixteen bytes begin that are looked at.
     chunk: usize,
@@ -31,7 +31,7 @@ pub(super) struct OddBytes<'a> {
 
 impl<'a> OddBytes<'a> {
     #[inline]
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Self {
             text,
             chunk: 0,
@@ -41,7 +41,7 @@ impl<'a> OddBytes<'a> {
 
     /// The place of the next one; the length of the text if there is none.
     #[inline]
-    pub(super) fn next(&mut self) -> usize {
+    pub(crate) fn next(&mut self) -> usize {
         while self.bits == 0 {
             self.chunk += 16;
             if self.chunk >= self.text.len() {
@@ -57,7 +57,7 @@ impl<'a> OddBytes<'a> {
 
     /// Passes everything before `at`.
     #[inline]
-    pub(super) fn skip_to(&mut self, at: usize) {
+    pub(crate) fn skip_to(&mut self, at: usize) {
         if at >= self.text.len() {
             (self.chunk, self.bits) = (self.text.len(), 0);
         } else if at - self.chunk >= 16 {
@@ -102,7 +102,7 @@ fn odd_bits_in(chunk: &[u8; 16]) -> u64 {
 
 /// Whether all of `text` is `good`.
 #[inline]
-pub(super) fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
+pub(crate) fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
     let mut rest = text;
     while let Some((chunk, after)) = rest.split_first_chunk() {
         if bad_bytes(chunk, &good) != 0 {
@@ -140,7 +140,7 @@ const fn hex_value(digit: u8) -> Option<u8> {
 
 /// The byte that `%` followed by these digits stands for.
 #[inline]
-pub(super) const fn escaped(high: u8, low: u8) -> Option<u8> {
+pub(crate) const fn escaped(high: u8, low: u8) -> Option<u8> {
     match (hex_value(high), hex_value(low)) {
         (Some(high), Some(low)) => Some(high << 4 | low),
         _ => None,
@@ -149,7 +149,7 @@ pub(super) const fn escaped(high: u8, low: u8) -> Option<u8> {
 
 /// Encoded text, decoded: `+` is a space, and a `%` that begins no escape is itself.
 #[derive(Clone)]
-pub(super) struct Decoded<'a>(pub(super) &'a [u8]);
+pub(crate) struct Decoded<'a>(pub(crate) &'a [u8]);
 
 impl Iterator for Decoded<'_> {
     type Item = u8;
@@ -173,7 +173,7 @@ impl Iterator for Decoded<'_> {
 }
 
 /// Appends `encoded`, decoded and encoded again: one spelling for each value.
-pub(super) fn recode(encoded: &[u8], out: &mut Text) {
+pub(crate) fn recode(encoded: &[u8], out: &mut Text) {
     let mut odd = OddBytes::new(encoded);
     let mut start = 0;
     loop {

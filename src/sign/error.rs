@@ -26,7 +26,7 @@ pub enum SignErrorKind {
 }
 
 impl SignError {
-    /// An error of a [`Scheme`](super::Scheme) of your own: `field` is at fault, and `reason` goes
+    /// An error of a [`Provider`](crate::provider::Provider) of your own: `field` is at fault, and `reason` goes
     /// on from its name (`"is empty"`, `"has a line break"`). No values: they may be secret.
     pub const fn new(kind: SignErrorKind, field: &'static str, reason: &'static str) -> Self {
         Self {
@@ -62,6 +62,15 @@ impl SignError {
         }
     }
 
+    pub(crate) const fn missing(field: &'static str) -> Self {
+        Self {
+            kind: SignErrorKind::Empty,
+            field,
+            reason: "is missing",
+            at: None,
+        }
+    }
+
     pub(crate) const fn too_long(field: &'static str, reason: &'static str) -> Self {
         Self {
             kind: SignErrorKind::TooLong,
@@ -87,12 +96,6 @@ impl SignError {
             reason,
             at: None,
         }
-    }
-
-    /// The same fault, found in what the caller calls `field`.
-    pub(crate) const fn in_field(mut self, field: &'static str) -> Self {
-        self.field = field;
-        self
     }
 
     pub(crate) const fn at(mut self, offset: usize) -> Self {

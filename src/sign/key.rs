@@ -9,7 +9,7 @@ use hmac::digest::block_api::{Buffer, FixedOutputCore as _, UpdateCore as _};
 use sha1::Sha1;
 
 use super::{Algorithm, SignError};
-use crate::MacKeyText;
+use crate::{ClientSecret, MacKeyText};
 
 /// No provider issues a longer key; a longer text is a mistake or an attack.
 const MAX_KEY: usize = 4096;
@@ -35,18 +35,31 @@ impl MacKey {
     ///
     /// Names `mac_key` when it is empty or longer than 4 KiB.
     pub fn new(algorithm: Algorithm, key: &MacKeyText) -> Result<Self, SignError> {
-        let key = key.expose_secret().as_bytes();
+        Self::prepare(algorithm, "mac_key", key.expose_secret())
+    }
+
+    fn prepare(algorithm: Algorithm, field: &'static str, key: &str) -> Result<Self, SignError> {
+        let key = key.as_bytes();
         if key.is_empty() {
-            return Err(SignError::empty("mac_key"));
+            return Err(SignError::empty(field));
         }
         if key.len() > MAX_KEY {
-            return Err(SignError::too_long("mac_key", "is longer than 4 KiB"));
+            return Err(SignError::too_long(field, "is longer than 4 KiB"));
         }
         match algorithm {
             Algorithm::HmacSha1 => HmacCore::new_from_slice(key)
                 .map(|state| Self(Prepared::HmacSha1(state)))
-                .map_err(|_| SignError::malformed("mac_key", "has a length HMAC cannot take")),
+                .map_err(|_| SignError::malformed(field, "has a length HMAC cannot take")),
         }
+    }
+
+    /// The same, of a client's secret, where that is what signs.
+    ///
+    /// # Errors
+    ///
+    /// Names `client_secret` when it is empty or longer than 4 KiB.
+    pub fn of_secret(algorithm: Algorithm, secret: &ClientSecret) -> Result<Self, SignError> {
+        Self::prepare(algorithm, "client_secret", secret.expose_secret())
     }
 
     /// The algorithm the key is for.
@@ -84,7 +97,7 @@ impl fmt::Debug for MacKey {
 }
 
 /// The longest MAC, in bytes.
-pub(super) const MAX_TAG: usize = 20;
+pub(crate) const MAX_TAG: usize = 20;
 
 /// The bytes of a MAC.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use super::encode::{Text, all};
 /// Upper-cased, between the ends of its own line and the one before; only the token characters of
 /// RFC 9110 §5.6.2.
 #[inline]
-pub(super) fn write_method(method: &str, out: &mut Text) -> Result<(), SignError> {
+pub(crate) fn write_method(method: &str, out: &mut Text) -> Result<(), SignError> {
     // The copies of a known length take no call.
     match method {
         "GET" => out.extend(b"\nGET\n"),
@@ -35,7 +35,7 @@ fn write_other_method(method: &str, out: &mut Text) -> Result<(), SignError> {
 
 /// Lower-cased, without the port; an IPv6 address keeps its brackets.
 #[inline]
-pub(super) fn write_host(host: &str, out: &mut Text) -> Result<(), SignError> {
+pub(crate) fn write_host(host: &str, out: &mut Text) -> Result<(), SignError> {
     let host = host.as_bytes();
     let plain = all(host, |byte| {
         (byte.wrapping_sub(b'a') < 26)
@@ -78,7 +78,7 @@ fn write_odd_host(host: &[u8], out: &mut Text) -> Result<(), SignError> {
 /// The path as it is signed and sent.
 #[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `all`")]
 #[inline]
-pub(super) fn checked_path(path: &str) -> Result<&[u8], SignError> {
+pub(crate) fn checked_path(path: &str) -> Result<&[u8], SignError> {
     if path.is_empty() {
         return Ok(b"/");
     }

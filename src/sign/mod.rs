@@ -1,91 +1,26 @@
-//! Signing, pure: no I/O, no clock, no async.
+//! What every way of signing needs: prepared keys, and errors that name a field. Pure: no I/O, no
+//! clock, no async.
 //!
-//! A [`Scheme`] takes borrowed [`RequestParts`], a [`Credential`] and a [`Nonce`], and says what
-//! to change in the request. The one scheme here is [`XiaomiOpenApi`].
+//! How a provider has requests signed is in its room, [`provider`](crate::provider).
 //!
 //! ```
-//! use tower_mac_auth::sign::{
-//!     Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi,
-//! };
-//! use tower_mac_auth::{AccessToken, MacKeyText};
+//! use tower_mac_auth::MacKeyText;
+//! use tower_mac_auth::sign::{Algorithm, MacKey};
 //!
-//! // Once per token.
-//! let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("ORhx44qK6Alqf8vt2rGB5f-oPq0"))?;
-//! let credential = Credential::new(&AccessToken::new("eJxjYGAQ"), key).with_client_id("1798876");
-//!
-//! // For each request; a real nonce is `Nonce::fresh(clock.now())`.
-//! let nonce: Nonce = "2870867952176701445:23282360".parse()?;
-//! let request = RequestParts::new("GET", "open.account.xiaomi.com", "/user/profile")
-//!     .with_query("lang=en");
-//! let signed = XiaomiOpenApi::new().sign(&credential, &request, &nonce)?;
-//!
-//! assert_eq!(
-//!     signed.authorization.to_str().unwrap(),
-//!     "MAC access_token=\"eJxjYGAQ\", nonce=\"2870867952176701445%3A23282360\",\
-//!      mac=\"SvaV2%2Bu0UovpHcZo%2F%2FGyRe80FT4%3D\"",
-//! );
-//! assert_eq!(
-//!     signed.path_and_query.unwrap(),
-//!     "/user/profile?lang=en&clientId=1798876&token=eJxjYGAQ",
-//! );
+//! let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("Jefe"))?;
+//! assert_eq!(key.mac(b"what do ya want for nothing?"), "7/zfauXrL6LSdBbV8YTfnCWafHk=");
 //! # Ok::<(), tower_mac_auth::sign::SignError>(())
 //! ```
-//!
-//! When a MAC does not verify, compare what was signed:
-//!
-//! ```
-//! # use tower_mac_auth::sign::{Algorithm, Credential, MacKey, Nonce, RequestParts, XiaomiOpenApi};
-//! # use tower_mac_auth::{AccessToken, MacKeyText};
-//! # let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("ORhx44qK6Alqf8vt2rGB5f-oPq0"))?;
-//! # let credential = Credential::new(&AccessToken::new("t"), key);
-//! # let nonce: Nonce = "2870867952176701445:23282360".parse()?;
-//! let request = RequestParts::new("get", "Open.Account.Xiaomi.com", "/user/profile")
-//!     .with_query("name=J%C3%BCrgen+M&empty=&clientId=1");
-//! assert_eq!(
-//!     XiaomiOpenApi::new().query_credentials(false).canonical(&credential, &request, &nonce)?,
-//!     "2870867952176701445:23282360\nGET\nopen.account.xiaomi.com\n/user/profile\n\
-//!      clientId=1&name=J%C3%BCrgen+M\n",
-//! );
-//! # Ok::<(), tower_mac_auth::sign::SignError>(())
-//! ```
-//!
-//! # What Xiaomi's API has signed
-//!
-//! Five lines, each ended by a line feed, an empty part being an empty line:
-//!
-//! | line | what |
-//! |---|---|
-//! | nonce | as it is in the header, before that is encoded |
-//! | method | upper case |
-//! | host | lower case, without a port |
-//! | path | as on the wire, never decoded; `/` when empty |
-//! | query | its pairs ordered by the bytes of the decoded name, pairs of one name in the order they came in; names and values form-encoded (space is `+`, all but `A-Z a-z 0-9 - _ . *` is `%XX`) |
-//!
-//! The documents leave pairs with an empty value out, the vendor's SDKs sign them:
-//! [`sign_empty_values`](XiaomiOpenApi::sign_empty_values). The MAC is that of the key's own
-//! text. Minutes in a nonce are plain Unix minutes, though a page of the vendor's speaks of
-//! Beijing time.
 
 mod algorithm;
-mod canonical;
-mod credential;
-mod digits;
-mod encode;
+pub(crate) mod encode;
 mod error;
-mod header;
 mod key;
-mod lines;
-mod nonce;
-mod query;
-mod scheme;
-mod spill;
-mod xiaomi;
+pub(crate) mod lines;
+pub(crate) mod spill;
 
 pub use algorithm::{Algorithm, AlgorithmError};
-pub use credential::Credential;
+pub(crate) use encode::Text;
 pub use error::{SignError, SignErrorKind};
 pub use key::MacKey;
-pub use nonce::Nonce;
-pub use scheme::{RequestParts, Scheme, Signed};
-pub use xiaomi::XiaomiOpenApi;
-pub(crate) use {key::Tag, xiaomi::HostLine};
+pub(crate) use key::{MAX_TAG, Tag};

@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 /// 1,805 for a query that is ready, 8,512 and 8,775 in place of 7,527 for one that is respelt.
 ///
 /// Never move a full-grown one: a move copies all `N`.
-pub(super) struct Spill<T: Copy, const N: usize> {
+pub(crate) struct Spill<T: Copy, const N: usize> {
     stack: ArrayVec<T, N>,
     /// Empty, without an allocation, until something does not fit; then it holds everything, and
     /// the stack is filled up.
@@ -17,7 +17,7 @@ pub(super) struct Spill<T: Copy, const N: usize> {
 
 impl<T: Copy, const N: usize> Spill<T, N> {
     #[inline]
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             stack: ArrayVec::new_const(),
             heap: Vec::new(),
@@ -25,14 +25,14 @@ impl<T: Copy, const N: usize> Spill<T, N> {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         if self.stack.try_push(item).is_err() {
             self.extend_heap(&[item]);
         }
     }
 
     #[inline]
-    pub(super) fn extend(&mut self, items: &[T]) {
+    pub(crate) fn extend(&mut self, items: &[T]) {
         if self.stack.try_extend_from_slice(items).is_err() {
             self.extend_heap(items);
         }
@@ -53,7 +53,7 @@ impl<T: Copy, const N: usize> Spill<T, N> {
     }
 
     #[inline]
-    pub(super) fn as_slice(&self) -> &[T] {
+    pub(crate) fn as_slice(&self) -> &[T] {
         if self.heap.is_empty() {
             &self.stack
         } else {
@@ -62,7 +62,7 @@ impl<T: Copy, const N: usize> Spill<T, N> {
     }
 
     #[inline]
-    pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
         if self.heap.is_empty() {
             &mut self.stack
         } else {

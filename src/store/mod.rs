@@ -116,7 +116,7 @@ mod error;
 #[cfg(unix)]
 mod file;
 mod generation;
-mod grant;
+mod issued;
 #[cfg(unix)]
 pub(crate) mod journal;
 mod memory;
@@ -131,6 +131,7 @@ pub mod redis;
 mod register;
 #[cfg(feature = "seal")]
 mod seal;
+mod secrets;
 mod shared;
 #[cfg_attr(
     not(feature = "testing"),
@@ -142,13 +143,16 @@ pub(crate) mod transition;
 #[doc(no_inline)]
 pub use futures_core::future::BoxFuture;
 
+/// What a record keeps.
+#[doc(no_inline)]
+pub use crate::provider::{AccessGrant, Grant};
 pub use answer::{Change, Commit, Import, Listed, ListedHead, Loaded, Replaced, Standing, Watch};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use file::{FileStore, FileStoreBuilder};
 pub use generation::{Generation, Version};
-pub use grant::{AccessGrant, Grant, Issued, SealedGrant, Secrets};
+pub use issued::Issued;
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use journal::{Journal, JournalBuilder, Recovered};
@@ -166,5 +170,6 @@ pub(crate) use register::{Applied, apply, commit, commit_as};
 #[cfg(feature = "seal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};
+pub use secrets::{SealedGrant, Secrets};
 pub use shared::SharedStore;
 pub(crate) use transition::{Lease, LeaseFrom};

@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_record_prints_no_secret() {
-        let tokens = TokenSet::new("AT-1", "KEY-1", "RT-1", Duration::from_secs(1));
+        let tokens = TokenSet::mac("AT-1", "KEY-1", "RT-1", Duration::from_secs(1));
         let issued = Issued::authorized(Generation::FIRST, tokens, None);
         let draft = Draft::issued(Version::draw(), issued);
         let text = format!("{draft:?} {:?}", draft.at(Timestamp::from_secs(1)));

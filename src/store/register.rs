@@ -342,7 +342,7 @@ mod tests {
     }
 
     async fn commit(store: &Lossy) -> Result<Applied, StoreError> {
-        let tokens = TokenSet::new("AT", "KEY", "RT", Duration::from_secs(60));
+        let tokens = TokenSet::mac("AT", "KEY", "RT", Duration::from_secs(60));
         let issued = Issued::authorized(Generation::FIRST, tokens, None);
         let name = AccountName::new("user").unwrap();
         apply(store, &name, None, |loaded, version| {

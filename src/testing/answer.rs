@@ -13,8 +13,9 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::config::Config;
-use crate::token::{ErrorCode, TokenSet};
-use crate::{RefreshToken, Timestamp};
+use crate::provider::TokenSet;
+use crate::provider::xiaomi::ErrorCode;
+use crate::{MacKeyText, RefreshToken, Timestamp};
 
 /// How the API says no.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -58,12 +59,12 @@ pub(super) fn tokens(config: &Config, tokens: &TokenSet, algorithm: &str) -> Res
     let refresh_token = tokens.refresh_token.as_ref();
     let mut answer = json!({
         "access_token": tokens.access_token.expose_secret(),
-        "expires_in": tokens.expires_in.as_secs(),
+        "expires_in": tokens.expires_in.map(|life| life.as_secs()),
         "refresh_token": refresh_token.map(RefreshToken::expose_secret),
         "scope": tokens.scope,
-        "openId": tokens.open_id,
+        "openId": tokens.subject,
     });
-    let key = tokens.mac_key.expose_secret();
+    let key = tokens.mac_key.as_ref().map(MacKeyText::expose_secret);
     // The white space is the provider's own: so its documents and servers write it.
     let (names, algorithm) = if config.plain_answers {
         (["token_type", "mac_key"], algorithm.to_owned())

@@ -17,8 +17,7 @@ use tower_service::Service;
 use super::answer::{self, JSON};
 use super::check::{Denial, Signer};
 use super::{AcceptedRequest, Provider, RefusedRequest};
-use crate::sign::Scheme;
-use crate::token::ErrorCode;
+use crate::provider::xiaomi::ErrorCode;
 
 /// The longest body that is kept.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -79,7 +78,7 @@ impl Provider {
             state.records.api_requests += 1;
             state.early_refusal
         };
-        let is_form = config.scheme.signs_form() && is_form(&head);
+        let is_form = config.signing_rules.signs_form() && is_form(&head);
         let checked = (early && !is_form).then(|| self.check(&head, None));
         let checked = match checked {
             Some(Err(denial)) => return self.refuse(&head, denial),
@@ -238,7 +237,7 @@ mod tests {
     use super::super::{RefusalStyle, TestClock};
     use super::*;
     use crate::Clock;
-    use crate::sign::{Nonce, XiaomiOpenApi};
+    use crate::provider::xiaomi::{Nonce, SigningRules};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -558,8 +557,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_form_is_read_with_the_signature_if_the_scheme_says_so() {
-        let scheme = XiaomiOpenApi::new().sign_form(true);
-        let provider = Provider::builder().scheme(scheme.clone()).build();
+        let scheme = SigningRules::new().sign_form(true);
+        let provider = Provider::builder().signing_rules(scheme.clone()).build();
         provider.set_early_refusal(true);
         let mut client = Client::new(&provider, &provider.issue(HOUR));
         let form = |client: &Client, body| {
@@ -570,7 +569,7 @@ mod tests {
             request
         };
         assert_eq!(client.send(form(&client, "a=1")).await.status(), 401);
-        client.scheme = scheme;
+        client.rules = scheme;
         assert_eq!(client.send(form(&client, "a=1")).await.status(), 200);
     }
 
@@ -578,7 +577,7 @@ mod tests {
     async fn the_query_need_not_carry_the_credentials() {
         let provider = Provider::builder().query_credentials(false).build();
         let mut client = Client::new(&provider, &provider.issue(HOUR));
-        client.scheme = XiaomiOpenApi::new().query_credentials(false);
+        client.rules = SigningRules::new().query_credentials(false);
         assert_eq!(client.call().await.status(), 200);
     }
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::Provider;
 use super::config::Config;
 use super::grants::Rules;
-use crate::sign::XiaomiOpenApi;
+use crate::provider::xiaomi::SigningRules;
 use crate::{ClientSecret, Clock, SystemClock};
 
 /// Makes a [`Provider`]. What can be changed while it runs is a method of the provider.
@@ -36,7 +36,7 @@ impl ProviderBuilder {
                 prefixed_refusals: false,
                 clock_window: Duration::from_secs(600),
                 query_credentials: true,
-                scheme: XiaomiOpenApi::new(),
+                signing_rules: SigningRules::new(),
                 echo_bodies: false,
                 accept_any_body: false,
             },
@@ -138,8 +138,8 @@ impl ProviderBuilder {
 
     /// How the API reads a signature: empty values, forms, malformed queries. Who puts `clientId`
     /// and `token` into the query is of no matter here.
-    pub fn scheme(mut self, scheme: XiaomiOpenApi) -> Self {
-        self.config.scheme = scheme;
+    pub fn signing_rules(mut self, rules: SigningRules) -> Self {
+        self.config.signing_rules = rules;
         self
     }
 

@@ -7,7 +7,9 @@ use http_body_util::Full;
 use tower::ServiceExt;
 
 use super::Provider;
-use crate::sign::{Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi};
+use crate::provider::RequestParts;
+use crate::provider::xiaomi::{Credential, Nonce, SigningRules};
+use crate::sign::MacKey;
 use crate::token::{Outcome, TokenEndpoint, TokenSet};
 use crate::{AccessToken, RefreshToken};
 
@@ -43,7 +45,7 @@ pub(super) struct Client {
     provider: Provider,
     pub(super) access_token: AccessToken,
     key: MacKey,
-    pub(super) scheme: XiaomiOpenApi,
+    pub(super) rules: SigningRules,
 }
 
 impl Client {
@@ -52,7 +54,7 @@ impl Client {
             provider: provider.clone(),
             access_token: tokens.access_token.clone(),
             key: MacKey::new(tokens.algorithm, &tokens.mac_key).unwrap(),
-            scheme: XiaomiOpenApi::new(),
+            rules: SigningRules::new(),
         }
     }
 
@@ -77,7 +79,7 @@ impl Client {
         let parts = RequestParts::new("POST", authority, path)
             .with_query(query)
             .with_form(body.as_bytes());
-        let signed = self.scheme.sign(&credential, &parts, nonce).unwrap();
+        let signed = self.rules.sign(&credential, &parts, nonce).unwrap();
         let target = match signed.path_and_query {
             Some(target) => target.to_string(),
             None => format!("{path}?{}", query.unwrap_or_default()),

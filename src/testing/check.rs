@@ -10,8 +10,9 @@ use http::{HeaderMap, Version};
 use super::Provider;
 use super::grants::Holder;
 use crate::AccessToken;
-use crate::sign::{Algorithm, MacKey, RequestParts};
-use crate::token::ErrorCode;
+use crate::provider::RequestParts;
+use crate::provider::xiaomi::ErrorCode;
+use crate::sign::{Algorithm, MacKey};
 use crate::verify::{MacAuthorization, Verifier, VerifyError, check_window};
 
 /// Who has signed a request.
@@ -61,15 +62,12 @@ impl Provider {
         let holder = holder.ok_or_else(|| Denial::new(REJECTED, "access_token: not known"))?;
         let key = MacKey::new(Algorithm::HmacSha1, &holder.mac_key)
             .map_err(|_| denied("mac: has no key"))?;
-        let request = RequestParts {
-            method: head.method.as_str(),
-            host: host(head).ok_or_else(|| denied("host: missing"))?,
-            path: head.uri.path(),
-            query: head.uri.query(),
-            form,
-        };
+        let host = host(head).ok_or_else(|| denied("host: missing"))?;
+        let request = RequestParts::new(head.method.as_str(), host, head.uri.path())
+            .with_query(head.uri.query())
+            .with_body(form);
         let nonce = authorization.nonce();
-        Verifier::with_scheme(config.scheme.clone()).check(
+        Verifier::with_rules(config.signing_rules.clone()).check(
             &key,
             &request,
             nonce,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::grants::Rules;
-use crate::sign::XiaomiOpenApi;
+use crate::provider::xiaomi::SigningRules;
 use crate::{ClientSecret, Clock};
 
 /// What does not change while a provider runs.
@@ -22,7 +22,7 @@ pub(super) struct Config {
     pub(super) prefixed_refusals: bool,
     pub(super) clock_window: Duration,
     pub(super) query_credentials: bool,
-    pub(super) scheme: XiaomiOpenApi,
+    pub(super) signing_rules: SigningRules,
     pub(super) echo_bodies: bool,
     pub(super) accept_any_body: bool,
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::token::ErrorCode;
+use crate::provider::xiaomi::ErrorCode;
 
 /// How a [`Provider`](super::Provider)'s token endpoint fails.
 ///

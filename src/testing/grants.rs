@@ -6,9 +6,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 
-use crate::sign::Algorithm;
-use crate::token::{ErrorCode, TokenSet};
-use crate::{AccessToken, AuthorizationCode, MacKeyText, RefreshToken, Timestamp};
+use crate::provider::TokenSet;
+use crate::provider::xiaomi::ErrorCode;
+use crate::{AuthorizationCode, MacKeyText, Timestamp};
 
 /// How long an authorization code works; the provider documents five to ten minutes.
 const CODE_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -206,13 +206,9 @@ impl Grants {
             },
         );
         TokenSet {
-            access_token: AccessToken::new(access_token),
-            mac_key,
-            algorithm: Algorithm::HmacSha1,
-            refresh_token: Some(RefreshToken::new(refresh_token)),
-            expires_in: life,
             scope: Some("1 3".to_owned()),
-            open_id: Some(open_id),
+            subject: Some(open_id),
+            ..TokenSet::mac(access_token, mac_key, refresh_token, life)
         }
     }
 }

@@ -58,7 +58,9 @@
 //! use http::{Request, header::AUTHORIZATION};
 //! use http_body_util::Full;
 //! use tower::ServiceExt;
-//! use tower_mac_auth::sign::{Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi};
+//! use tower_mac_auth::provider::RequestParts;
+//! use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+//! use tower_mac_auth::sign::MacKey;
 //! use tower_mac_auth::testing::{Provider, TestClock};
 //! use tower_mac_auth::Clock;
 //!
@@ -73,7 +75,7 @@
 //! let credential =
 //!     Credential::new(&tokens.access_token, key).with_client_id(provider.client_id());
 //! let parts = RequestParts::new("POST", "api.example", "/lamp");
-//! let signed = XiaomiOpenApi::new().sign(&credential, &parts, &Nonce::fresh(clock.now()))?;
+//! let signed = SigningRules::new().sign(&credential, &parts, &Nonce::fresh(clock.now()))?;
 //! let uri = format!("https://api.example{}", signed.path_and_query.ok_or("a path")?);
 //! let request = Request::post(uri)
 //!     .header(AUTHORIZATION, signed.authorization)

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use crate::Timestamp;
-use crate::sign::Nonce;
+use crate::provider::xiaomi::Nonce;
 
 /// The nonces seen, by their minutes.
 ///

@@ -4,7 +4,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use crate::token::ErrorCode;
+use crate::provider::xiaomi::ErrorCode;
 use crate::{AccessToken, RefreshToken, Timestamp};
 
 /// One refresh token as it reached the token endpoint.

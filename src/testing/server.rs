@@ -25,6 +25,7 @@ use super::Provider;
 use super::gate::Gate;
 use super::token_endpoint::{PATH, Reply};
 use super::wire::Wire;
+use crate::provider::{AllowedAuthorities, Xiaomi};
 
 /// A [`Provider`] on a real socket: see [`Provider::serve`].
 ///
@@ -114,8 +115,23 @@ impl Server {
         self.gate.is_open()
     }
 
+    /// The client that is registered, as it is configured for this server: see
+    /// [`Provider::xiaomi`]. It may send its credentials to the server, and nowhere else.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the address of a socket is a host and a port"
+    )]
+    pub fn xiaomi(&self) -> Xiaomi {
+        let allowed = AllowedAuthorities::new([self.authority()]).expect("an address");
+        self.provider
+            .xiaomi()
+            .with_token_url(self.token_url())
+            .allowed_authorities(allowed)
+    }
+
     /// The token endpoint over the socket, by the built-in transport, ready made for the
-    /// registered client; without a limit of requests.
+    /// [registered client](Self::xiaomi); without a limit of requests.
     ///
     /// # Errors
     ///
@@ -123,12 +139,7 @@ impl Server {
     #[cfg(feature = "transport")]
     #[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
     pub fn endpoint(&self) -> Result<crate::token::TokenEndpoint, crate::token::EndpointError> {
-        crate::token::TokenEndpoint::builder(self.token_url())
-            .client(
-                self.provider.client_id(),
-                self.provider.client_secret().clone(),
-            )
-            .redirect_uri(self.provider.redirect_uri())
+        crate::token::TokenEndpoint::builder(self.xiaomi())
             .requests_per_second(None)
             .build()
     }

@@ -8,7 +8,8 @@ use super::answer::{self, HTML, JSON};
 use super::check::once;
 use super::grants::Refused;
 use super::{Fault, Presentation, Presented, Provider};
-use crate::token::{ErrorCode, TokenSet};
+use crate::provider::TokenSet;
+use crate::provider::xiaomi::ErrorCode;
 use crate::{ClientSecret, RefreshToken};
 
 /// The path of the token endpoint.
@@ -186,7 +187,8 @@ mod tests {
     use super::super::TestClock;
     use super::super::by_hand::{refresh, refresh_token, refused_with, rotated};
     use super::*;
-    use crate::token::{Outcome, TokenEndpoint, parse_answer};
+    use crate::provider::xiaomi::ErrorCode;
+    use crate::token::{Outcome, TokenEndpoint};
 
     const HOUR: Duration = Duration::from_secs(3600);
 

@@ -7,6 +7,7 @@ use http::{Request, Response, Uri};
 
 use super::Provider;
 use super::token_endpoint::{PATH, Reply};
+use crate::provider::Xiaomi;
 use crate::token::{Connection, SendError, TokenEndpoint, Transport, TransportError};
 
 /// The way to a [`Provider`]'s token endpoint inside the process: see
@@ -41,21 +42,38 @@ impl Provider {
         InProcess::new(self.clone())
     }
 
-    /// The token endpoint inside the process, ready made for the registered client; without a
-    /// limit of requests.
-    #[expect(
-        clippy::expect_used,
-        clippy::missing_panics_doc,
-        reason = "the builder takes no empty text, and the rest is fixed"
-    )]
+    /// The client that is registered, as it is configured for this provider: its id and secret, its
+    /// redirect URI, the rules that requests are signed by.
+    pub fn xiaomi(&self) -> Xiaomi {
+        let config = self.config();
+        let secret = config.client_secret.clone();
+        Xiaomi::new(
+            config.client_id.as_str(),
+            secret,
+            config.redirect_uri.as_str(),
+        )
+        .with_token_url(format!("https://localhost{PATH}"))
+        .with_signing_rules(config.signing_rules.clone())
+    }
+
+    /// The token endpoint inside the process, ready made for the [registered client](Self::xiaomi);
+    /// without a limit of requests.
     pub fn endpoint(&self) -> TokenEndpoint {
-        TokenEndpoint::builder(format!("https://localhost{PATH}"))
-            .client(self.client_id(), self.client_secret().clone())
-            .redirect_uri(self.redirect_uri())
+        self.endpoint_of(self.xiaomi())
+    }
+
+    /// The same, for a client that is configured in another way.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be used.
+    #[expect(clippy::expect_used, reason = "a test is written wrongly")]
+    pub fn endpoint_of<P: crate::provider::Provider>(&self, client: P) -> TokenEndpoint<P> {
+        TokenEndpoint::builder(client)
             .requests_per_second(None)
             .transport(self.transport())
             .build()
-            .expect("a registered client has an id, a secret and a redirect URI")
+            .expect("a client that can be used")
     }
 }
 
@@ -77,10 +95,10 @@ impl Transport for InProcess {
 impl Connection for InProcess {
     fn send(
         self: Box<Self>,
-        request: Request<()>,
+        request: Request<Bytes>,
     ) -> BoxFuture<'static, Result<Response<Bytes>, SendError>> {
         Box::pin(async move {
-            let (head, ()) = request.into_parts();
+            let (head, _) = request.into_parts();
             let reply = self.provider.token_request(&head);
             match tokio::time::timeout(self.answer_timeout, reply).await {
                 Ok(Reply::Answer(answer)) => Ok(answer),

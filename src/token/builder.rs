@@ -6,86 +6,32 @@ use http::Uri;
 use http::header::HeaderValue;
 use http::uri::Scheme;
 
-use super::endpoint::{Inner, TokenEndpoint};
-use super::endpoint_error::{EndpointError, EndpointErrorKind};
+use super::endpoint::{Inner, Reach, Target, TokenEndpoint};
 use super::limiter::Limiter;
 use super::transport::Transport;
-use crate::ClientSecret;
+use crate::provider::{EndpointError, EndpointErrorKind, GrantType, Provider};
 
-const XIAOMI_URL: &str = "https://account.xiaomi.com/oauth2/token";
-/// Xiaomi's documented limit for one client.
-const REQUESTS_PER_SECOND: Option<NonZeroU32> = NonZeroU32::new(5000);
-
-/// Makes a [`TokenEndpoint`].
+/// Makes a [`TokenEndpoint`] of a provider.
 #[must_use]
-pub struct TokenEndpointBuilder {
-    url: String,
-    client_id: String,
-    client_secret: Option<ClientSecret>,
-    redirect_uri: Option<String>,
-    send_token_type: bool,
+pub struct TokenEndpointBuilder<P> {
+    provider: P,
     requests_per_second: Option<NonZeroU32>,
     allow_plain_http: bool,
     transport: Option<Box<dyn Transport>>,
 }
 
-impl TokenEndpointBuilder {
-    pub(super) fn new(url: String) -> Self {
+impl<P: Provider> TokenEndpointBuilder<P> {
+    pub(super) fn new(provider: P) -> Self {
         Self {
-            url,
-            client_id: String::new(),
-            client_secret: None,
-            redirect_uri: None,
-            send_token_type: true,
-            requests_per_second: REQUESTS_PER_SECOND,
+            requests_per_second: provider.requests_per_second(),
+            provider,
             allow_plain_http: false,
             transport: None,
         }
     }
 
-    /// The token endpoint of the Xiaomi Open API, as [`TokenEndpoint::xiaomi`] makes it.
-    pub fn xiaomi(
-        client_id: impl Into<String>,
-        client_secret: impl Into<ClientSecret>,
-        redirect_uri: impl Into<String>,
-    ) -> Self {
-        Self::new(XIAOMI_URL.to_owned())
-            .client(client_id, client_secret)
-            .redirect_uri(redirect_uri)
-    }
-
-    /// The URL of the endpoint. A query in it is kept (RFC 6749 §3.2).
-    pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.url = url.into();
-        self
-    }
-
-    /// The client that asks.
-    pub fn client(
-        mut self,
-        client_id: impl Into<String>,
-        client_secret: impl Into<ClientSecret>,
-    ) -> Self {
-        self.client_id = client_id.into();
-        self.client_secret = Some(client_secret.into());
-        self
-    }
-
-    /// The registered redirect URI, sent with every grant. Without one, none is sent.
-    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
-        self.redirect_uri = Some(redirect_uri.into());
-        self
-    }
-
-    /// Whether `token_type=mac` is sent (the default). Xiaomi does not document it, but most of
-    /// its SDKs send it.
-    pub fn send_token_type(mut self, send: bool) -> Self {
-        self.send_token_type = send;
-        self
-    }
-
     /// How many requests may start in any second, over all accounts; `None` for no limit.
-    /// 5000 by default, Xiaomi's limit for one client.
+    /// Default: the [provider's](Provider::requests_per_second).
     pub fn requests_per_second(mut self, limit: impl Into<Option<NonZeroU32>>) -> Self {
         self.requests_per_second = limit.into();
         self
@@ -110,48 +56,53 @@ impl TokenEndpointBuilder {
     /// # Errors
     ///
     /// [`EndpointError`] names the knob that is wrong.
-    pub fn build(self) -> Result<TokenEndpoint, EndpointError> {
-        let url = check_url(&self.url, self.allow_plain_http)?;
-        if self.client_id.is_empty() {
-            return Err(EndpointError::new(
-                EndpointErrorKind::Client,
-                "client_id: empty",
-            ));
-        }
-        let client_secret = self
-            .client_secret
-            .filter(|secret| !secret.expose_secret().is_empty())
-            .ok_or_else(|| EndpointError::new(EndpointErrorKind::Client, "client_secret: empty"))?;
-        if self.redirect_uri.as_deref() == Some("") {
-            return Err(EndpointError::new(
-                EndpointErrorKind::RedirectUri,
-                "redirect_uri: empty",
-            ));
-        }
-        let transport = match self.transport {
-            Some(transport) => transport,
-            None => default_transport(&url)?,
-        };
-        Ok(TokenEndpoint::new(Inner {
-            host: host_header(&url)?,
-            url,
-            client_id: self.client_id,
-            client_secret,
-            redirect_uri: self.redirect_uri,
-            send_token_type: self.send_token_type,
-            limiter: Limiter::new(self.requests_per_second),
-            transport,
-        }))
+    pub fn build(self) -> Result<TokenEndpoint<P>, EndpointError> {
+        let endpoint = self.into_endpoint();
+        endpoint.check()?;
+        Ok(endpoint)
+    }
+
+    /// The endpoint, whether it can be used or not.
+    pub(super) fn into_endpoint(self) -> TokenEndpoint<P> {
+        let limiter = Limiter::new(self.requests_per_second);
+        let reach = self.transport.map_or_else(
+            || reach(&self.provider, self.allow_plain_http, default_transport),
+            |transport| reach(&self.provider, self.allow_plain_http, |_| Ok(transport)),
+        );
+        TokenEndpoint::new(Inner {
+            provider: self.provider,
+            limiter,
+            reach,
+        })
     }
 }
 
-impl fmt::Debug for TokenEndpointBuilder {
+fn reach<P: Provider>(
+    provider: &P,
+    allow_plain_http: bool,
+    transport: impl FnOnce(&Uri) -> Result<Box<dyn Transport>, EndpointError>,
+) -> Result<Reach, EndpointError> {
+    let target = |grant_type| {
+        let url = check_url(provider.token_url(grant_type), allow_plain_http)?;
+        let host = host_header(&url)?;
+        Ok(Target { url, host })
+    };
+    let for_refresh = target(GrantType::RefreshToken)?;
+    let for_code = target(GrantType::AuthorizationCode)?;
+    provider.check()?;
+    let transport = transport(&for_refresh.url)?;
+    Ok(Reach {
+        for_refresh,
+        for_code,
+        transport,
+    })
+}
+
+impl<P: Provider> fmt::Debug for TokenEndpointBuilder<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the URL: it is not checked yet, and may have a password in it.
         f.debug_struct("TokenEndpointBuilder")
-            .field("client_id", &self.client_id)
-            .field("redirect_uri", &self.redirect_uri)
-            .field("send_token_type", &self.send_token_type)
+            .field("client_id", &self.provider.client_id())
             .field("requests_per_second", &self.requests_per_second)
             .field("allow_plain_http", &self.allow_plain_http)
             .finish_non_exhaustive()
@@ -238,7 +189,10 @@ fn default_transport(_: &Uri) -> Result<Box<dyn Transport>, EndpointError> {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
+    use crate::provider::Xiaomi;
     use crate::token::{Connection, TransportError};
     use futures_core::future::BoxFuture;
 
@@ -253,13 +207,15 @@ mod tests {
         }
     }
 
-    fn builder(url: &str) -> TokenEndpointBuilder {
-        TokenEndpoint::builder(url)
-            .client("id", "secret")
-            .transport(Nowhere)
+    fn xiaomi(url: &str) -> Xiaomi {
+        Xiaomi::new("id", "secret", "https://client/cb").with_token_url(url)
     }
 
-    fn refused(builder: TokenEndpointBuilder) -> EndpointErrorKind {
+    fn builder(url: &str) -> TokenEndpointBuilder<Xiaomi> {
+        TokenEndpoint::builder(xiaomi(url)).transport(Nowhere)
+    }
+
+    fn refused(builder: TokenEndpointBuilder<Xiaomi>) -> EndpointErrorKind {
         builder.build().unwrap_err().kind()
     }
 
@@ -321,17 +277,24 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let url = "https://h/t";
-        let without_client = TokenEndpoint::builder(url).transport(Nowhere);
-        assert_eq!(refused(without_client), EndpointErrorKind::Client);
-        for (id, secret, text) in [
-            ("", "s", "client_id: empty"),
-            ("id", "", "client_secret: empty"),
+        for (id, secret, redirect_uri, text) in [
+            ("", "s", "https://c", "client_id: empty"),
+            ("id", "", "https://c", "client_secret: empty"),
+            ("id", "s", "", "redirect_uri: empty"),
         ] {
-            let error = builder(url).client(id, secret).build().unwrap_err();
-            assert_eq!(error.to_string(), text);
+            let xiaomi = Xiaomi::new(id, secret, redirect_uri).with_token_url(url);
+            let builder = TokenEndpoint::builder(xiaomi.clone()).transport(Nowhere);
+            assert_eq!(builder.build().unwrap_err().to_string(), text);
+            let unchecked = TokenEndpoint::from(xiaomi);
+            assert_eq!(unchecked.check().unwrap_err().to_string(), text);
         }
-        let without_redirect = builder(url).redirect_uri("");
-        assert_eq!(refused(without_redirect), EndpointErrorKind::RedirectUri);
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_cannot_be_used_sends_nothing_and_says_why() {
+        let endpoint = TokenEndpoint::from(xiaomi("https://h/t#f"));
+        let unsent = endpoint.connect().await.unwrap_err();
+        assert_eq!(unsent.source().unwrap().to_string(), "url: has a fragment");
     }
 
     #[test]
@@ -350,15 +313,14 @@ mod tests {
     #[cfg(not(feature = "transport"))]
     #[test]
     fn without_the_built_in_transport_one_must_be_given() {
-        let without = TokenEndpointBuilder::xiaomi("id", "secret", "https://client/cb");
+        let without = TokenEndpoint::builder(xiaomi("https://h/t"));
         assert_eq!(refused(without), EndpointErrorKind::Transport);
     }
 
     #[cfg(feature = "transport")]
     #[test]
     fn plain_http_needs_no_roots() {
-        let endpoint = TokenEndpointBuilder::xiaomi("id", "secret", "https://client/cb")
-            .url("http://127.0.0.1:1/t")
+        let endpoint = TokenEndpoint::builder(xiaomi("http://127.0.0.1:1/t"))
             .build()
             .unwrap();
         assert_eq!(

@@ -2,73 +2,91 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
-use http::header::HeaderValue;
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
+use http::{Request, Uri};
 
-use super::answer::read_answer;
+use super::answer::{read_answer, too_long};
 use super::builder::TokenEndpointBuilder;
-use super::endpoint_error::EndpointError;
 use super::limiter::Limiter;
-use super::outcome::{AmbiguousKind, SharedError, UnsentKind};
-use super::request::{Sent, request};
+use super::redact::{Sent, redact};
 use super::transport::SendErrorKind;
-use super::{Ambiguous, Connection, Outcome, SendError, Transport, Unsent};
-use crate::{AuthorizationCode, ClientSecret, RefreshToken};
+use super::{Connection, SendError, Transport};
+use crate::provider::{
+    Ambiguous, AmbiguousKind, EndpointError, Fresh, GrantType, Outcome, Presented, Provider,
+    SharedError, Unsent, UnsentKind, Xiaomi,
+};
+use crate::{AuthorizationCode, Clock as _, RefreshToken, SystemClock};
 
-/// Where tokens come from, and the client that asks for them.
+/// Where a [`Provider`]'s tokens come from, and how that is reached.
 ///
 /// A cheap clone: all clones share the transport and the rate limit. See the
 /// [module docs](super).
-#[derive(Clone)]
-pub struct TokenEndpoint {
-    inner: Arc<Inner>,
+///
+/// An [`Account`](crate::account::Account) makes one of the provider that it is given. Give it a clone
+/// of one instead to share the rate limit, or to set a knob of the [builder](TokenEndpointBuilder).
+pub struct TokenEndpoint<P = Xiaomi> {
+    inner: Arc<Inner<P>>,
 }
 
-pub(super) struct Inner {
-    pub(super) url: Uri,
-    pub(super) host: HeaderValue,
-    pub(super) client_id: String,
-    pub(super) client_secret: ClientSecret,
-    pub(super) redirect_uri: Option<String>,
-    pub(super) send_token_type: bool,
+pub(super) struct Inner<P> {
+    pub(super) provider: P,
     pub(super) limiter: Limiter,
+    pub(super) reach: Result<Reach, EndpointError>,
+}
+
+/// How it is reached.
+pub(super) struct Reach {
+    pub(super) for_refresh: Target,
+    pub(super) for_code: Target,
     pub(super) transport: Box<dyn Transport>,
 }
 
-impl TokenEndpoint {
-    /// The token endpoint of the Xiaomi Open API, for the client with this id and secret.
-    ///
-    /// `redirect_uri` must be the registered one, letter for letter; Xiaomi wants it with every
-    /// grant. [`TokenEndpointBuilder::xiaomi`] has the knobs.
-    ///
-    /// # Errors
-    ///
-    /// As [`TokenEndpointBuilder::build`]: without the feature `transport`, always.
-    pub fn xiaomi(
-        client_id: impl Into<String>,
-        client_secret: impl Into<ClientSecret>,
-        redirect_uri: impl Into<String>,
-    ) -> Result<Self, EndpointError> {
-        TokenEndpointBuilder::xiaomi(client_id, client_secret, redirect_uri).build()
+pub(super) struct Target {
+    pub(super) url: Uri,
+    pub(super) host: HeaderValue,
+}
+
+impl Reach {
+    fn target(&self, grant_type: GrantType) -> &Target {
+        match grant_type {
+            GrantType::RefreshToken => &self.for_refresh,
+            GrantType::AuthorizationCode => &self.for_code,
+        }
+    }
+}
+
+impl<P: Provider> TokenEndpoint<P> {
+    /// Starts the endpoint of a provider.
+    pub fn builder(provider: P) -> TokenEndpointBuilder<P> {
+        TokenEndpointBuilder::new(provider)
     }
 
-    /// A token endpoint at `url` that speaks as Xiaomi's does.
-    pub fn builder(url: impl Into<String>) -> TokenEndpointBuilder {
-        TokenEndpointBuilder::new(url.into())
-    }
-
-    pub(super) fn new(inner: Inner) -> Self {
+    pub(super) fn new(inner: Inner<P>) -> Self {
         Self {
             inner: Arc::new(inner),
         }
     }
 
-    /// The client that asks.
-    pub fn client_id(&self) -> &str {
-        &self.inner.client_id
+    /// The provider.
+    pub fn provider(&self) -> &P {
+        &self.inner.provider
     }
 
-    /// Does all that can fail or take long before a request: waits for the rate limit, then
+    /// Whether it can be used at all. One that was [built](TokenEndpointBuilder::build) can.
+    ///
+    /// # Errors
+    ///
+    /// Why not, of an endpoint that was made of a provider alone.
+    pub fn check(&self) -> Result<(), EndpointError> {
+        self.reach().map(|_| ()).map_err(Clone::clone)
+    }
+
+    fn reach(&self) -> Result<&Reach, &EndpointError> {
+        self.inner.reach.as_ref()
+    }
+
+    /// Does all that can fail or take long before a refresh: waits for the rate limit, then
     /// connects. Nothing of a request is sent. After a 429 it waits as long as the endpoint asked
     /// for by `Retry-After` (an hour at most), or for 1 s, 2 s, 4 s… up to a minute.
     ///
@@ -87,9 +105,26 @@ impl TokenEndpoint {
     ///
     /// Dropping the future closes what was opened. A request counts against the rate limit once
     /// its turn has come, even if it is dropped after that.
-    pub async fn connect(&self) -> Result<Connected, Unsent> {
+    pub async fn connect(&self) -> Result<Connected<P>, Unsent> {
+        self.connect_for(GrantType::RefreshToken).await
+    }
+
+    /// The same, for a request of this type: a provider may have a URL of its own for each.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_for(&self, grant_type: GrantType) -> Result<Connected<P>, Unsent> {
         self.pass().await;
-        self.dial().await
+        self.dial(grant_type).await
     }
 
     /// Waits for the rate limit, in the order of those who ask.
@@ -108,11 +143,17 @@ impl TokenEndpoint {
     }
 
     /// Connects, the rate limit having let it pass.
-    pub(crate) async fn dial(&self) -> Result<Connected, Unsent> {
-        match self.inner.transport.connect(&self.inner.url).await {
+    pub(crate) async fn dial(&self, grant_type: GrantType) -> Result<Connected<P>, Unsent> {
+        let reach = self.reach().map_err(|error| {
+            let source: SharedError = Arc::new(error.clone());
+            Unsent::new(UnsentKind::Request, Some(source))
+        })?;
+        let target = reach.target(grant_type);
+        match reach.transport.connect(&target.url).await {
             Ok(connection) => Ok(Connected {
                 connection,
-                endpoint: Arc::clone(&self.inner),
+                host: target.host.clone(),
+                endpoint: self.clone(),
             }),
             Err(error) => {
                 let kind = if error.is_timeout() {
@@ -120,26 +161,41 @@ impl TokenEndpoint {
                 } else {
                     UnsentKind::Connect
                 };
-                tracing::debug!(endpoint = %self.inner.host_text(), ?kind, "no connection to the token endpoint");
+                let endpoint = text(&target.host);
+                tracing::debug!(endpoint, ?kind, "no connection to the token endpoint");
                 Err(Unsent::new(kind, error.source.map(SharedError::from)))
             }
         }
     }
 }
 
-impl fmt::Debug for TokenEndpoint {
+/// As [`TokenEndpointBuilder::build`] makes it, except that what cannot be used is found when an
+/// account is opened, or by [`TokenEndpoint::check`].
+impl<P: Provider> From<P> for TokenEndpoint<P> {
+    fn from(provider: P) -> Self {
+        TokenEndpointBuilder::new(provider).into_endpoint()
+    }
+}
+
+impl<P> Clone for TokenEndpoint<P> {
+    fn clone(&self) -> Self {
+        let inner = Arc::clone(&self.inner);
+        Self { inner }
+    }
+}
+
+impl<P: Provider> fmt::Debug for TokenEndpoint<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.reach().map(|reach| text(&reach.for_refresh.host));
         f.debug_struct("TokenEndpoint")
-            .field("host", &self.inner.host_text())
-            .field("client_id", &self.inner.client_id)
+            .field("host", &host.unwrap_or_default())
+            .field("client_id", &self.inner.provider.client_id())
             .finish_non_exhaustive()
     }
 }
 
-impl Inner {
-    fn host_text(&self) -> &str {
-        self.host.to_str().unwrap_or_default()
-    }
+fn text(host: &HeaderValue) -> &str {
+    host.to_str().unwrap_or_default()
 }
 
 /// A connection to the token endpoint on which nothing was sent yet. It serves one request.
@@ -147,20 +203,21 @@ impl Inner {
 /// Made by [`TokenEndpoint::connect`]. Use it soon: servers close idle connections, which then is
 /// [`Outcome::Unsent`] at best.
 #[must_use = "nothing is sent before `refresh` or `exchange_code`"]
-pub struct Connected {
+pub struct Connected<P = Xiaomi> {
     connection: Box<dyn Connection>,
-    endpoint: Arc<Inner>,
+    host: HeaderValue,
+    endpoint: TokenEndpoint<P>,
 }
 
-impl Connected {
+impl<P: Provider> Connected<P> {
     /// Presents the refresh token, **once**.
     ///
     /// # Cancel safety
     ///
     /// None: if the future is dropped after its first poll, take the outcome as ambiguous.
     pub async fn refresh(self, token: &RefreshToken) -> Outcome {
-        let token = ("refresh_token", token.expose_secret());
-        self.present("refresh_token", token).await
+        let presented = Presented::RefreshToken { token, grant: None };
+        self.present(presented, Fresh::at(SystemClock.now())).await
     }
 
     /// Exchanges the authorization code of the user for tokens. A code works once.
@@ -169,40 +226,33 @@ impl Connected {
     ///
     /// None: if the future is dropped after its first poll, take the outcome as ambiguous.
     pub async fn exchange_code(self, code: &AuthorizationCode) -> Outcome {
-        let code = ("code", code.expose_secret());
-        self.present("authorization_code", code).await
+        let presented = Presented::AuthorizationCode(code);
+        self.present(presented, Fresh::at(SystemClock.now())).await
     }
 
-    async fn present(self, grant_type: &str, credential: (&str, &str)) -> Outcome {
-        let endpoint = &self.endpoint;
-        let secret = endpoint.client_secret.expose_secret();
-        let sent = Sent([secret, credential.1]);
+    /// Presents what is to be presented, once. The same holds as for [`refresh`](Self::refresh).
+    pub(crate) async fn present(self, presented: Presented<'_>, fresh: Fresh) -> Outcome {
+        let (provider, limiter) = (&self.endpoint.inner.provider, &self.endpoint.inner.limiter);
+        let client_secret = provider.client_secret();
+        let client_secret = client_secret.map_or("", |secret| secret.expose_secret());
+        let sent = Sent([client_secret, presented.expose_secret()]);
 
-        let mut parameters = vec![("client_id", endpoint.client_id.as_str())];
-        if let Some(redirect_uri) = &endpoint.redirect_uri {
-            parameters.push(("redirect_uri", redirect_uri));
-        }
-        parameters.extend([
-            ("client_secret", secret),
-            ("grant_type", grant_type),
-            credential,
-        ]);
-        if endpoint.send_token_type {
-            parameters.push(("token_type", "mac"));
-        }
-        let Some(request) = request(&endpoint.url, &endpoint.host, &parameters) else {
-            return Outcome::Unsent(Unsent::new(UnsentKind::Request, None));
+        let request = match provider.token_request(presented, fresh) {
+            Ok(request) => with_headers(request, &self.host),
+            Err(error) => {
+                let source: SharedError = Arc::new(error);
+                return Outcome::Unsent(Unsent::new(UnsentKind::Request, Some(source)));
+            }
         };
-
         let mut outcome = match self.connection.send(request).await {
-            Ok(answer) => read_answer(&answer),
+            Ok(answer) => read_answer(provider, presented, answer),
             Err(error) => not_answered(error),
         };
         redact(&mut outcome, &sent);
         match &outcome {
-            Outcome::RateLimited(limited) => endpoint.limiter.hold(limited.retry_after()),
+            Outcome::RateLimited(limited) => limiter.hold(limited.retry_after()),
             Outcome::Unsent(_) => {}
-            _ => endpoint.limiter.was_let_through(),
+            _ => limiter.was_let_through(),
         }
         let result = match &outcome {
             Outcome::Tokens(_) => "tokens",
@@ -211,17 +261,35 @@ impl Connected {
             Outcome::Refused(_) => "refused",
             Outcome::Ambiguous(_) => "ambiguous",
         };
-        tracing::debug!(
-            endpoint = %endpoint.host_text(), grant_type, result, "asked the token endpoint"
-        );
+        let (endpoint, grant_type) = (text(&self.host), presented.grant_type().as_str());
+        tracing::debug!(endpoint, grant_type, result, "asked the token endpoint");
         outcome
     }
 }
 
-impl fmt::Debug for Connected {
+/// The request as it is sent: in origin form, with what every one has.
+fn with_headers(mut request: Request<Bytes>, host: &HeaderValue) -> Request<Bytes> {
+    if request.uri().authority().is_some() {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    }
+    let headers = request.headers_mut();
+    headers.insert(HOST, host.clone());
+    // Without it a server may compress as it likes (RFC 9110 §12.5.3).
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
+        .entry(USER_AGENT)
+        .or_insert(HeaderValue::from_static(concat!(
+            "tower-mac-auth/",
+            env!("CARGO_PKG_VERSION")
+        )));
+    request
+}
+
+impl<P: Provider> fmt::Debug for Connected<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connected")
-            .field("host", &self.endpoint.host_text())
+            .field("host", &text(&self.host))
             .finish_non_exhaustive()
     }
 }
@@ -238,33 +306,9 @@ fn not_answered(error: SendError) -> Outcome {
             "the connection failed before the answer was read",
         ),
         SendErrorKind::Timeout => (AmbiguousKind::Timeout, "no answer in time"),
-        SendErrorKind::TooLong => (AmbiguousKind::TooLong, "the answer is longer than 64 KiB"),
+        SendErrorKind::TooLong => return Outcome::Ambiguous(too_long().with_source(source)),
     };
     Outcome::Ambiguous(Ambiguous::new(kind, detail).with_source(source))
-}
-
-/// Takes out what repeats the request, since outcomes go to logs: servers quote what they
-/// refuse, and the errors of a transport may quote the URL.
-fn redact(outcome: &mut Outcome, sent: &Sent<'_>) {
-    let source = match outcome {
-        Outcome::Tokens(_) | Outcome::RateLimited(_) => return,
-        Outcome::Refused(refusal) => {
-            if let Some(description) = refusal.description_mut()
-                && sent.is_in(description)
-            {
-                "[redacted]".clone_into(description);
-            }
-            return;
-        }
-        Outcome::Unsent(unsent) => unsent.source_mut(),
-        Outcome::Ambiguous(ambiguous) => ambiguous.source_mut(),
-    };
-    if source
-        .as_deref()
-        .is_some_and(|source| sent.is_in_error(source))
-    {
-        *source = None;
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
@@ -139,15 +139,15 @@ impl Transport for HyperTransport {
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 struct HyperConnection {
-    sender: http1::SendRequest<Empty<Bytes>>,
-    driver: http1::Connection<Stream, Empty<Bytes>>,
+    sender: http1::SendRequest<Full<Bytes>>,
+    driver: http1::Connection<Stream, Full<Bytes>>,
     answer_timeout: Duration,
 }
 
 impl Connection for HyperConnection {
     fn send(
         self: Box<Self>,
-        request: Request<()>,
+        request: Request<Bytes>,
     ) -> BoxFuture<'static, Result<Response<Bytes>, SendError>> {
         let Self {
             mut sender,
@@ -156,7 +156,7 @@ impl Connection for HyperConnection {
         } = *self;
         let exchange = async move {
             let response = sender
-                .try_send_request(request.map(|()| Empty::new()))
+                .try_send_request(request.map(Full::new))
                 .await
                 .map_err(|mut error| {
                     // hyper gives the request back only if it never began to write it.
@@ -180,7 +180,7 @@ impl Connection for HyperConnection {
 
 /// Runs the connection for as long as the exchange on it takes, and no longer.
 async fn drive<T>(
-    driver: http1::Connection<Stream, Empty<Bytes>>,
+    driver: http1::Connection<Stream, Full<Bytes>>,
     exchange: impl Future<Output = T>,
 ) -> T {
     let mut exchange = pin!(exchange);

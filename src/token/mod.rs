@@ -1,4 +1,4 @@
-//! The token endpoint: request, answer, error codes, transport.
+//! The token endpoint: how it is reached, and what became of the one request.
 //!
 //! A refresh token works once, so "it failed" is too little to know. An [`Outcome`] says which of
 //! five things happened:
@@ -7,7 +7,7 @@
 //! - [`Unsent`](Outcome::Unsent): nothing has left, and the token may be presented later;
 //! - [`RateLimited`](Outcome::RateLimited): the request was turned away, and the token may be presented
 //!   later;
-//! - [`Refused`](Outcome::Refused), with an [`ErrorCode`];
+//! - [`Refused`](Outcome::Refused), with a code and its [`Meaning`];
 //! - [`Ambiguous`](Outcome::Ambiguous): nobody knows, and the token must be taken as spent.
 //!
 //! A request takes two calls. [`TokenEndpoint::connect`] does all that can fail or take long, and
@@ -16,7 +16,8 @@
 //!
 //! ```
 //! use tower_mac_auth::RefreshToken;
-//! use tower_mac_auth::token::{Meaning, Outcome, TokenEndpoint, TokenEndpointBuilder, Unsent};
+//! use tower_mac_auth::provider::Xiaomi;
+//! use tower_mac_auth::token::{Meaning, Outcome, TokenEndpoint, Unsent};
 //!
 //! async fn rotate(endpoint: &TokenEndpoint, token: &RefreshToken) -> Result<(), Unsent> {
 //!     let connected = endpoint.connect().await?;
@@ -25,7 +26,7 @@
 //!         Outcome::Tokens(tokens) => println!("for {:?}", tokens.expires_in),
 //!         Outcome::Unsent(unsent) => return Err(unsent),
 //!         Outcome::RateLimited(busy) => println!("{busy}: present it again then"),
-//!         Outcome::Refused(no) if no.code().meaning() == Meaning::GrantEnded => {
+//!         Outcome::Refused(no) if no.meaning() == Meaning::GrantEnded => {
 //!             println!("the user must authorize again");
 //!         }
 //!         Outcome::Refused(no) => println!("{no}"),
@@ -37,9 +38,9 @@
 //! # #[cfg(feature = "transport")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let endpoint = TokenEndpointBuilder::xiaomi("my-client", "my-secret", "https://me.example/callback")
-//!     .url("http://127.0.0.1:1/oauth2/token") // nobody listens here
-//!     .build()?;
+//! let xiaomi = Xiaomi::new("my-client", "my-secret", "https://me.example/callback")
+//!     .with_token_url("http://127.0.0.1:1/oauth2/token"); // nobody listens here
+//! let endpoint = TokenEndpoint::builder(xiaomi).build()?;
 //! let unsent = rotate(&endpoint, &RefreshToken::new("R-1")).await.unwrap_err();
 //! assert_eq!(unsent.to_string(), "nothing was sent to the token endpoint: no connection");
 //! # Ok(())
@@ -57,32 +58,27 @@ mod answer;
 mod builder;
 pub(crate) mod content_coding;
 mod endpoint;
-mod endpoint_error;
-mod error_code;
-mod fields;
 #[cfg(feature = "transport")]
 mod hyper_transport;
-pub(crate) mod json;
 mod limiter;
-mod outcome;
-mod request;
-mod token_set;
+mod redact;
 mod transport;
 
 /// What a [`Transport`] returns: `futures_core`'s, for those who implement the trait.
 #[doc(no_inline)]
 pub use futures_core::future::BoxFuture;
 
-pub use answer::parse_answer;
+/// What an endpoint is made with, and answers.
+#[doc(no_inline)]
+pub use crate::provider::{
+    Ambiguous, AmbiguousKind, EndpointError, EndpointErrorKind, GrantType, Meaning, Outcome,
+    RateLimited, Refused, TokenSet, Unsent, UnsentKind,
+};
 pub use builder::TokenEndpointBuilder;
 pub use endpoint::{Connected, TokenEndpoint};
-pub use endpoint_error::{EndpointError, EndpointErrorKind};
-pub use error_code::{ErrorCode, Meaning};
 #[cfg(feature = "transport")]
 #[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
 pub use hyper_transport::HyperTransport;
-pub use outcome::{Ambiguous, AmbiguousKind, Outcome, RateLimited, Refused, Unsent, UnsentKind};
-pub use token_set::TokenSet;
 pub use transport::{
     Connection, MAX_ANSWER_LEN, SendError, SendErrorKind, Transport, TransportError,
 };

@@ -34,7 +34,7 @@ pub trait Transport: Send + Sync + 'static {
 pub trait Connection: Send {
     /// Sends the request, once, and reads the answer whole.
     ///
-    /// The request is a `GET` in origin form (path and query; `Host` is set) without a body.
+    /// The request is in origin form (path and query; `Host` is set).
     /// The body is handed on as it came, with its `Content-Encoding`, or decoded and without.
     /// **Its URI carries secrets: never log it, nor put it in an error.** Do not retry, do not
     /// follow redirects, and keep nothing running once the future has ended or was dropped.
@@ -46,7 +46,7 @@ pub trait Connection: Send {
     /// come is [`SendError::timeout`].
     fn send(
         self: Box<Self>,
-        request: Request<()>,
+        request: Request<Bytes>,
     ) -> BoxFuture<'static, Result<Response<Bytes>, SendError>>;
 }
 

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{Mac, VerifyError};
 use crate::AccessToken;
-use crate::sign::Nonce;
+use crate::provider::xiaomi::Nonce;
 
 /// No client sends a longer header; common servers take no longer one either.
 const MAX_HEADER: usize = 16 * 1024;

@@ -1,8 +1,9 @@
 use super::verifier::wrong_mac;
 use super::{Mac, VerifyError};
 use crate::ClientSecret;
-use crate::MacKeyText;
-use crate::sign::{Algorithm, HostLine, MacKey, Nonce, RequestParts, SignError, XiaomiOpenApi};
+use crate::provider::RequestParts;
+use crate::provider::xiaomi::{HostLine, Nonce, SigningRules};
+use crate::sign::{Algorithm, MacKey, SignError};
 
 /// Checks the callbacks Xiaomi signs with the client's secret.
 ///
@@ -12,7 +13,7 @@ use crate::sign::{Algorithm, HostLine, MacKey, Nonce, RequestParts, SignError, X
 ///
 /// ```
 /// use tower_mac_auth::ClientSecret;
-/// use tower_mac_auth::sign::RequestParts;
+/// use tower_mac_auth::provider::RequestParts;
 /// use tower_mac_auth::verify::CallbackVerifier;
 ///
 /// let verifier = CallbackVerifier::new(&ClientSecret::new("ORhx44qK6Alqf8vt2rGB5f-oPq0"))?;
@@ -26,7 +27,7 @@ use crate::sign::{Algorithm, HostLine, MacKey, Nonce, RequestParts, SignError, X
 #[derive(Clone, Debug)]
 pub struct CallbackVerifier {
     key: MacKey,
-    scheme: XiaomiOpenApi,
+    rules: SigningRules,
 }
 
 impl CallbackVerifier {
@@ -36,12 +37,9 @@ impl CallbackVerifier {
     ///
     /// Names `client_secret` when it is empty or longer than 4 KiB.
     pub fn new(secret: &ClientSecret) -> Result<Self, SignError> {
-        let key = MacKeyText::new(secret.expose_secret());
-        let key = MacKey::new(Algorithm::HmacSha1, &key)
-            .map_err(|error| error.in_field("client_secret"))?;
         Ok(Self {
-            key,
-            scheme: XiaomiOpenApi::new(),
+            key: MacKey::of_secret(Algorithm::HmacSha1, secret)?,
+            rules: SigningRules::new(),
         })
     }
 
@@ -59,7 +57,7 @@ impl CallbackVerifier {
         mac: &Mac,
     ) -> Result<(), VerifyError> {
         let tag = |host| {
-            self.scheme
+            self.rules
                 .tag(&self.key, host, callback, nonce)
                 .map_err(VerifyError::unsignable)
         };

@@ -2,9 +2,9 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tower_mac_auth::sign::{
-//!     Algorithm, Credential, MacKey, Nonce, RequestParts, Scheme, XiaomiOpenApi,
-//! };
+//! use tower_mac_auth::provider::RequestParts;
+//! use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+//! use tower_mac_auth::sign::{Algorithm, MacKey};
 //! use tower_mac_auth::verify::{MacAuthorization, ReplayGuard, Verifier};
 //! use tower_mac_auth::{AccessToken, MacKeyText, Timestamp};
 //!
@@ -14,13 +14,13 @@
 //! // What a client sends.
 //! let request = RequestParts::new("GET", "open.account.xiaomi.com", "/user/profile");
 //! let credential = Credential::new(&AccessToken::new("eJxjYGAQ"), key.clone());
-//! let signed = XiaomiOpenApi::new().sign(&credential, &request, &Nonce::fresh(now))?;
+//! let signed = SigningRules::new().sign(&credential, &request, &Nonce::fresh(now))?;
 //!
 //! // What the server makes of it.
-//! let target = signed.path_and_query.unwrap();
+//! let target = signed.path_and_query().unwrap().clone();
 //! let request = request.with_query(target.query());
 //! let guard = ReplayGuard::new(Duration::from_secs(600), 100_000);
-//! let authorization: MacAuthorization = signed.authorization.to_str().unwrap().parse()?;
+//! let authorization: MacAuthorization = signed.authorization().unwrap().to_str().unwrap().parse()?;
 //! assert_eq!(authorization.access_token().expose_secret(), "eJxjYGAQ");
 //! Verifier::new().check(&key, &request, authorization.nonce(), authorization.mac())?;
 //! guard.admit(authorization.access_token(), authorization.nonce(), now)?;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{VerifyError, VerifyErrorKind};
-use crate::sign::Nonce;
+use crate::provider::xiaomi::Nonce;
 use crate::{AccessToken, Timestamp};
 
 /// Whether the minute of `nonce` lies no further than `window` from `now`.

@@ -1,24 +1,26 @@
 use super::{Mac, VerifyError, VerifyErrorKind};
-use crate::sign::{HostLine, MacKey, Nonce, RequestParts, XiaomiOpenApi};
+use crate::provider::RequestParts;
+use crate::provider::xiaomi::{HostLine, Nonce, SigningRules};
+use crate::sign::MacKey;
 
 /// Checks that a request was signed with a key.
 ///
 /// It takes the query as it arrived, with `clientId` and `token` in it.
 #[derive(Clone, Debug, Default)]
 pub struct Verifier {
-    scheme: XiaomiOpenApi,
+    rules: SigningRules,
 }
 
 impl Verifier {
-    /// A verifier that reads requests as [`XiaomiOpenApi::new`] signs them.
+    /// A verifier that reads requests as [`SigningRules::new`] signs them.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A verifier that reads requests as `scheme` signs them. The scheme's knobs for empty values,
-    /// forms and malformed queries count, [`XiaomiOpenApi::query_credentials`] does not.
-    pub const fn with_scheme(scheme: XiaomiOpenApi) -> Self {
-        Self { scheme }
+    /// A verifier that reads requests as `rules` sign them. The knobs for empty values,
+    /// forms and malformed queries count, [`SigningRules::query_credentials`] does not.
+    pub const fn with_rules(rules: SigningRules) -> Self {
+        Self { rules }
     }
 
     /// Checks that `mac` is the MAC of `request` and `nonce` under `key`. Takes the same time
@@ -36,7 +38,7 @@ impl Verifier {
         mac: &Mac,
     ) -> Result<(), VerifyError> {
         let tag = self
-            .scheme
+            .rules
             .tag(key, HostLine::Given, request, nonce)
             .map_err(VerifyError::unsignable)?;
         if mac.matches(&tag).into() {
@@ -61,15 +63,11 @@ mod tests {
     use crate::sign::Algorithm;
 
     /// Published vector 1; the host is misspelt there, and only so does the MAC hold.
-    const REQUEST: RequestParts<'_> = RequestParts {
-        method: "GET",
-        host: "open.account.xiamomi.com",
-        path: "/user/profile",
-        query: Some(
-            "clientId=179887661252608&token=eJxjYGAQydknLLCFsVyIR-DxSqdTnQFGfX4yDAwMjAzxQJIheJfnRTDtvAhMM8SE_2FgWDw7Rg3MYzdUMFIwVjABMplzE5MBClYRuw",
-        ),
-        form: None,
-    };
+    const QUERY: &str = "clientId=179887661252608&token=eJxjYGAQydknLLCFsVyIR-DxSqdTnQFGfX4yDAwMjAzxQJIheJfnRTDtvAhMM8SE_2FgWDw7Rg3MYzdUMFIwVjABMplzE5MBClYRuw";
+
+    fn request() -> RequestParts<'static> {
+        RequestParts::new("GET", "open.account.xiamomi.com", "/user/profile").with_query(QUERY)
+    }
 
     fn check(request: &RequestParts<'_>, nonce: &str) -> Result<(), VerifyError> {
         let key = MacKeyText::new("ORhx44qK6Alqf8vt2rGB5f-oPq0");
@@ -80,7 +78,7 @@ mod tests {
 
     #[test]
     fn published_vector_1_verifies() {
-        check(&REQUEST, "2870867952176701445:23282360").unwrap();
+        check(&request(), "2870867952176701445:23282360").unwrap();
     }
 
     #[test]
@@ -89,32 +87,32 @@ mod tests {
         for request in [
             RequestParts {
                 method: "POST",
-                ..REQUEST
+                ..request()
             },
             RequestParts {
                 host: "open.account.xiaomi.com",
-                ..REQUEST
+                ..request()
             },
             RequestParts {
                 path: "/user/profil",
-                ..REQUEST
+                ..request()
             },
             RequestParts {
                 query: Some("clientId=179887661252608"),
-                ..REQUEST
+                ..request()
             },
         ] {
             let refused = check(&request, nonce).unwrap_err();
             assert_eq!(refused.kind(), VerifyErrorKind::WrongMac);
         }
-        assert!(check(&REQUEST, "2870867952176701445:23282361").is_err());
+        assert!(check(&request(), "2870867952176701445:23282361").is_err());
     }
 
     #[test]
     fn a_request_that_could_not_have_been_signed_says_why() {
         let request = RequestParts {
             query: Some("a=%zz"),
-            ..REQUEST
+            ..request()
         };
         let refused = check(&request, "1:2").unwrap_err();
         assert_eq!(refused.to_string(), "query: could not have been signed");

@@ -162,7 +162,7 @@ impl Worker {
         loop {
             match self.open(name).await {
                 Ok(account) => {
-                    let layer = MacAuthLayer::xiaomi(account);
+                    let layer = MacAuthLayer::new(account);
                     let layer = layer.allow(&self.orders.authority).unwrap();
                     return layer.layer(self.http.clone());
                 }

@@ -70,7 +70,7 @@ impl Crowd {
     }
 
     async fn get(&self, account: Account) -> Answer {
-        let layer = MacAuthLayer::xiaomi(account).allow(HOST).unwrap();
+        let layer = MacAuthLayer::new(account).allow(HOST).unwrap();
         layer.layer(self.provider.api()).oneshot(get("/")).await
     }
 
@@ -481,7 +481,9 @@ async fn shutdown_waits_for_all_that_have_sent_and_opens_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_given_no_account_is_not_sent() {
     let crowd = Crowd::new(1).await;
-    let layer = MacAuthLayer::xiaomi(PerRequest).allow(HOST).unwrap();
+    let layer = MacAuthLayer::per_request(&provider.xiaomi())
+        .allow(HOST)
+        .unwrap();
     let client = layer.layer(crowd.provider.api());
     let refused = client.clone().oneshot(get("/")).await;
     assert!(refused.is_err());

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tower_mac_auth::account::{Account, AccountErrorKind, Event, InDoubtPolicy, RefreshErrorKind};
+use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore, Status};
 use tower_mac_auth::testing::Fault;
 use tower_mac_auth::testing::rotation::LeaseFrom;
-use tower_mac_auth::token::ErrorCode;
 
 use crate::faulty::{Faulty, How, Step};
 use crate::store_faults::{open_with, stored};
@@ -128,7 +128,7 @@ async fn a_revocation_outranks_tokens_that_the_store_has_not_taken_yet() {
 #[tokio::test(start_paused = true)]
 async fn a_second_authorization_outranks_one_that_the_store_has_not_taken_yet() {
     let (world, store) = ahead_of_its_store().await;
-    let first = world.account.open_id();
+    let first = world.account.subject();
     while world
         .account
         .authorize(world.provider.authorization_code())
@@ -137,10 +137,10 @@ async fn a_second_authorization_outranks_one_that_the_store_has_not_taken_yet() 
     {
         tokio::time::sleep(secs(1)).await;
     }
-    assert_ne!(world.account.open_id(), first);
+    assert_ne!(world.account.subject(), first);
     tokio::time::sleep(secs(600)).await;
     let record = stored(&store).await;
-    assert_eq!(record.grant().unwrap().open_id, world.account.open_id());
+    assert_eq!(record.grant().unwrap().open_id, world.account.subject());
     assert_eq!(record.generation, world.account.generation());
 }
 

@@ -174,7 +174,7 @@ async fn an_account_that_is_being_looked_at_is_given_out_as_it_stands() {
     tokio::time::sleep(MOMENT).await;
     // The look that this request begins is slow.
     store.holds_loads.store(true, Ordering::SeqCst);
-    let layer = tower_mac_auth::layer::MacAuthLayer::xiaomi(account)
+    let layer = tower_mac_auth::layer::MacAuthLayer::new(account)
         .allow(crate::world::HOST)
         .unwrap();
     let service = tower::Layer::layer(&layer, world.provider.api());

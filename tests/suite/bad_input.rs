@@ -131,7 +131,7 @@ async fn an_odd_entry_of_the_allow_list_is_named() {
         "h:99999",
         "u@h",
     ] {
-        let layer = MacAuthLayer::xiaomi(world.account.clone());
+        let layer = MacAuthLayer::new(world.account.clone());
         assert!(
             layer
                 .allow(entry)

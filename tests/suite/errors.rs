@@ -12,10 +12,12 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mac_auth::account::{Account, InDoubtPolicy, RefreshErrorKind};
 use tower_mac_auth::layer::{self, RequestBody};
-use tower_mac_auth::sign::{Algorithm, XiaomiOpenApi};
+use tower_mac_auth::provider::xiaomi::ErrorCode;
+use tower_mac_auth::provider::xiaomi::SigningRules;
+use tower_mac_auth::sign::Algorithm;
 use tower_mac_auth::store::{AccountName, FileStore, MemoryStore, RecordStore, StoreErrorKind};
 use tower_mac_auth::testing::Fault;
-use tower_mac_auth::token::{ErrorCode, Outcome, TokenEndpoint, parse_answer};
+use tower_mac_auth::token::{Outcome, TokenEndpoint};
 use tower_mac_auth::verify::MacAuthorization;
 
 use crate::faulty::{Faulty, How, Step};
@@ -80,7 +82,7 @@ async fn requests(looked: &mut Looked) {
         let request = Request::get(uri).body(Full::<Bytes>::default()).unwrap();
         looked.at(&world.client().oneshot(request).await.unwrap_err());
     }
-    let layer = world.layer().scheme(XiaomiOpenApi::new().sign_form(true));
+    let layer = world.layer().scheme(SigningRules::new().sign_form(true));
     let form = || {
         Request::post(format!("https://{HOST}/"))
             .header("content-type", "application/x-www-form-urlencoded")

@@ -27,7 +27,7 @@ fn user() -> AccountName {
 fn issued(number: u64) -> Issued {
     let [at, key, rt] = ["AT", "KEY", "RT"].map(|name| format!("{name}-{number}"));
     let generation = Generation::from_number(number);
-    let tokens = TokenSet::new(at, key, rt, HOUR);
+    let tokens = TokenSet::mac(at, key, rt, HOUR);
     Issued::rotated(generation, Generation::FIRST, tokens, Some(HOUR))
 }
 

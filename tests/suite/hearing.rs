@@ -179,7 +179,7 @@ async fn tokens_that_the_store_makes_of_no_use_are_said_to_be_ignored() {
     // A second login, which the store outranks.
     let again = open(world.provider.issue(HOUR)).await.unwrap();
     assert!(again.ignored_tokens());
-    assert_eq!(again.open_id(), world.account.open_id());
+    assert_eq!(again.subject(), world.account.subject());
 }
 
 #[test]

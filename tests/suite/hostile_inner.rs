@@ -23,7 +23,7 @@ use tower::buffer::BufferLayer;
 use tower::limit::{ConcurrencyLimitLayer, RateLimitLayer};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_mac_auth::layer::{Attempt, Error, RequestBody};
-use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::testing::{Api, RefusalStyle};
 
 use crate::world::{World, get, post, status};
@@ -300,7 +300,7 @@ async fn a_401_without_end_is_resent_once_and_then_handed_back() {
 #[tokio::test(start_paused = true)]
 async fn a_form_without_end_is_refused_by_name_and_not_sent() {
     let world = World::new().await;
-    let signs_forms = XiaomiOpenApi::new().sign_form(true);
+    let signs_forms = SigningRules::new().sign_form(true);
     let layer = world.layer().scheme(signs_forms);
     let request = Request::post("https://api.example/")
         .header("content-type", "application/x-www-form-urlencoded")

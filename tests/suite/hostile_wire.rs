@@ -19,8 +19,9 @@ use tokio::runtime::Runtime;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::Account;
-use tower_mac_auth::layer::{AllowedAuthorities, Error, MacAuthLayer, RequestBody};
-use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::layer::{Error, MacAuthLayer, RequestBody};
+use tower_mac_auth::provider::AllowedAuthorities;
+use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::testing::{Provider, Server};
 
 type Body = RequestBody<Full<Bytes>>;
@@ -59,7 +60,7 @@ struct Wire {
 }
 
 impl Wire {
-    async fn new(scheme: XiaomiOpenApi, query_credentials: bool) -> Self {
+    async fn new(scheme: SigningRules, query_credentials: bool) -> Self {
         let provider = Provider::builder()
             .scheme(scheme.clone())
             .query_credentials(query_credentials)
@@ -72,7 +73,7 @@ impl Wire {
             .await
             .unwrap();
         let allowed = AllowedAuthorities::new(HOSTS).unwrap();
-        let layer = MacAuthLayer::xiaomi(account)
+        let layer = MacAuthLayer::new(account)
             .scheme(scheme.query_credentials(query_credentials))
             .allowed_authorities(allowed.allow_plain_http(true));
         let clients =
@@ -177,7 +178,7 @@ fn request() -> impl Strategy<Value = Option<Request<Full<Bytes>>>> {
     })
 }
 
-fn check(scheme: XiaomiOpenApi, query_credentials: bool) {
+fn check(scheme: SigningRules, query_credentials: bool) {
     let runtime = Runtime::new().unwrap();
     let wire = runtime.block_on(Wire::new(scheme, query_credentials));
     let mut runner = TestRunner::new(Config {
@@ -198,12 +199,12 @@ fn check(scheme: XiaomiOpenApi, query_credentials: bool) {
 
 #[test]
 fn any_uri_is_signed_as_it_arrives_or_not_sent() {
-    check(XiaomiOpenApi::new(), true);
+    check(SigningRules::new(), true);
 }
 
 #[test]
 fn any_uri_is_signed_as_it_arrives_or_not_sent_with_every_knob_turned() {
-    let every = XiaomiOpenApi::new()
+    let every = SigningRules::new()
         .sign_empty_values(true)
         .sign_form(true)
         .accept_malformed_query(true);

@@ -13,8 +13,8 @@ use http_body_util::Full;
 use tokio::sync::oneshot;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_mac_auth::account::{Account, Event, RefreshError, RefreshErrorKind};
-use tower_mac_auth::layer::{Attempt, RequestBody, ResponseFuture, XiaomiRefusals};
-use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::layer::{Attempt, RequestBody, ResponseFuture};
+use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::store::Generation;
 use tower_mac_auth::testing::{Api, Fault, RefusalStyle, TestClock};
 
@@ -493,7 +493,7 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Never {
 fn the_layers_future_is_no_larger_than_the_inner_one_and_256_bytes() {
     fn sizes<S: Service<Request<RequestBody<Full<Bytes>>>>>() -> (usize, usize) {
         type Outer<S> =
-            ResponseFuture<S, Full<Bytes>, Full<Bytes>, XiaomiOpenApi, XiaomiRefusals, Account>;
+            ResponseFuture<S, Full<Bytes>, Full<Bytes>, SigningRules, XiaomiRefusals, Account>;
         (size_of::<Outer<S>>(), size_of::<S::Future>())
     }
     for (outer, inner) in [sizes::<Api>(), sizes::<Never>()] {

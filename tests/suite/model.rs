@@ -11,9 +11,10 @@ use http::{StatusCode, Uri};
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, InDoubtPolicy};
 use tower_mac_auth::layer::MacAuthLayer;
+use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::store::{AccountName, Record, Status};
 use tower_mac_auth::testing::{Fault, InProcess, Provider, TestClock};
-use tower_mac_auth::token::{Connection, ErrorCode, TokenEndpoint, Transport, TransportError};
+use tower_mac_auth::token::{Connection, TokenEndpoint, Transport, TransportError};
 
 use crate::faulty::{Faulty, How, Step};
 use crate::world::{HOST, HOUR, get, record};
@@ -123,7 +124,7 @@ impl Model {
     }
 
     async fn serves(&self, member: &Member) -> bool {
-        let layer = MacAuthLayer::xiaomi(member.account.clone())
+        let layer = MacAuthLayer::new(member.account.clone())
             .allow(HOST)
             .unwrap();
         let answer = layer.layer(self.provider.api()).oneshot(get("/")).await;

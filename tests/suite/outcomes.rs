@@ -9,10 +9,11 @@ use tower_mac_auth::account::{
     Account, Accounts, Event, InDoubtPolicy, RefreshError, RefreshErrorKind, RotationStatus,
 };
 use tower_mac_auth::layer::Error;
+use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RecordStore, Status};
 use tower_mac_auth::testing::{Fault, Presented};
 use tower_mac_auth::token::{
-    Connection, ErrorCode, SendError, TokenEndpointBuilder, TokenSet, Transport, TransportError,
+    Connection, SendError, TokenEndpointBuilder, TokenSet, Transport, TransportError,
 };
 
 use crate::world::{HOUR, World, at_once, record, status};
@@ -338,7 +339,7 @@ impl Connection for Says {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_that_repeats_the_refresh_token_does_not_make_it_the_next() {
-    let tokens = TokenSet::new("AT", "KEY", "RT", crate::world::HOUR);
+    let tokens = TokenSet::mac("AT", "KEY", "RT", crate::world::HOUR);
     let body = r#"{"refresh_token":"RT","message":"overloaded"}"#.to_owned();
     for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE] {
         let endpoint = TokenEndpointBuilder::xiaomi("1", "secret", "https://client.example/")

@@ -7,10 +7,10 @@ use tower::{Layer, ServiceExt};
 use tower_mac_auth::Clock;
 use tower_mac_auth::account::{Account, Event};
 use tower_mac_auth::layer::MacAuthLayer;
+use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore, Status};
 use tower_mac_auth::testing::rotation::{self, LeaseFrom};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
-use tower_mac_auth::token::ErrorCode;
 
 use crate::world::{HOST, HOUR, get, leased, moved, record, status};
 
@@ -48,7 +48,7 @@ impl Fleet {
     async fn all_get(&self) {
         let mut tasks = tokio::task::JoinSet::new();
         for member in &self.members {
-            let layer = MacAuthLayer::xiaomi(member.clone()).allow(HOST).unwrap();
+            let layer = MacAuthLayer::new(member.clone()).allow(HOST).unwrap();
             tasks.spawn(layer.layer(self.provider.api()).oneshot(get("/")));
         }
         for answer in tasks.join_all().await {

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::RefreshErrorKind;
 use tower_mac_auth::layer::{Attempt, AuthErrorKind, Error};
-use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::store::Generation;
 
 use crate::world::{HOST, World, post, status};
@@ -150,7 +150,7 @@ fn form(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 
 #[tokio::test(start_paused = true)]
 async fn a_form_is_signed_sent_unchanged_and_resent() {
-    let scheme = XiaomiOpenApi::new().sign_form(true);
+    let scheme = SigningRules::new().sign_form(true);
     let body = "b=x+y&a=%E5%B0%8F&empty=";
     for cap in [0, 10, body.len(), 64 * 1024] {
         let world = World::with(
@@ -184,7 +184,7 @@ async fn a_form_is_signed_sent_unchanged_and_resent() {
 #[tokio::test(start_paused = true)]
 async fn a_form_that_cannot_be_signed_is_not_sent() {
     let world = World::new().await;
-    let layer = world.layer().scheme(XiaomiOpenApi::new().sign_form(true));
+    let layer = world.layer().scheme(SigningRules::new().sign_form(true));
     let client = layer.layer(world.provider.api());
     for (body, names) in [
         (vec![b'a'; 65 * 1024], "form"),

@@ -6,9 +6,9 @@ use http::StatusCode;
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, AccountErrorKind, Event, RefreshErrorKind};
 use tower_mac_auth::layer::MacAuthLayer;
+use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::store::{Generation, MemoryStore};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
-use tower_mac_auth::token::ErrorCode;
 
 use crate::world::{HOST, HOUR, World, at_once, get, status};
 
@@ -24,7 +24,7 @@ fn provider() -> (Provider, TestClock) {
 }
 
 async fn works(provider: &Provider, account: &Account) -> bool {
-    let layer = MacAuthLayer::xiaomi(account.clone()).allow(HOST).unwrap();
+    let layer = MacAuthLayer::new(account.clone()).allow(HOST).unwrap();
     status(&layer.layer(provider.api()).oneshot(get("/")).await) == StatusCode::OK
 }
 
@@ -59,7 +59,7 @@ async fn an_account_starts_from_a_code_and_later_from_the_store() {
         .await
         .unwrap();
     assert!(works(&provider, &account).await);
-    assert!(account.open_id().is_some());
+    assert!(account.subject().is_some());
     let again = builder().open("user").await.unwrap();
     assert_eq!(again.generation(), account.generation());
     assert!(works(&provider, &again).await);
@@ -211,7 +211,7 @@ async fn a_new_authorization_is_not_undone_by_a_rotation_under_way() {
     assert_eq!(world.account.generation(), authorized);
     assert_eq!(status(&world.get("/").await), StatusCode::OK);
     let user = &world.provider.accepted()[0].open_id;
-    assert_eq!(Some(user), world.account.open_id().as_ref());
+    assert_eq!(Some(user), world.account.subject().as_ref());
 }
 
 #[tokio::test(start_paused = true)]

@@ -133,7 +133,7 @@ fn a_refresh_that_nobody_waits_for_is_not_begun_on_a_runtime_that_may_end_with_t
     let opened = Opened::new();
     drop(opened.home);
     opened.clock.advance(Duration::from_secs(3_300));
-    let layer = MacAuthLayer::xiaomi(opened.account).allow(HOST).unwrap();
+    let layer = MacAuthLayer::new(opened.account).allow(HOST).unwrap();
     for _ in 0..3 {
         let client = layer.layer(opened.provider.api());
         let answer = runtime().block_on(client.oneshot(get("/")));

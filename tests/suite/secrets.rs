@@ -11,9 +11,10 @@ use std::task::{Context, Waker};
 use http::StatusCode;
 use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::Account;
+use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
-use tower_mac_auth::token::{ErrorCode, TokenSet};
+use tower_mac_auth::token::TokenSet;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::faulty::{Faulty, How, Step};
@@ -206,7 +207,7 @@ async fn everything() -> Watch {
             .await
             .unwrap(),
     );
-    let layer = tower_mac_auth::layer::MacAuthLayer::xiaomi(account);
+    let layer = tower_mac_auth::layer::MacAuthLayer::new(account);
     watch.print(&layer);
     watch.print(&layer.layer(()));
     watch.know_provider(&provider);

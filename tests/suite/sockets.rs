@@ -12,8 +12,9 @@ use hyper_util::rt::TokioExecutor;
 use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::{Account, RefreshError};
 use tower_mac_auth::layer::{Attempt, MacAuthLayer, RequestBody};
+use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::testing::{Fault, Provider, Server};
-use tower_mac_auth::token::{ErrorCode, HyperTransport, Outcome, TokenEndpoint};
+use tower_mac_auth::token::{HyperTransport, Outcome, TokenEndpoint};
 
 use crate::world::HOUR;
 
@@ -42,7 +43,7 @@ async fn serve() -> Served {
     let server = provider.serve().await.unwrap();
     let builder = Account::builder(server.endpoint().unwrap()).tokens(provider.issue(HOUR));
     let account = builder.open("user").await.unwrap();
-    let layer = MacAuthLayer::xiaomi(account)
+    let layer = MacAuthLayer::new(account)
         .allow(&server.authority())
         .unwrap();
     Served {

@@ -7,10 +7,12 @@ use tower_mac_auth::account::{
     Refresh, RefreshError,
 };
 use tower_mac_auth::layer::{
-    AllowedAuthorities, AuthError, Error, MacAuth, MacAuthLayer, PerRequest, RequestBody,
-    ResponseBody, ResponseFuture,
+    AuthError, Error, MacAuth, MacAuthLayer, PerRequest, RequestBody, ResponseBody, ResponseFuture,
 };
-use tower_mac_auth::sign::{Credential, MacKey, Nonce, RequestParts, Signed, XiaomiOpenApi};
+use tower_mac_auth::provider::AllowedAuthorities;
+use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+use tower_mac_auth::provider::{RequestParts, Signed};
+use tower_mac_auth::sign::MacKey;
 use tower_mac_auth::store::{
     AccountName, Change, Draft, Grant, MemoryStore, Record, SharedStore, StoreError, Watch,
 };
@@ -40,7 +42,7 @@ fn what_many_threads_use_is_for_many_threads() {
         Nonce,
         RequestParts<'_>,
         Signed,
-        XiaomiOpenApi,
+        SigningRules,
     )>();
     shared::<(AccountName, Change, Draft, Grant, Record, StoreError)>();
     shared::<(MemoryStore, SharedStore)>();
@@ -70,7 +72,7 @@ fn what_one_task_drives_may_move_to_another_thread() {
             Api,
             Body,
             ResponseBody<Body>,
-            XiaomiOpenApi,
+            SigningRules,
             tower_mac_auth::layer::XiaomiRefusals,
             Account,
         >,

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mac_auth::account::Account;
 use tower_mac_auth::layer::{AuthErrorKind, Error, MacAuthLayer, PerRequest};
-use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::token::TokenSet;
 
 use crate::world::{Answer, HOST, HOUR, World, get, status};
@@ -35,10 +35,12 @@ fn kind(answer: Answer) -> AuthErrorKind {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_lost_its_account_on_the_way_is_not_signed_as_another() {
     let world = World::new().await;
-    let layer = MacAuthLayer::xiaomi(PerRequest).allow(HOST).unwrap();
+    let layer = MacAuthLayer::per_request(&provider.xiaomi())
+        .allow(HOST)
+        .unwrap();
     for layer in [
         layer.clone(),
-        layer.scheme(XiaomiOpenApi::new().sign_form(true)),
+        layer.scheme(SigningRules::new().sign_form(true)),
     ] {
         let client = layer.layer(world.provider.api());
         // Follows one redirect, as many do: with a request that it makes anew.
@@ -75,7 +77,9 @@ async fn of_a_thousand_interleaved_requests_no_token_crosses_over() {
     let world = World::new().await;
     let other_tokens = world.provider.issue(HOUR);
     let other = open(&world, other_tokens.clone()).await;
-    let layer = MacAuthLayer::xiaomi(PerRequest).allow(HOST).unwrap();
+    let layer = MacAuthLayer::per_request(&provider.xiaomi())
+        .allow(HOST)
+        .unwrap();
     let client = layer.layer(world.provider.api());
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..1_000 {

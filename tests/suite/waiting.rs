@@ -15,7 +15,7 @@ use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::Account;
 use tower_mac_auth::layer::{Attempt, MacAuthLayer, PerRequest, RequestBody};
-use tower_mac_auth::sign::XiaomiOpenApi;
+use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::testing::{Api, Fault, TestClock};
 
 use crate::users::{get_as, open};
@@ -36,8 +36,10 @@ where
     S: Clone + Send + 'static,
     S::Future: Send,
 {
-    let layer = MacAuthLayer::xiaomi(PerRequest).allow(HOST).unwrap();
-    let layer = layer.scheme(XiaomiOpenApi::new().sign_form(true));
+    let layer = MacAuthLayer::per_request(&provider.xiaomi())
+        .allow(HOST)
+        .unwrap();
+    let layer = layer.scheme(SigningRules::new().sign_form(true));
     let client = layer.layer(ConcurrencyLimitLayer::new(1).layer(inner));
     world
         .provider
@@ -68,7 +70,7 @@ async fn a_request_that_waits_for_its_credential_holds_up_no_other_user() {
 
 #[tokio::test(start_paused = true)]
 async fn a_form_that_waits_for_its_credential_holds_up_no_other_user() {
-    let scheme = XiaomiOpenApi::new().sign_form(true);
+    let scheme = SigningRules::new().sign_form(true);
     let world = World::with(|provider| provider.scheme(scheme), |account| account).await;
     let other = open(&world, world.provider.issue(10 * HOUR)).await;
     world.clock.advance(2 * HOUR);

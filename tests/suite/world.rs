@@ -57,9 +57,7 @@ impl World {
     }
 
     pub fn layer(&self) -> MacAuthLayer {
-        MacAuthLayer::xiaomi(self.account.clone())
-            .allow(HOST)
-            .unwrap()
+        MacAuthLayer::new(self.account.clone()).allow(HOST).unwrap()
     }
 
     pub fn client(&self) -> MacAuth<Api> {

@@ -5,12 +5,19 @@ mod open;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use tokio::sync::oneshot;
+
 use self::open::OpenAccounts;
+use super::authorize::{self, Brought};
 use super::context::Context;
 use super::hearing::Listener;
 use super::state::shut_down;
-use super::{Account, AccountError, AccountEvent, AccountsBuilder, Events};
+use super::tasks::settle;
+use super::work::Wait;
+use super::{Account, AccountError, AccountErrorKind, AccountEvent, AccountsBuilder, Events};
 use crate::AuthorizationCode;
+use crate::provider::{Provider, TokenSet, Xiaomi};
+use crate::store::Generation;
 use crate::token::TokenEndpoint;
 
 /// How many events of all accounts a slow reader may fall behind.
@@ -22,16 +29,21 @@ const EVENTS: usize = 1024;
 /// from the store once. It stays open while somebody holds a handle, while it is refreshed, and after
 /// that until [room is needed](AccountsBuilder::capacity). A cheap clone: all clones are the same
 /// accounts. See the [module docs](super#many-users).
-#[derive(Clone)]
-pub struct Accounts(Arc<OpenAccounts>);
+pub struct Accounts<P: Provider = Xiaomi>(Arc<OpenAccounts<P>>);
 
-impl Accounts {
-    /// Starts the accounts at `endpoint`. The knobs are those of an [`Account`].
-    pub fn builder(endpoint: TokenEndpoint) -> AccountsBuilder {
-        AccountsBuilder::new(endpoint)
+impl<P: Provider> Accounts<P> {
+    /// Starts the accounts with a provider, or at a [`TokenEndpoint`] that others share. The knobs are
+    /// those of an [`Account`].
+    pub fn builder(provider: impl Into<TokenEndpoint<P>>) -> AccountsBuilder<P> {
+        AccountsBuilder::new(provider.into())
     }
 
-    pub(super) fn new(context: Arc<Context>, capacity: usize) -> Self {
+    /// The provider.
+    pub fn provider(&self) -> &P {
+        self.0.context().endpoint.provider()
+    }
+
+    pub(super) fn new(context: Arc<Context<P>>, capacity: usize) -> Self {
         let open = Arc::new(OpenAccounts::new(context, capacity));
         let listener: Weak<dyn Listener> = Arc::downgrade(&open) as _;
         open.context().hear(listener);
@@ -50,7 +62,7 @@ impl Accounts {
     /// # Cancel safety
     ///
     /// Cancel safe: the account is opened for the others who wait.
-    pub async fn get(&self, name: &str) -> Result<Account, AccountError> {
+    pub async fn get(&self, name: &str) -> Result<Account<P>, AccountError> {
         if let Some(account) = self.peek(name) {
             if account.0.cell.has_heard() {
                 account.0.look().await;
@@ -71,7 +83,7 @@ impl Accounts {
     }
 
     /// The account of this name, if it is open. It allocates nothing and asks nobody.
-    pub fn peek(&self, name: &str) -> Option<Account> {
+    pub fn peek(&self, name: &str) -> Option<Account<P>> {
         self.0.find(name).map(Account)
     }
 
@@ -90,11 +102,82 @@ impl Accounts {
         &self,
         name: &str,
         code: impl Into<AuthorizationCode>,
-    ) -> Result<Account, AccountError> {
+    ) -> Result<Account<P>, AccountError> {
         let account = Account(self.0.entry(name)?);
-        match account.authorize(code).await {
+        let authorized = account.authorize(code).await;
+        self.settled(account, authorized)
+    }
+
+    /// Exchanges an authorization code, and only then finds out whose it is: `name` is asked for the
+    /// account's name once the tokens are there, with the [subject](TokenSet::subject) and all else
+    /// that the provider sent. Puts them into the account of that name, as
+    /// [`authorize`](Self::authorize) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`authorize`](Self::authorize), and if `name` gives no name, or none that can name an account.
+    /// If the code was exchanged by then, the tokens are in the [error](AccountError::into_tokens):
+    /// nobody else has them, and [`install`](Self::install) puts them in.
+    ///
+    /// # Cancel safety
+    ///
+    /// It goes on if the future is dropped. But tokens that are given no name then are lost.
+    pub async fn authorize_as(
+        &self,
+        code: impl Into<AuthorizationCode>,
+        name: impl FnOnce(&TokenSet) -> Option<String> + Send + 'static,
+    ) -> Result<Account<P>, AccountError> {
+        let (accounts, code) = (self.clone(), code.into());
+        self.outliving(async move {
+            let context = accounts.0.context();
+            let brought = authorize::exchange(context, &code).await?;
+            let Some(tokens) = brought.tokens() else {
+                // Only a refresh token could be read, which does not say whose it is.
+                return Err(AccountError::new(AccountErrorKind::CodeInDoubt));
+            };
+            match name(tokens) {
+                Some(name) => accounts.put(&name, brought).await,
+                None => Err(brought.into_error(AccountErrorKind::Unnamed)),
+            }
+        })
+        .await
+    }
+
+    /// Puts tokens into the account of this name that came another way: see [`Account::install`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Account::install`], and if the name cannot name an account or the accounts were shut down.
+    /// The tokens are in the [error](AccountError::into_tokens) then.
+    ///
+    /// # Cancel safety
+    ///
+    /// It goes on if the future is dropped.
+    pub async fn install(&self, name: &str, tokens: TokenSet) -> Result<Account<P>, AccountError> {
+        let brought = (tokens, self.0.context().clock.now()).into();
+        let (accounts, name) = (self.clone(), name.to_owned());
+        self.outliving(async move { accounts.put(&name, brought).await })
+            .await
+    }
+
+    async fn put(&self, name: &str, brought: Brought) -> Result<Account<P>, AccountError> {
+        let account = match self.0.entry(name) {
+            Ok(account) => Account(account),
+            Err(error) => return Err(error.with_tokens(brought.tokens().cloned())),
+        };
+        let installed = authorize::install(Arc::clone(&account.0), brought).await;
+        self.settled(account, installed)
+    }
+
+    /// The account, if that is what it came to.
+    fn settled(
+        &self,
+        account: Account<P>,
+        done: Result<Generation, AccountError>,
+    ) -> Result<Account<P>, AccountError> {
+        match done {
             Ok(_) => {
-                self.0.find(name);
+                self.0.find(account.name().as_str());
                 Ok(account)
             }
             Err(error) => {
@@ -102,6 +185,21 @@ impl Accounts {
                 Err(error)
             }
         }
+    }
+
+    /// Waits for work that goes on if the caller is dropped.
+    async fn outliving(
+        &self,
+        work: impl Future<Output = Result<Account<P>, AccountError>> + Send + 'static,
+    ) -> Result<Account<P>, AccountError> {
+        let (tell, told) = oneshot::channel();
+        let context = self.0.context();
+        let work = context.tasks.begin(&context.home, async move {
+            // The caller may have been dropped.
+            let _ = tell.send(work.await);
+        });
+        let limit = context.policy.longest_authorization();
+        Wait::new(told, Some(work), limit).await?
     }
 
     /// How many accounts are open, those included that are being opened.
@@ -131,11 +229,21 @@ impl Accounts {
     pub async fn shutdown(&self) {
         let open = self.0.close();
         shut_down(&open).await;
-        self.0.context().hearing.end().await;
+        let context = self.0.context();
+        context.tasks.close();
+        let limit = context.policy.longest_authorization();
+        settle(&[("codes that are exchanged", &context.tasks)], limit).await;
+        context.hearing.end().await;
     }
 }
 
-impl fmt::Debug for Accounts {
+impl<P: Provider> Clone for Accounts<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P: Provider> fmt::Debug for Accounts<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accounts")
             .field("endpoint", &self.0.context().endpoint)

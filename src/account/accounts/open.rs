@@ -18,13 +18,14 @@ use crate::account::rotation::{Ending, Presented};
 use crate::account::state::AccountState;
 use crate::account::work::Wait;
 use crate::account::{AccountError, AccountErrorKind};
+use crate::provider::Provider;
 use crate::store::{AccountName, Change, Generation};
 
-pub(super) struct OpenAccounts {
-    context: Arc<Context>,
+pub(super) struct OpenAccounts<P: Provider> {
+    context: Arc<Context<P>>,
     /// For each account its one state in this process. A state that was not read from the store yet is
     /// of generation 0.
-    open: DashMap<ByName, ()>,
+    open: DashMap<ByName<P>, ()>,
     capacity: usize,
     /// If more than this many are open, those that nobody holds are closed.
     sweep_at: Mutex<usize>,
@@ -35,29 +36,29 @@ pub(super) struct OpenAccounts {
 
 /// A state that is found by its account's name, which it holds itself: a key of its own would cost one
 /// more cache miss.
-struct ByName(Arc<AccountState>);
+struct ByName<P: Provider>(Arc<AccountState<P>>);
 
-impl Borrow<str> for ByName {
+impl<P: Provider> Borrow<str> for ByName<P> {
     fn borrow(&self) -> &str {
         self.0.name.as_str()
     }
 }
 
-impl Hash for ByName {
+impl<P: Provider> Hash for ByName<P> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.name.hash(state);
     }
 }
 
-impl PartialEq for ByName {
+impl<P: Provider> PartialEq for ByName<P> {
     fn eq(&self, other: &Self) -> bool {
         self.0.name == other.0.name
     }
 }
 
-impl Eq for ByName {}
+impl<P: Provider> Eq for ByName<P> {}
 
-impl AccountState {
+impl<P: Provider> AccountState<P> {
     fn is_unopened(&self) -> bool {
         self.cell.load().generation == Generation::default()
     }
@@ -76,8 +77,8 @@ impl AccountState {
     }
 }
 
-impl OpenAccounts {
-    pub(super) fn new(context: Arc<Context>, capacity: usize) -> Self {
+impl<P: Provider> OpenAccounts<P> {
+    pub(super) fn new(context: Arc<Context<P>>, capacity: usize) -> Self {
         Self {
             context,
             open: DashMap::new(),
@@ -88,7 +89,7 @@ impl OpenAccounts {
         }
     }
 
-    pub(super) fn context(&self) -> &Arc<Context> {
+    pub(super) fn context(&self) -> &Arc<Context<P>> {
         &self.context
     }
 
@@ -97,7 +98,7 @@ impl OpenAccounts {
     }
 
     /// The cell of this name, if it is open.
-    pub(super) fn find(&self, name: &str) -> Option<Arc<AccountState>> {
+    pub(super) fn find(&self, name: &str) -> Option<Arc<AccountState<P>>> {
         let found = self.open.get(name)?;
         let account = &found.key().0;
         let asked_at = account.asked_at.load(Ordering::Relaxed);
@@ -113,7 +114,7 @@ impl OpenAccounts {
     }
 
     /// Opens none any more, and closes those that are open.
-    pub(super) fn close(&self) -> Vec<Arc<AccountState>> {
+    pub(super) fn close(&self) -> Vec<Arc<AccountState<P>>> {
         // This comes before the look at those that are open: whoever opens one looks at this flag
         // after having entered it, so either sees the other.
         self.closed.store(true, Ordering::SeqCst);
@@ -126,7 +127,7 @@ impl OpenAccounts {
     }
 
     /// The cell of this name, made if there is none.
-    pub(super) fn entry(&self, name: &str) -> Result<Arc<AccountState>, AccountError> {
+    pub(super) fn entry(&self, name: &str) -> Result<Arc<AccountState<P>>, AccountError> {
         let name = AccountName::new(name)?;
         let open = self.open.get(name.as_str());
         let open = open.map(|open| Arc::clone(&open.key().0));
@@ -151,7 +152,7 @@ impl OpenAccounts {
     /// wait, as it does for a flight.
     pub(super) async fn opened(
         self: &Arc<Self>,
-        account: &Arc<AccountState>,
+        account: &Arc<AccountState<P>>,
     ) -> Result<(), AccountError> {
         let (tell, told) = oneshot::channel();
         match account
@@ -175,7 +176,7 @@ impl OpenAccounts {
     /// Reads the account from the store, in a task of its own: the caller that asked first may be
     /// dropped while others still wait. The task is on the runtime of that caller, which is driven;
     /// nothing is lost if the runtime goes.
-    fn launch(self: &Arc<Self>, account: &Arc<AccountState>) {
+    fn launch(self: &Arc<Self>, account: &Arc<AccountState<P>>) {
         let ending = Ending::new(account, Generation::default());
         let span = account.span("open");
         let (accounts, account) = (Arc::clone(self), Arc::clone(account));
@@ -198,7 +199,7 @@ impl OpenAccounts {
         }
     }
 
-    async fn read(&self, account: &AccountState) -> Result<(), AccountError> {
+    async fn read(&self, account: &AccountState<P>) -> Result<(), AccountError> {
         match standing(&self.context, &account.name).await? {
             Some(record) => Ok(account.open(record)?),
             None => Err(AccountError::new(AccountErrorKind::NotAuthorized)),
@@ -206,7 +207,7 @@ impl OpenAccounts {
     }
 
     /// Lets go of an account; the last to do so forgets it, if it could not be opened.
-    pub(super) fn give_up(&self, account: Arc<AccountState>) {
+    pub(super) fn give_up(&self, account: Arc<AccountState<P>>) {
         let name = account.name.clone();
         drop(account);
         self.open.remove_if(name.as_str(), |ByName(account), ()| {
@@ -226,7 +227,7 @@ impl OpenAccounts {
         if open <= *sweep_at {
             return;
         }
-        let asked_at = |ByName(account): &ByName| account.asked_at.load(Ordering::Relaxed);
+        let asked_at = |ByName(account): &ByName<P>| account.asked_at.load(Ordering::Relaxed);
         let idle = self.open.iter().filter(|open| !open.key().0.is_needed());
         let mut idle: Vec<_> = idle.map(|open| asked_at(open.key())).collect();
         let eighth = |count: usize| count.div_ceil(8);
@@ -247,7 +248,7 @@ impl OpenAccounts {
     }
 }
 
-impl Listener for OpenAccounts {
+impl<P: Provider> Listener for OpenAccounts<P> {
     fn hear(&self, change: Change) {
         match &change {
             Change::Record(account, _) => {

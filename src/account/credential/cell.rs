@@ -18,9 +18,9 @@ use crate::Timestamp;
 use crate::account::policy;
 use crate::store::{Generation, Version};
 
-/// `W` is how a caller that waits for the flight is told.
-pub(in crate::account) struct Cell<W> {
-    snapshot: Swap<Snapshot>,
+/// `C` is what signs, `W` how a caller that waits for the flight is told.
+pub(in crate::account) struct Cell<C, W> {
+    snapshot: Swap<Snapshot<C>>,
     /// The highest generation the API refused.
     rejected: AtomicU64,
     /// Before this moment (in milliseconds) a signer need not look at anything but the snapshot.
@@ -53,8 +53,8 @@ struct Heard {
     since_look: bool,
 }
 
-impl<W> Cell<W> {
-    pub(in crate::account) fn new(snapshot: Snapshot) -> Self {
+impl<C, W> Cell<C, W> {
+    pub(in crate::account) fn new(snapshot: Snapshot<C>) -> Self {
         let attention_at = AtomicU64::new(snapshot.refresh_at.as_millis());
         Self {
             snapshot: Swap::new(Arc::new(snapshot)),
@@ -73,7 +73,7 @@ impl<W> Cell<W> {
     }
 
     #[inline]
-    pub(in crate::account) fn load(&self) -> Loaded<Snapshot> {
+    pub(in crate::account) fn load(&self) -> Loaded<Snapshot<C>> {
         self.snapshot.load()
     }
 
@@ -93,14 +93,14 @@ impl<W> Cell<W> {
     }
 
     /// Swaps in a snapshot of a higher generation. A lower one is dropped: it lost a race.
-    pub(in crate::account) fn publish(&self, snapshot: Snapshot) -> bool {
+    pub(in crate::account) fn publish(&self, snapshot: Snapshot<C>) -> bool {
         self.publish_with(snapshot, RotationState::Idle)
     }
 
     /// The same, for a snapshot that is known not to rotate as it should.
     pub(in crate::account) fn publish_with(
         &self,
-        snapshot: Snapshot,
+        snapshot: Snapshot<C>,
         rotation: RotationState,
     ) -> bool {
         self.swap(snapshot, rotation, |_, _| false)
@@ -108,7 +108,7 @@ impl<W> Cell<W> {
 
     /// Swaps in what the store has, also at the generation that stands here: that may have been
     /// published before the store took it, and the store have taken another grant meanwhile.
-    pub(in crate::account) fn adopt(&self, snapshot: Snapshot, rotation: RotationState) -> bool {
+    pub(in crate::account) fn adopt(&self, snapshot: Snapshot<C>, rotation: RotationState) -> bool {
         self.swap(snapshot, rotation, |stored, here| {
             stored.generation == here.generation && stored.grant != here.grant
         })
@@ -116,9 +116,9 @@ impl<W> Cell<W> {
 
     fn swap(
         &self,
-        snapshot: Snapshot,
+        snapshot: Snapshot<C>,
         rotation: RotationState,
-        or: impl FnOnce(&Snapshot, &Snapshot) -> bool,
+        or: impl FnOnce(&Snapshot<C>, &Snapshot<C>) -> bool,
     ) -> bool {
         let mut slot = self.lock();
         let current = self.load();
@@ -193,7 +193,7 @@ impl<W> Cell<W> {
     }
 
     /// Whether a flight may start now.
-    fn take_off(&self, slot: &mut Slot<W>, current: &Snapshot, now: Timestamp) -> Join {
+    fn take_off(&self, slot: &mut Slot<W>, current: &Snapshot<C>, now: Timestamp) -> Join {
         if slot.closed {
             return Join::Closed;
         }
@@ -333,8 +333,8 @@ mod tests {
     use loom::{sync::atomic::AtomicUsize, thread};
 
     use super::*;
+    use crate::provider::TokenSet;
     use crate::store::Issued;
-    use crate::token::TokenSet;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000_000);
     const FIRST: Generation = Generation::FIRST;
@@ -343,11 +343,11 @@ mod tests {
     /// A waiter that counts how often it is told.
     type Told = Arc<AtomicUsize>;
 
-    fn snapshot(generation: Generation) -> Snapshot {
+    fn snapshot(generation: Generation) -> Snapshot<()> {
         let life = Duration::from_secs(1_000);
-        let tokens = TokenSet::new("AT", "KEY", "RT", life);
+        let tokens = TokenSet::mac("AT");
         let issued = Issued::rotated(generation, FIRST, tokens, Some(life));
-        Snapshot::new(issued, "1", NOW, Duration::ZERO)
+        Snapshot::new(issued, Some(()), NOW, Duration::ZERO)
     }
 
     /// Explores every interleaving under loom; runs once, as a plain test, without.
@@ -359,12 +359,12 @@ mod tests {
     }
 
     /// What a refused request does.
-    fn refused(cell: &Cell<Told>, generation: Generation, told: &Told) -> Join {
+    fn refused(cell: &Cell<(), Told>, generation: Generation, told: &Told) -> Join {
         cell.reject(generation);
         cell.join(generation, NOW, Arc::clone(told))
     }
 
-    fn land(cell: &Cell<Told>) {
+    fn land(cell: &Cell<(), Told>) {
         cell.publish(snapshot(SECOND));
         for waiter in cell.land(FIRST, RotationState::Idle) {
             waiter.fetch_add(1, Ordering::SeqCst);
@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn a_signer_that_may_sign_at_once_sees_the_snapshot_this_was_said_of() {
         explore(|| {
-            let cell: Arc<Cell<Told>> = Arc::new(Cell::new(snapshot(FIRST)));
+            let cell: Arc<Cell<(), Told>> = Arc::new(Cell::new(snapshot(FIRST)));
             cell.reject(FIRST);
             let landing = {
                 let cell = Arc::clone(&cell);
@@ -436,7 +436,7 @@ mod tests {
     #[test]
     fn of_two_publications_the_higher_generation_stays() {
         explore(|| {
-            let cell: Arc<Cell<Told>> = Arc::new(Cell::new(snapshot(FIRST)));
+            let cell: Arc<Cell<(), Told>> = Arc::new(Cell::new(snapshot(FIRST)));
             let late = {
                 let cell = Arc::clone(&cell);
                 thread::spawn(move || cell.publish(snapshot(SECOND)))
@@ -450,7 +450,7 @@ mod tests {
     #[test]
     fn a_signer_never_waits_for_the_slot() {
         explore(|| {
-            let cell: Arc<Cell<Told>> = Arc::new(Cell::new(snapshot(FIRST)));
+            let cell: Arc<Cell<(), Told>> = Arc::new(Cell::new(snapshot(FIRST)));
             let aging = NOW.saturating_add(Duration::from_secs(999));
             let signer = {
                 let cell = Arc::clone(&cell);
@@ -468,7 +468,7 @@ mod tests {
     #[test]
     fn a_refresh_ahead_that_finds_no_room_is_asked_for_again_later_and_not_by_each_signer() {
         explore(|| {
-            let cell: Cell<Told> = Cell::new(snapshot(FIRST));
+            let cell: Cell<(), Told> = Cell::new(snapshot(FIRST));
             let aging = NOW.saturating_add(Duration::from_secs(930));
             assert!(cell.needs_attention(aging));
             assert!(!cell.look_ahead(aging, || false));
@@ -484,7 +484,7 @@ mod tests {
     #[test]
     fn what_a_flight_says_of_an_old_generation_is_not_held_against_the_new() {
         explore(|| {
-            let cell: Cell<Told> = Cell::new(snapshot(FIRST));
+            let cell: Cell<(), Told> = Cell::new(snapshot(FIRST));
             let told = Arc::new(AtomicUsize::new(0));
             assert!(matches!(refused(&cell, FIRST, &told), Join::Lead));
             cell.publish(snapshot(SECOND));
@@ -503,7 +503,7 @@ mod tests {
     #[test]
     fn nothing_flies_once_closed() {
         explore(|| {
-            let cell: Cell<Told> = Cell::new(snapshot(FIRST));
+            let cell: Cell<(), Told> = Cell::new(snapshot(FIRST));
             cell.close();
             let told = Arc::new(AtomicUsize::new(0));
             assert!(matches!(refused(&cell, FIRST, &told), Join::Closed));

@@ -3,8 +3,7 @@ use std::time::Duration;
 
 use super::Access;
 use crate::Timestamp;
-use crate::sign::{Credential, MacKey};
-use crate::store::{AccessGrant, Generation, Grant, Issued, Record, StoreError};
+use crate::store::{Generation, Grant, Issued, Record, StoreError};
 
 /// The part of the lifetime after which a refresh ahead of time may start, in percent: each
 /// snapshot draws its own point, so that a fleet does not wake at once.
@@ -15,10 +14,10 @@ const LATEST_REFRESH_AHEAD: Duration = Duration::from_secs(60);
 const EARLIEST_REFRESH_AHEAD: u32 = 50;
 
 /// One credential, immutable. It is swapped whole, so an access token never meets another's key.
-pub(in crate::account) struct Snapshot {
+pub(in crate::account) struct Snapshot<C> {
     pub(in crate::account) generation: Generation,
     /// `None` if nothing can sign: only a refresh token is held, or none, or an odd key.
-    pub(in crate::account) credential: Option<Credential>,
+    pub(in crate::account) credential: Option<C>,
     /// When the access token ends, on this process's clock.
     pub(in crate::account) expires_at: Timestamp,
     /// When a refresh ahead of time starts.
@@ -31,7 +30,7 @@ pub(in crate::account) struct Snapshot {
     pub(in crate::account) grant: Grant,
 }
 
-impl Snapshot {
+impl<C> Snapshot<C> {
     /// Makes the snapshot of a record that was just read. The record's times are the store's: they
     /// are carried over to this process's clock by their distance from the record's `now`.
     ///
@@ -40,7 +39,7 @@ impl Snapshot {
     /// If its grant cannot be read.
     pub(in crate::account) fn of(
         record: &Record,
-        client_id: &str,
+        prepare: impl FnOnce(&Grant) -> Option<C>,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let age = record.now.saturating_since(record.issued_at);
@@ -48,20 +47,21 @@ impl Snapshot {
             .expires_at
             .map(|end| end.saturating_since(record.now));
         let grant = record.grant()?.clone();
+        let credential = prepare(&grant);
         let issued = Issued::rotated(record.generation, record.lineage, grant, rest);
-        Ok(Self::new(issued, client_id, now, age))
+        Ok(Self::new(issued, credential, now, age))
     }
 
     /// What an account has before its first authorization.
-    pub(in crate::account) fn nothing(client_id: &str, now: Timestamp) -> Self {
+    pub(in crate::account) fn nothing(now: Timestamp) -> Self {
         let nothing = Issued::authorized(Generation::default(), Grant::default(), None);
-        Self::new(nothing, client_id, now, Duration::ZERO)
+        Self::new(nothing, None, now, Duration::ZERO)
     }
 
     /// `age` is the part of the access token's life that is over.
     pub(in crate::account) fn new(
         issued: Issued,
-        client_id: &str,
+        credential: Option<C>,
         now: Timestamp,
         age: Duration,
     ) -> Self {
@@ -72,10 +72,6 @@ impl Snapshot {
             expires_in,
             ..
         } = issued;
-        let credential = grant
-            .access
-            .as_ref()
-            .and_then(|access| credential(access, client_id));
         let (issued_at, expires_at) = match expires_in {
             // Without a credential the life is over, on any clock.
             _ if credential.is_none() => (Timestamp::EPOCH, Timestamp::EPOCH),
@@ -122,37 +118,23 @@ impl Snapshot {
         ends.then(|| self.expires_at.saturating_since(now))
     }
 
-    /// When the access token ends, if it has not.
+    /// When the access token ends, if it has not and that is known.
     pub(in crate::account) fn deadline(
         &self,
         rejected: Generation,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        (self.access(rejected, now) != Access::Dead).then_some(self.expires_at)
+        let ends = self.access(rejected, now) != Access::Dead && self.expires_at != Timestamp::MAX;
+        ends.then_some(self.expires_at)
     }
 }
 
-impl fmt::Debug for Snapshot {
+impl<C> fmt::Debug for Snapshot<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Snapshot")
             .field("generation", &self.generation)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
-    }
-}
-
-/// `None` if the key cannot sign: then the account is dead and its refresh token buys another.
-fn credential(access: &AccessGrant, client_id: &str) -> Option<Credential> {
-    let (Some(mac_key), Some(algorithm)) = (&access.mac_key, access.algorithm) else {
-        tracing::error!("no MAC key was issued with the access token");
-        return None;
-    };
-    match MacKey::new(algorithm, mac_key) {
-        Ok(key) => Some(Credential::new(&access.access_token, key).with_client_id(client_id)),
-        Err(error) => {
-            tracing::error!(%error, "a credential cannot sign");
-            None
-        }
     }
 }
 
@@ -171,11 +153,11 @@ mod tests {
     const START: Timestamp = Timestamp::from_secs(1_000_000);
     const ROTATED: Generation = Generation::FIRST.next();
 
-    fn snapshot(age: u64, rest: u64, lineage: Generation) -> Snapshot {
-        let set = crate::token::TokenSet::new("AT", "KEY", "RT", Duration::ZERO);
+    fn snapshot(age: u64, rest: u64, lineage: Generation) -> Snapshot<()> {
+        let set = crate::provider::TokenSet::mac("AT");
         let (age, rest) = (Duration::from_secs(age), Duration::from_secs(rest));
         let issued = Issued::rotated(ROTATED, lineage, set, Some(rest));
-        Snapshot::new(issued, "1", START, age)
+        Snapshot::new(issued, Some(()), START, age)
     }
 
     fn after(secs: u64) -> Timestamp {

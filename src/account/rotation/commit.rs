@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::journal::{Answer, Kept};
+use super::lives::Lives;
 use super::step::{PATIENCE, in_time};
 use crate::Timestamp;
 use crate::account::Event;
@@ -11,21 +12,26 @@ use crate::account::credential::Snapshot;
 use crate::account::policy::{self, COMMIT_ATTEMPT};
 use crate::account::state::AccountState;
 use crate::clock::sleep_until;
+use crate::provider::Provider;
 use crate::store::{
     Commit, Generation, Grant, Issued, Lease, Loaded, Record, apply, commit, transition,
 };
 
 /// What became of tokens that were issued.
-pub(in crate::account) enum Committed {
+pub(in crate::account) enum Committed<P: Provider> {
     /// The credential of this generation is published and durable.
     Durable(Generation),
     /// It is published; the store has yet to take it.
-    Delayed(Box<Pending>),
+    Delayed(Box<Pending<P>>),
 }
 
 /// Goes on trying to give back a lease under which nothing was sent, until the store answers. When the
 /// account is shut down, it tries once more.
-pub(super) async fn give_back(account: Arc<AccountState>, lease: Lease, why: String) {
+pub(super) async fn give_back<P: Provider>(
+    account: Arc<AccountState<P>>,
+    lease: Lease,
+    why: String,
+) {
     let (store, name, clock) = (&account.context.store, &account.name, &account.clock);
     let mut pause = Duration::from_secs(1);
     loop {
@@ -54,13 +60,12 @@ pub(super) async fn give_back(account: Arc<AccountState>, lease: Lease, why: Str
 }
 
 /// A grant on its way into the store.
-pub(in crate::account) struct Pending {
-    account: Arc<AccountState>,
+pub(in crate::account) struct Pending<P: Provider> {
+    account: Arc<AccountState<P>>,
     generation: Generation,
     lineage: Generation,
     grant: Grant,
-    issued_at: Timestamp,
-    expires_at: Option<Timestamp>,
+    lives: Lives,
     outranks: Outranks,
     /// Whether a rotation's commit is good news.
     signs: bool,
@@ -82,15 +87,14 @@ enum Outranks {
     Everything(Generation),
 }
 
-impl Pending {
+impl<P: Provider> Pending<P> {
     /// What a rotation brought. `signs`: it brought a credential, and not a refresh token alone.
     pub(super) fn rotated(
-        account: &Arc<AccountState>,
+        account: &Arc<AccountState<P>>,
         signs: bool,
         (generation, lineage): (Generation, Generation),
         grant: Grant,
-        issued_at: Timestamp,
-        expires_at: Option<Timestamp>,
+        lives: Lives,
     ) -> Self {
         let client_id = Some(Arc::clone(&account.context.client_id));
         Self {
@@ -98,8 +102,7 @@ impl Pending {
             generation,
             lineage,
             grant: Grant { client_id, ..grant },
-            issued_at,
-            expires_at,
+            lives,
             outranks: Outranks::Nothing,
             signs,
             known: None,
@@ -109,24 +112,16 @@ impl Pending {
 
     /// What a user's authorization brought, when a record of the lineage `over` stood.
     pub(in crate::account) fn authorized(
-        account: &Arc<AccountState>,
+        account: &Arc<AccountState<P>>,
         (generation, over): (Generation, Generation),
         grant: Grant,
-        issued_at: Timestamp,
-        expires_at: Timestamp,
+        lives: Lives,
     ) -> Self {
         let generations = (generation, generation);
         let outranks = Outranks::Everything(over);
         Self {
             outranks,
-            ..Self::rotated(
-                account,
-                true,
-                generations,
-                grant,
-                issued_at,
-                Some(expires_at),
-            )
+            ..Self::rotated(account, true, generations, grant, lives)
         }
     }
 
@@ -152,7 +147,7 @@ impl Pending {
 
     /// Commits and publishes. If the store does not take it soon, publishes first: the tokens are
     /// good, and nobody else has them.
-    pub(in crate::account) async fn commit_or_publish(mut self) -> Committed {
+    pub(in crate::account) async fn commit_or_publish(mut self) -> Committed<P> {
         self.kept = self.keep().await;
         if let Some(generation) = self.attempt(PATIENCE).await {
             return Committed::Durable(generation);
@@ -233,7 +228,7 @@ impl Pending {
                 Outranks::Lineage(over) | Outranks::Everything(over) => Some(over),
             },
             grant: self.grant.clone(),
-            expires_at: self.expires_at,
+            expires_at: self.lives.expires_at,
         };
         let account = &self.account;
         account.context.journal.keep(&account.name, &answer).await
@@ -243,10 +238,7 @@ impl Pending {
         let known = self.known.take();
         let account = &*self.account;
         let (store, name) = (&account.context.store, &account.name);
-        let now = account.clock.now();
-        let rest = self.expires_at.map(|end| end.saturating_since(now));
-        let grant = self.grant.clone();
-        let issued = Issued::rotated(self.generation, self.lineage, grant, rest);
+        let issued = self.at(account.clock.now());
         account.tasks().note_commit();
         match in_time(within, commit(store, name, known, issued)).await {
             Some(Ok(commit)) => Some(commit),
@@ -261,15 +253,27 @@ impl Pending {
         }
     }
 
+    /// As it is at this moment.
+    fn at(&self, now: Timestamp) -> Issued {
+        let rest = |end: Timestamp| end.saturating_since(now);
+        Issued {
+            refresh_expires_in: self.lives.refresh_expires_at.map(rest),
+            ..Issued::rotated(
+                self.generation,
+                self.lineage,
+                self.grant.clone(),
+                self.lives.expires_at.map(rest),
+            )
+        }
+    }
+
     /// Signs with it from now on.
     pub(super) fn publish(&self) {
         let account = &*self.account;
         let now = account.clock.now();
-        let age = now.saturating_since(self.issued_at);
-        let rest = self.expires_at.map(|end| end.saturating_since(now));
-        let issued = Issued::rotated(self.generation, self.lineage, self.grant.clone(), rest);
-        let client_id = account.context.endpoint.client_id();
-        let snapshot = Snapshot::new(issued, client_id, now, age);
+        let age = now.saturating_since(self.lives.issued_at);
+        let credential = account.context.prepare(&self.grant);
+        let snapshot = Snapshot::new(self.at(now), credential, now, age);
         account.cell.publish(snapshot);
     }
 }

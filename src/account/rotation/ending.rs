@@ -7,19 +7,20 @@ use super::failure::Failure;
 use crate::account::credential::{Pause, RotationState};
 use crate::account::state::AccountState;
 use crate::account::{Event, RefreshError, RefreshErrorKind, policy};
+use crate::provider::Provider;
 use crate::store::Generation;
 
 /// How often the record of an account in doubt or revoked is looked at again, if requests ask.
 const RECHECK: Duration = Duration::from_secs(30);
 
 /// Ends the flight exactly once, also when its task is dropped or panics.
-pub(in crate::account) struct Ending {
-    account: Option<Arc<AccountState>>,
+pub(in crate::account) struct Ending<P: Provider> {
+    account: Option<Arc<AccountState<P>>>,
     generation: Generation,
 }
 
-impl Ending {
-    pub(in crate::account) fn new(account: &Arc<AccountState>, generation: Generation) -> Self {
+impl<P: Provider> Ending<P> {
+    pub(in crate::account) fn new(account: &Arc<AccountState<P>>, generation: Generation) -> Self {
         let account = Some(Arc::clone(account));
         Self {
             account,
@@ -99,7 +100,7 @@ impl Ending {
     }
 }
 
-impl Drop for Ending {
+impl<P: Provider> Drop for Ending<P> {
     fn drop(&mut self) {
         if let Some(account) = self.account.take() {
             let interrupted = Err(RefreshError::new(RefreshErrorKind::Interrupted));
@@ -108,7 +109,7 @@ impl Drop for Ending {
     }
 }
 
-impl AccountState {
+impl<P: Provider> AccountState<P> {
     fn end_flight(&self, generation: Generation, told: &Result<Generation, RefreshError>) {
         for waiter in self.cell.land(generation, RotationState::Idle) {
             // Nobody listens to a dropped caller's waiter.

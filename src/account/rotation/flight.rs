@@ -12,6 +12,7 @@ use crate::account::credential::Access;
 use crate::account::state::AccountState;
 use crate::account::{RefreshError, RefreshErrorKind, policy};
 use crate::clock::finish_by;
+use crate::provider::Provider;
 use crate::store::transition::{self, Wanted};
 use crate::store::{
     Applied, Draft, Generation, Lease, LeaseFrom, Loaded, Record, StoreError, Version, apply,
@@ -26,8 +27,8 @@ const POLL: std::ops::Range<u64> = 500..1_000;
 const BREATH: Duration = Duration::from_millis(10);
 
 /// The one refresh under way for an account in this process.
-pub(super) struct Flight {
-    pub(super) account: Arc<AccountState>,
+pub(super) struct Flight<P: Provider> {
+    pub(super) account: Arc<AccountState<P>>,
     /// The generation that is to be replaced.
     pub(super) generation: Generation,
     pub(super) deadline: Timestamp,
@@ -37,8 +38,8 @@ pub(super) struct Flight {
     pub(super) passed: bool,
 }
 
-impl Flight {
-    pub(super) fn new(account: Arc<AccountState>, generation: Generation, passed: bool) -> Self {
+impl<P: Provider> Flight<P> {
+    pub(super) fn new(account: Arc<AccountState<P>>, generation: Generation, passed: bool) -> Self {
         // By when it ends is counted from when it begins.
         let timeout = account.context.policy.refresh_timeout;
         Self {

@@ -5,31 +5,32 @@ use std::time::Duration;
 use super::commit::{Committed, Pending};
 use super::failure::Failure;
 use super::flight::Flight;
-use crate::Timestamp;
+use super::lives::Lives;
 use crate::account::credential::Access;
 use crate::account::{Event, RefreshError, RefreshErrorKind, policy};
+use crate::provider::Provider;
 use crate::store::{Grant, LeaseFrom, Record, Standing};
 
-impl Flight {
+impl<P: Provider> Flight<P> {
     /// Commits and publishes what was issued, then sees whether the account signs. `unusable` says why
     /// what was issued cannot sign.
     pub(super) async fn issued(
         &mut self,
         sending: &Record,
         grant: Grant,
-        (issued_at, expires_at): (Timestamp, Option<Timestamp>),
+        lives: Lives,
         unusable: Option<&str>,
-    ) -> Result<Option<Committed>, Failure> {
+    ) -> Result<Option<Committed<P>>, Failure> {
         let generation = sending.generation.next();
         let generations = (generation, sending.lineage);
         let account = &self.account;
         let now = account.clock.now();
-        let took = now.saturating_since(issued_at);
+        let took = now.saturating_since(lives.issued_at);
         let over = "what was issued has ended already";
-        let is_over = expires_at.is_some_and(|end| end <= now);
+        let is_over = lives.expires_at.is_some_and(|end| end <= now);
         let unusable = unusable.or(is_over.then_some(over));
         let signs = unusable.is_none();
-        let pending = Pending::rotated(account, signs, generations, grant, issued_at, expires_at);
+        let pending = Pending::rotated(account, signs, generations, grant, lives);
         let committed = pending.over(sending.clone()).commit_or_publish().await;
         if matches!(committed, Committed::Durable(standing) if standing != generation) {
             // A new authorization or a revocation overtook us: see what it says.

@@ -4,11 +4,15 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::step::bounded;
 use crate::account::state::AccountState;
+use crate::provider::Provider;
 use crate::store::{RecordStore as _, Standing};
 
 /// Has the store looked at, in a task of its own: a rotation, a new authorization or a revocation by
 /// another process counts here too.
-pub(in crate::account) fn look(account: &Arc<AccountState>, room: OwnedSemaphorePermit) {
+pub(in crate::account) fn look<P: Provider>(
+    account: &Arc<AccountState<P>>,
+    room: OwnedSemaphorePermit,
+) {
     let state = Arc::clone(account);
     account.begin(async move {
         let _room = room;
@@ -17,7 +21,7 @@ pub(in crate::account) fn look(account: &Arc<AccountState>, room: OwnedSemaphore
     });
 }
 
-impl AccountState {
+impl<P: Provider> AccountState<P> {
     /// Adopts what stands in the store, if that is newer.
     pub(in crate::account) async fn look(&self) {
         let context = &*self.context;

@@ -11,28 +11,32 @@ use super::commit::Committed;
 use super::decide::{PRESENT_AGAIN_AFTER, Presented, may_present_again};
 use super::failure::Failure;
 use super::flight::Flight;
+use super::lives::Lives;
 use crate::Timestamp;
 use crate::account::{Event, InDoubtPolicy, RefreshError, RefreshErrorKind, policy};
 use crate::clock::finish_by;
-use crate::sign::MacKey;
+use crate::provider::{
+    self, Ambiguous, Fresh, GrantType, Meaning, Outcome, Provider, RateLimited, Refused,
+};
 use crate::store::{Grant, Lease, Record, Standing, transition};
-use crate::token::{Ambiguous, Connected, ErrorCode, Meaning, Outcome, RateLimited, Refused};
+use crate::token::Connected;
 
 /// How long a refused refresh token is looked for in the store: a peer may have spent it and not
 /// have committed yet.
 const PEER_COMMITS_WITHIN: Duration = Duration::from_secs(2);
 
-impl Flight {
+impl<P: Provider> Flight<P> {
     /// Rotates under the lease, which was asked for at `asked_at`. `None`: the lease was lost before
     /// anything was sent.
     pub(super) async fn rotate(
         &mut self,
         lease: Lease,
         asked_at: Timestamp,
-    ) -> Result<Option<Committed>, Failure> {
+    ) -> Result<Option<Committed<P>>, Failure> {
         // The token of the record that the lease was taken on, never one read before.
         let grant = lease.record.grant().ok();
-        let Some(refresh_token) = grant.and_then(|grant| grant.refresh_token.clone()) else {
+        let token = grant.and_then(|grant| grant.refresh_token.as_ref());
+        let (Some(grant), Some(token)) = (grant, token) else {
             let failure = Self::no_refresh_token();
             self.release(&lease, &lease.record, Duration::ZERO, "no refresh token")
                 .await;
@@ -82,33 +86,53 @@ impl Flight {
         tracing::debug!("presenting the refresh token");
         // The one place a refresh token is presented. From here on a timer is what ends the wait:
         // an answer that still comes is not to be lost to a wall clock that jumps.
-        let answer = connected.refresh(&refresh_token);
+        let presented = provider::Presented::RefreshToken {
+            token,
+            grant: Some(grant),
+        };
+        let before = account
+            .presented
+            .note(sending.generation, sending.presented_again);
+        let answer = connected.present(presented, Fresh::at(account.corrected(now)));
         let answer_by = started.saturating_add(policy.answer_timeout);
         match timeout(answer_by.saturating_since(now), answer).await {
             Ok(Outcome::Tokens(tokens)) => {
-                let expires_at = started.saturating_add(tokens.expires_in);
-                let key = MacKey::new(tokens.algorithm, &tokens.mac_key);
-                let unusable = key.err().map(|_| "the key that was issued cannot sign");
-                let times = (started, Some(expires_at));
-                self.issued(&sending, tokens.into(), times, unusable).await
+                let lives = Lives::of(&tokens, started);
+                let grant = Grant::from(tokens).after(grant);
+                let credential = account.context.prepare(&grant);
+                let unusable = credential
+                    .is_none()
+                    .then_some("what was issued cannot sign");
+                self.issued(&sending, grant, lives, unusable).await
             }
-            Ok(Outcome::Unsent(unsent)) => Err(self.unsent(&lease, &sending, unsent.into()).await),
+            Ok(Outcome::Unsent(unsent)) => {
+                account.presented.forget(before);
+                Err(self.unsent(&lease, &sending, unsent.into()).await)
+            }
             Ok(Outcome::RateLimited(limited)) => {
+                account.presented.forget(before);
                 Err(self.rate_limited(&lease, &sending, limited).await)
             }
-            Ok(Outcome::Refused(refusal)) => self.refused(&lease, &sending, &refusal).await,
+            Ok(Outcome::Refused(refused)) => match refused.meaning() {
+                Meaning::GrantEnded => self.spent(&lease, &sending, &refused).await,
+                Meaning::Unknown => Err(self.doubt(&sending, "refused with an unknown code").await),
+                _ => {
+                    account.presented.forget(before);
+                    Err(self.misconfigured(&lease, &sending, refused).await)
+                }
+            },
             Ok(Outcome::Ambiguous(ambiguous)) => self.ambiguous(&sending, ambiguous).await,
             Err(_) => Err(self.doubt(&sending, "no answer in time").await),
         }
     }
 
     /// Everything slow or fallible, before the intent.
-    async fn connect(&self) -> Result<Connected, RefreshError> {
+    async fn connect(&self) -> Result<Connected<P>, RefreshError> {
         let account = &*self.account;
         let connect = account
             .tasks()
             .closing()
-            .run_until_cancelled(account.context.endpoint.dial());
+            .run_until_cancelled(account.context.endpoint.dial(GrantType::RefreshToken));
         match finish_by(&*account.clock, self.deadline, connect).await {
             Some(Some(Ok(connected))) => Ok(connected),
             Some(Some(Err(unsent))) => Err(unsent.into()),
@@ -117,24 +141,14 @@ impl Flight {
         }
     }
 
-    async fn refused(
-        &self,
-        lease: &Lease,
-        sending: &Record,
-        refusal: &Refused,
-    ) -> Result<Option<Committed>, Failure> {
-        let code = refusal.code();
-        tracing::warn!(%code, "the token endpoint refused the refresh");
-        match code.meaning() {
-            Meaning::GrantEnded => self.spent(lease, sending, code).await,
-            Meaning::Unknown => Err(self.doubt(sending, "refused with an unknown code").await),
-            _ => {
-                let after = policy::long_backoff(sending.fails);
-                self.release(lease, sending, after, &code.to_string()).await;
-                let kind = RefreshErrorKind::Refused(code);
-                Err(Failure::retry(RefreshError::new(kind), after))
-            }
-        }
+    /// The endpoint refused for a reason that somebody has to mend. The refresh token is as good as
+    /// before.
+    async fn misconfigured(&self, lease: &Lease, sending: &Record, refused: Refused) -> Failure {
+        tracing::warn!(%refused, "the token endpoint refused the refresh");
+        let after = policy::long_backoff(sending.fails);
+        self.release(lease, sending, after, refused.code()).await;
+        let error = RefreshError::with_source(RefreshErrorKind::Refused, refused);
+        Failure::retry(error, after)
     }
 
     /// The refresh token is of no use to us. If a peer spent it, its commit shows up shortly.
@@ -142,9 +156,13 @@ impl Flight {
         &self,
         lease: &Lease,
         sending: &Record,
-        code: ErrorCode,
-    ) -> Result<Option<Committed>, Failure> {
+        refused: &Refused,
+    ) -> Result<Option<Committed<P>>, Failure> {
         let account = &*self.account;
+        tracing::warn!(
+            code = refused.code(),
+            "the token endpoint refused the refresh token"
+        );
         account.presented.note(sending.generation, true);
         let until = account.clock.now().saturating_add(PEER_COMMITS_WITHIN);
         loop {
@@ -162,7 +180,7 @@ impl Flight {
             }
             self.wait(changed, until).await;
         }
-        let why = code.to_string();
+        let why = refused.code().to_owned();
         let rejected = self.transition(sending, |record, version| {
             transition::reject(record, version, lease, &why)
         });
@@ -176,7 +194,7 @@ impl Flight {
         &mut self,
         sending: &Record,
         ambiguous: Ambiguous,
-    ) -> Result<Option<Committed>, Failure> {
+    ) -> Result<Option<Committed<P>>, Failure> {
         let why = ambiguous.to_string();
         let grant = sending.grant().cloned().unwrap_or_default();
         // An error that repeats what was presented brings nothing.
@@ -198,8 +216,8 @@ impl Flight {
             .then(|| current.deadline(self.account.cell.rejected(), now))
             .flatten();
         drop(current);
-        let times = (now, Some(deadline.unwrap_or(now)));
-        self.issued(sending, grant, times, Some(&why)).await
+        let lives = Lives::until(now, deadline.unwrap_or(now));
+        self.issued(sending, grant, lives, Some(&why)).await
     }
 
     /// Nothing was sent: the refresh token is as good as before.
@@ -229,7 +247,6 @@ impl Flight {
     /// The answer is lost, so the refresh token may be spent: it stays where it is.
     async fn doubt(&self, sending: &Record, why: &str) -> Failure {
         let (account, generation) = (&*self.account, sending.generation);
-        account.presented.note(generation, sending.presented_again);
         tracing::debug!(
             why,
             "the answer to a refresh is lost: its refresh token is in doubt"

@@ -7,10 +7,14 @@ use crate::store::Generation;
 #[derive(Default)]
 pub(in crate::account) struct PresentedTokens(Mutex<Option<(Generation, Presented)>>);
 
+/// What was remembered before.
+pub(super) struct BeforePresented(Option<(Generation, Presented)>);
+
 impl PresentedTokens {
-    /// The refresh token of `generation` may be spent; `for_good`: this was the second time, or it
-    /// is known to be.
-    pub(super) fn note(&self, generation: Generation, for_good: bool) {
+    /// The refresh token of `generation` may be spent from now on; `for_good`: this is the second time,
+    /// or it is known to be. To be called before it is sent, so that no end of the task or the runtime
+    /// forgets it.
+    pub(super) fn note(&self, generation: Generation, for_good: bool) -> BeforePresented {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A second note of one generation is a second presentation, whether the store remembers the
         // first or not.
@@ -20,7 +24,12 @@ impl PresentedTokens {
         } else {
             Presented::Once
         };
-        *last = Some((generation, presented));
+        BeforePresented(last.replace((generation, presented)))
+    }
+
+    /// The token turned out not to have been spent.
+    pub(super) fn forget(&self, before: BeforePresented) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = before.0;
     }
 
     pub(in crate::account) fn of(&self, generation: Generation) -> Presented {

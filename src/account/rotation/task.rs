@@ -18,14 +18,15 @@ use crate::account::state::AccountState;
 use crate::account::work::Work;
 use crate::account::{Event, RefreshError, RefreshErrorKind, policy};
 use crate::clock::finish_by;
+use crate::provider::Provider;
 use crate::store::{
     Draft, Generation, Lease, LeaseFrom, Record, Standing, StoreError, StoreErrorKind, transition,
 };
 
 /// Starts the flight for `generation`. The caller was elected by the cell. `passed`: the endpoint's
 /// rate limit has let it pass already.
-pub(in crate::account) fn launch(
-    account: &Arc<AccountState>,
+pub(in crate::account) fn launch<P: Provider>(
+    account: &Arc<AccountState<P>>,
     generation: Generation,
     passed: bool,
 ) -> Arc<Work> {
@@ -49,8 +50,8 @@ pub(in crate::account) fn launch(
     work
 }
 
-impl Flight {
-    async fn fly(&mut self) -> Result<Committed, Failure> {
+impl<P: Provider> Flight<P> {
+    async fn fly(&mut self) -> Result<Committed<P>, Failure> {
         let account = Arc::clone(&self.account);
         loop {
             // Listen first, then look: no change falls between.

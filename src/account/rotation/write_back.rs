@@ -3,9 +3,10 @@ use super::journal::{Answer, Kept};
 use crate::Timestamp;
 use crate::account::InDoubtPolicy;
 use crate::account::state::AccountState;
+use crate::provider::Provider;
 use crate::store::{Commit, Draft, Issued, Moment, Record, Status, StoreError, commit_as};
 
-impl AccountState {
+impl<P: Provider> AccountState<P> {
     /// Brings a store that fell behind this process up to it; what stands then.
     pub(in crate::account) async fn write_back(&self) -> Result<Record, StoreError> {
         let now = self.clock.now();

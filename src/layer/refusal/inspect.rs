@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use super::super::response_body::ResponseBody;
 use super::reading::Reading;
-use super::{Refusal, RefusalPolicy};
+use crate::provider::{Provider, Refusal};
 
 /// What was found, and the response as it came.
 pub(crate) struct Inspected<B: Body> {
@@ -52,14 +52,14 @@ pin_project! {
 /// If it has to wait outside of a tokio runtime with its timer on.
 #[cold]
 pub(crate) fn settle<P, B>(
-    policy: &P,
+    provider: &P,
     limit: Duration,
     reading: Reading,
     response: Response<ResponseBody<B>>,
     cx: &mut Context<'_>,
 ) -> Inspection<B>
 where
-    P: RefusalPolicy + ?Sized,
+    P: Provider,
     B: Body + Unpin,
 {
     if reading.is_over() {
@@ -71,7 +71,7 @@ where
         limit: tokio::time::sleep(limit),
     }));
     // The timer has to know whom to wake.
-    match inspect.poll_limit(policy, cx) {
+    match inspect.poll_limit(provider, cx) {
         Poll::Ready(inspected) => Inspection::Done(inspected),
         Poll::Pending => Inspection::Waiting(inspect),
     }
@@ -79,28 +79,28 @@ where
 
 impl<B: Body + Unpin> Inspect<B> {
     /// Goes on. Not to be polled again once it was ready: it stays pending then.
-    pub(crate) fn poll<P>(&mut self, policy: &P, cx: &mut Context<'_>) -> Poll<Inspected<B>>
+    pub(crate) fn poll<P>(&mut self, provider: &P, cx: &mut Context<'_>) -> Poll<Inspected<B>>
     where
-        P: RefusalPolicy + ?Sized,
+        P: Provider,
     {
         if let Some((reading, response)) = self.0.as_mut().project().state
-            && reading.advance(policy, response, cx).is_ready()
+            && reading.advance(provider, response, cx).is_ready()
         {
             return self.take();
         }
-        self.poll_limit(policy, cx)
+        self.poll_limit(provider, cx)
     }
 
-    fn poll_limit<P>(&mut self, policy: &P, cx: &mut Context<'_>) -> Poll<Inspected<B>>
+    fn poll_limit<P>(&mut self, provider: &P, cx: &mut Context<'_>) -> Poll<Inspected<B>>
     where
-        P: RefusalPolicy + ?Sized,
+        P: Provider,
     {
         let waiting = self.0.as_mut().project();
         if waiting.limit.poll(cx).is_pending() {
             return Poll::Pending;
         }
         if let Some((reading, response)) = waiting.state {
-            reading.decide(policy, response);
+            reading.decide(provider, response);
         }
         self.take()
     }

@@ -10,9 +10,10 @@ use http_body::{Body, Frame};
 
 use super::super::response_body::{Kept, ResponseBody};
 use super::head::{content_length, has_no_body, may_be_json};
-use super::{Head, Refusal, RefusalPolicy};
+
+use crate::provider::json::is_unfinished_object;
+use crate::provider::{Head, Provider, Refusal};
 use crate::token::content_coding::{self, CodingFault, Decoded};
-use crate::token::json::is_unfinished_object;
 
 /// A refusal is at most this long, in bytes, as it comes and decoded.
 pub(super) const MAX_LEN: usize = 4096;
@@ -20,8 +21,8 @@ const MAX_BYTES: u64 = MAX_LEN as u64;
 /// Bounds what empty frames can cost.
 const MAX_FRAMES: u32 = 256;
 
-/// The inspection of a response: of its head, and of as much of its body as the policy wants and
-/// the rules of [`RefusalPolicy`] allow. Whatever is read is given back with the response.
+/// The inspection of a response: of its head, and of as much of its body as the provider wants and
+/// the rules of [`Provider::read_body`] allow. Whatever is read is given back with the response.
 ///
 /// The response is beside it and stays where it is: nearly always the reading is
 /// [clear](Self::is_clear) at once, and all that is left is to hand it on. One chunk takes no
@@ -54,13 +55,13 @@ struct Unfinished;
 
 impl Reading {
     #[inline]
-    pub(crate) fn new<P, B>(policy: &P, response: &Response<ResponseBody<B>>) -> Self
+    pub(crate) fn new<P, B>(provider: &P, response: &Response<ResponseBody<B>>) -> Self
     where
-        P: RefusalPolicy + ?Sized,
+        P: Provider,
         B: Body,
     {
         let status = response.status();
-        let (refusal, look) = match policy.read_head(status, response.headers()) {
+        let (refusal, look) = match provider.read_head(status, response.headers()) {
             Head::Verdict(refusal) => (refusal, Look::Decided),
             Head::Read { otherwise } => (otherwise, Look::Whole),
         };
@@ -93,17 +94,17 @@ impl Reading {
     #[inline]
     pub(crate) fn advance<P, B>(
         &mut self,
-        policy: &P,
+        provider: &P,
         response: &mut Response<ResponseBody<B>>,
         cx: &mut Context<'_>,
     ) -> Poll<()>
     where
-        P: RefusalPolicy + ?Sized,
+        P: Provider,
         B: Body + Unpin,
     {
         while self.open {
             match Pin::new(&mut response.body_mut().rest).poll_frame(cx) {
-                Poll::Ready(Some(frame)) => self.keep(policy, response, frame),
+                Poll::Ready(Some(frame)) => self.keep(provider, response, frame),
                 Poll::Ready(None) => {
                     response.body_mut().ended = true;
                     self.open = false;
@@ -112,18 +113,18 @@ impl Reading {
                 Poll::Pending => self.open = false,
             }
         }
-        self.decide(policy, response);
+        self.decide(provider, response);
         Poll::Ready(())
     }
 
     #[inline]
     fn keep<P, B>(
         &mut self,
-        policy: &P,
+        provider: &P,
         response: &mut Response<ResponseBody<B>>,
         frame: PolledFrame<B>,
     ) where
-        P: RefusalPolicy + ?Sized,
+        P: Provider,
         B: Body,
     {
         let body = response.body_mut();
@@ -145,26 +146,26 @@ impl Reading {
         let at_end = body.is_read();
         let is_all = at_end || self.has_its_length();
         if is_all || self.look == Look::Object {
-            self.look_at(policy, response, is_all);
+            self.look_at(provider, response, is_all);
         }
         self.open = !at_end && !self.is_settled();
     }
 
-    /// Asks the policy, once, about the bytes there are.
-    pub(super) fn decide<P, B>(&mut self, policy: &P, response: &Response<ResponseBody<B>>)
+    /// Asks the provider, once, about the bytes there are.
+    pub(super) fn decide<P, B>(&mut self, provider: &P, response: &Response<ResponseBody<B>>)
     where
-        P: RefusalPolicy + ?Sized,
+        P: Provider,
         B: Body,
     {
-        self.look_at(policy, response, true);
+        self.look_at(provider, response, true);
     }
 
     /// The same, but an object that is not finished is left until there is more, unless the bytes
     /// are all there will be.
     #[inline]
-    fn look_at<P, B>(&mut self, policy: &P, response: &Response<ResponseBody<B>>, is_all: bool)
+    fn look_at<P, B>(&mut self, provider: &P, response: &Response<ResponseBody<B>>, is_all: bool)
     where
-        P: RefusalPolicy + ?Sized,
+        P: Provider,
         B: Body,
     {
         if self.look == Look::Decided || (self.bytes == 0 && !is_all) {
@@ -181,10 +182,10 @@ impl Reading {
             Kept::Chunk(data)
                 if is_all && is_contiguous(data) && data.chunk().first() == Some(&b'{') =>
             {
-                policy.read_body(status, headers, data.chunk())
+                provider.read_body(status, headers, data.chunk())
             }
             kept => {
-                let Ok(found) = self.ask(policy, status, headers, kept, is_all) else {
+                let Ok(found) = self.ask(provider, status, headers, kept, is_all) else {
                     self.look = Look::Object;
                     return;
                 };
@@ -197,19 +198,19 @@ impl Reading {
         }
     }
 
-    /// What the policy says about the text in what was read; what is known already if there is
+    /// What the provider says about the text in what was read; what is known already if there is
     /// none.
     #[inline(never)]
     fn ask<P, D, E>(
         &self,
-        policy: &P,
+        provider: &P,
         status: StatusCode,
         headers: &HeaderMap,
         kept: &Kept<D, E>,
         is_all: bool,
     ) -> Result<Option<Refusal>, Unfinished>
     where
-        P: RefusalPolicy + ?Sized,
+        P: Provider,
         D: Buf,
     {
         let gathered;
@@ -238,7 +239,7 @@ impl Reading {
         if text.is_empty() {
             return Ok(self.refusal);
         }
-        Ok(policy.read_body(status, headers, text))
+        Ok(provider.read_body(status, headers, text))
     }
 
     /// Nothing that is still to come can matter. The response is no refusal, so the request is not

@@ -37,7 +37,7 @@ struct Plain<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     scope: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    open_id: Option<Cow<'a, str>>,
+    subject: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     client_id: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -69,7 +69,7 @@ impl Grant {
                 .as_ref()
                 .map(|it| it.expose_secret().into()),
             scope: self.scope.as_deref().map(Into::into),
-            open_id: self.open_id.as_deref().map(Into::into),
+            subject: self.subject.as_deref().map(Into::into),
             client_id: self.client_id.as_deref().map(Into::into),
             extras: self
                 .extras
@@ -173,7 +173,7 @@ fn plain(json: &[u8]) -> Result<Grant, &'static str> {
         access: access.transpose()?,
         refresh_token: plain.refresh_token.map(|it| it.into_owned().into()),
         scope: plain.scope.map(Cow::into_owned),
-        open_id: plain.open_id.map(Cow::into_owned),
+        subject: plain.subject.map(Cow::into_owned),
         client_id: plain.client_id.map(Into::into),
         extras: extras
             .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
@@ -211,7 +211,7 @@ mod tests {
     use crate::token::TokenSet;
 
     fn grant() -> Grant {
-        let tokens = TokenSet::new("AT-1", "KEY-1", "RT-\"1\\\u{fc}", Duration::from_secs(1));
+        let tokens = TokenSet::mac("AT-1", "KEY-1", "RT-\"1\\\u{fc}", Duration::from_secs(1));
         Grant {
             scope: Some("1 3".to_owned()),
             extras: [("id_token".to_owned(), "ID-1".into())].into(),
@@ -240,7 +240,7 @@ mod tests {
         fn a_grant_comes_back_as_it_went(
             refresh in proptest::option::of(".*"),
             access in proptest::option::of((".*", proptest::option::of(".*"))),
-            scope in proptest::option::of(".*"), open_id in proptest::option::of(".*"),
+            scope in proptest::option::of(".*"), subject in proptest::option::of(".*"),
             client_id in proptest::option::of(".*"),
             extras in proptest::collection::btree_map(".*", ".*", 0..3),
         ) {
@@ -252,7 +252,7 @@ mod tests {
                 }),
                 refresh_token: refresh.map(Into::into),
                 scope,
-                open_id,
+                subject,
                 client_id: client_id.map(Into::into),
                 extras: extras.into_iter().map(|(name, it)| (name, it.into())).collect(),
             });

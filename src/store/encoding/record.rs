@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn record() -> Record {
-        let tokens = TokenSet::new("AT-1", "KEY-1", "RT-1", Duration::from_secs(60));
+        let tokens = TokenSet::mac("AT-1", "KEY-1", "RT-1", Duration::from_secs(60));
         let issued = Issued::authorized(Generation::FIRST, tokens, None);
         let draft = Draft {
             lease: Some(Version::draw()),

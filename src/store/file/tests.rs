@@ -27,7 +27,7 @@ fn name(name: &str) -> AccountName {
 
 fn grant(number: u64) -> Grant {
     let [at, key, rt] = ["AT", "KEY", "RT"].map(|name| format!("{name}-{number}"));
-    TokenSet::new(at, key, rt, MINUTE).into()
+    TokenSet::mac(at, key, rt, MINUTE).into()
 }
 
 fn issued(number: u64) -> Issued {

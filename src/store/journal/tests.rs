@@ -21,7 +21,7 @@ fn user() -> AccountName {
 
 fn grant(name: &str) -> Grant {
     let [at, key, rt] = ["AT", "KEY", "RT"].map(|part| format!("{part}-{name}"));
-    TokenSet::new(at, key, rt, HOUR).into()
+    TokenSet::mac(at, key, rt, HOUR).into()
 }
 
 fn at(number: u64) -> Generation {

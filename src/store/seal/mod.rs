@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn issued(number: u64) -> Issued {
-        let tokens = TokenSet::new("AT-1", "KEY-1", "RT-1", Duration::from_secs(60));
+        let tokens = TokenSet::mac("AT-1", "KEY-1", "RT-1", Duration::from_secs(60));
         let generation = Generation::from_number(number);
         Issued::rotated(generation, Generation::FIRST, tokens, None)
     }

@@ -187,7 +187,7 @@ fn name(text: &str) -> AccountName {
 
 fn grant(number: u64) -> Grant {
     let [at, key, rt] = ["AT", "KEY", "RT"].map(|name| format!("{name}-{number}"));
-    TokenSet::new(at, key, rt, HOUR).into()
+    TokenSet::mac(at, key, rt, HOUR).into()
 }
 
 /// A generation as it is issued.

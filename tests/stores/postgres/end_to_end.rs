@@ -14,7 +14,7 @@ use tower_mac_auth::testing::Provider;
 use super::server::{Server, Sql, fresh, shared, store_with, two};
 
 fn layer(account: &Account) -> MacAuthLayer {
-    MacAuthLayer::xiaomi(account.clone())
+    MacAuthLayer::new(account.clone())
         .allow("api.example")
         .unwrap()
 }

@@ -34,7 +34,7 @@ pub fn name(name: &str) -> AccountName {
 
 pub fn grant(number: u64) -> Grant {
     let [at, key, rt] = ["AT", "KEY", "RT"].map(|word| format!("Canary-{word}-{number}"));
-    TokenSet::new(at, key, rt, MINUTE).into()
+    TokenSet::mac(at, key, rt, MINUTE).into()
 }
 
 pub fn issued(number: u64) -> Issued {

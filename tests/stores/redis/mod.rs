@@ -26,7 +26,7 @@ fn user() -> AccountName {
 
 fn issued(number: u64) -> Issued {
     let [at, key, rt] = ["AT", "KEY", "RT"].map(|name| format!("CANARY-{name}-{number}"));
-    let tokens = TokenSet::new(at, key, rt, MINUTE);
+    let tokens = TokenSet::mac(at, key, rt, MINUTE);
     Issued::authorized(Generation::from_number(number), tokens, Some(MINUTE))
 }
 

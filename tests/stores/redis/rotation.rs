@@ -43,7 +43,7 @@ async fn requests_of_three_processes_find_a_dead_token_and_one_rotates() {
         provider.expire_access_tokens();
         let mut calls = tokio::task::JoinSet::new();
         for number in 0..60 {
-            let layer = MacAuthLayer::xiaomi(accounts[number % 3].clone());
+            let layer = MacAuthLayer::new(accounts[number % 3].clone());
             let client = layer.allow("api.example").unwrap().layer(provider.api());
             let request = Request::get("https://api.example/x");
             calls.spawn(client.oneshot(request.body(Full::<Bytes>::default()).unwrap()));

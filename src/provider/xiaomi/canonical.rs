@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::encode::{OddBytes, Text, recode};
 use super::query::{Pair, plain_key};
-use super::spill::Spill;
+use crate::sign::Text;
+use crate::sign::encode::{OddBytes, recode};
+use crate::sign::spill::Spill;
 
 /// Appends the pairs of `query` in canonical form, if no pair needs another spelling or a closer look;
 /// otherwise returns `false` and appends nothing. In most queries none does, and finding that out is

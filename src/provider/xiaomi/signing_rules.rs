@@ -3,35 +3,31 @@ use http::uri::PathAndQuery;
 
 use super::canonical::{write_canonical, write_clean};
 use super::credential::TOKEN;
-use super::encode::Text;
 use super::header::authorization;
-use super::key::{MacKey, Tag};
-use super::lines::{checked_path, write_host, write_method};
 use super::query::{Pair, Pairs, each_pair};
-use super::{Credential, Nonce, RequestParts, Scheme, SignError, Signed};
+use super::{Credential, Nonce};
+use crate::provider::{RequestParts, Signed};
+use crate::sign::lines::{checked_path, write_host, write_method};
+use crate::sign::{MacKey, SignError, Tag, Text};
 
 /// The largest query and form taken, together.
 const MAX_PAIRS: usize = 64 * 1024;
 const TOO_LONG: &str = "makes more than 64 KiB of pairs to sign";
 const IN_BOTH: &str = "has clientId or token, which the signer puts into the query";
 
-/// The way the [Xiaomi Open API] wants requests signed.
-///
-/// What is signed, where the vendor's documents and SDKs differ, is in the [module
+/// How requests are signed, where the vendor's documents and its SDKs differ. See the [module
 /// docs](super).
-///
-/// [Xiaomi Open API]: https://dev.mi.com
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 #[expect(clippy::struct_excessive_bools, reason = "four knobs, each on or off")]
-pub struct XiaomiOpenApi {
+pub struct SigningRules {
     empty_values: bool,
     form: bool,
     query_credentials: bool,
     accept_malformed_query: bool,
 }
 
-impl Default for XiaomiOpenApi {
+impl Default for SigningRules {
     fn default() -> Self {
         Self {
             empty_values: false,
@@ -42,7 +38,7 @@ impl Default for XiaomiOpenApi {
     }
 }
 
-impl XiaomiOpenApi {
+impl SigningRules {
     /// Signs as the vendor's documents say, and no more: empty values are left out, forms are not
     /// signed, `clientId` and `token` are put into the query, a malformed query is refused.
     pub fn new() -> Self {
@@ -83,12 +79,46 @@ impl XiaomiOpenApi {
         self
     }
 
+    /// Signs `request` with `credential`; `nonce` must not have been used before.
+    ///
+    /// # Errors
+    ///
+    /// Names the part of the request that cannot be signed, and why.
+    #[inline]
+    pub fn sign(
+        &self,
+        credential: &Credential,
+        request: &RequestParts<'_>,
+        nonce: &Nonce,
+    ) -> Result<Signed, SignError> {
+        let mut text = Text::new();
+        let mut sent = None;
+        self.write(
+            &mut text,
+            Some(credential),
+            HostLine::Given,
+            request,
+            nonce,
+            &mut sent,
+        )?;
+        let tag = credential.key().tag(text.as_slice());
+        let authorization = authorization(credential, nonce, &tag)?;
+        let signed = Signed::new().with_authorization(authorization);
+        Ok(signed.with_path_and_query(sent))
+    }
+
+    /// Whether the body of a form is signed.
+    #[inline]
+    pub(crate) const fn signs_form(&self) -> bool {
+        self.form
+    }
+
     /// The canonical string of `request`: what is signed. It holds the access token when the
     /// query does.
     ///
     /// # Errors
     ///
-    /// Those of [`Scheme::sign`].
+    /// Those of [`sign`](Self::sign).
     pub fn canonical(
         &self,
         credential: &Credential,
@@ -147,7 +177,7 @@ impl XiaomiOpenApi {
         out.push(b'\n');
 
         let query = request.query.unwrap_or_default().as_bytes();
-        let form = request.form.filter(|_| self.form).unwrap_or_default();
+        let form = request.body.filter(|_| self.form).unwrap_or_default();
         let owned = credential.filter(|_| self.query_credentials);
         let own = credential.map(Credential::query).unwrap_or_default();
         let token = credential.map(Credential::token).unwrap_or_default();
@@ -236,36 +266,6 @@ impl XiaomiOpenApi {
         each: impl FnMut(Pair<'a>) -> Result<(), SignError>,
     ) -> Result<(), SignError> {
         each_pair(field, text, self.accept_malformed_query, each)
-    }
-}
-
-impl Scheme for XiaomiOpenApi {
-    #[inline]
-    fn sign(
-        &self,
-        credential: &Credential,
-        request: &RequestParts<'_>,
-        nonce: &Nonce,
-    ) -> Result<Signed, SignError> {
-        let mut text = Text::new();
-        let mut sent = None;
-        self.write(
-            &mut text,
-            Some(credential),
-            HostLine::Given,
-            request,
-            nonce,
-            &mut sent,
-        )?;
-        let tag = credential.key().tag(text.as_slice());
-        Ok(Signed {
-            authorization: authorization(credential, nonce, &tag)?,
-            path_and_query: sent,
-        })
-    }
-
-    fn signs_form(&self) -> bool {
-        self.form
     }
 }
 

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::provider::{Meaning, Refusal, Refused};
+
 /// Why the provider refused: the codes of the Xiaomi Open API, at the token endpoint and at the
 /// API itself.
 ///
@@ -7,7 +9,7 @@ use std::fmt;
 /// name.
 ///
 /// ```
-/// use tower_mac_auth::token::{ErrorCode, Meaning};
+/// use tower_mac_auth::provider::{Meaning, xiaomi::ErrorCode};
 ///
 /// let code = ErrorCode::from_code(96009);
 /// assert_eq!(code, ErrorCode::RefreshTokenRejected);
@@ -55,25 +57,6 @@ pub enum ErrorCode {
     Unknown(u32),
 }
 
-/// What an [`ErrorCode`] asks of the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Meaning {
-    /// The client is registered or configured wrongly. The tokens are as good as before; asking
-    /// again changes nothing until somebody corrects it.
-    Configuration,
-    /// The access token is no longer accepted: refresh.
-    AccessTokenRejected,
-    /// The signature was not accepted, or access is denied: refreshing changes nothing.
-    SignatureRejected,
-    /// The refresh token buys nothing any more: a new authorization is needed.
-    GrantEnded,
-    /// The authorization code buys nothing: a new authorization is needed.
-    CodeRejected,
-    /// Not a documented code: assume neither that it took effect nor that it did not.
-    Unknown,
-}
-
 impl ErrorCode {
     /// The code for a number; any number has one.
     pub const fn from_code(code: u32) -> Self {
@@ -115,7 +98,7 @@ impl ErrorCode {
         }
     }
 
-    /// What it asks of the caller.
+    /// What it asks of the client, if the token endpoint says so.
     pub const fn meaning(self) -> Meaning {
         match self {
             Self::ClientUnknown
@@ -126,12 +109,22 @@ impl ErrorCode {
             | Self::UnsupportedGrantType
             | Self::InvalidScope
             | Self::RedirectUriMismatch
-            | Self::UnsupportedResponseType => Meaning::Configuration,
-            Self::AccessTokenRejected => Meaning::AccessTokenRejected,
+            | Self::UnsupportedResponseType
+            // Two that are about requests to the API, and say nothing of the refresh token.
+            | Self::AccessTokenRejected
+            | Self::Denied => Meaning::Configuration,
             Self::RefreshTokenRejected => Meaning::GrantEnded,
-            Self::Denied => Meaning::SignatureRejected,
             Self::CodeRejected => Meaning::CodeRejected,
             Self::Unknown(_) => Meaning::Unknown,
+        }
+    }
+
+    /// What it says of a request, if the API says so.
+    pub const fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::AccessTokenRejected => Some(Refusal::TokenRejected),
+            Self::Denied => Some(Refusal::SignatureRejected),
+            _ => None,
         }
     }
 
@@ -161,6 +154,12 @@ impl fmt::Display for ErrorCode {
     }
 }
 
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        Self::new(&code.code().to_string(), code.meaning())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,20 +177,22 @@ mod tests {
     }
 
     #[test]
-    fn only_four_codes_are_not_about_the_configuration() {
+    fn only_two_codes_of_the_token_endpoint_are_not_about_the_configuration() {
         let others: Vec<_> = (96_001..=96_013)
             .map(ErrorCode::from_code)
             .filter(|code| code.meaning() != Meaning::Configuration)
             .map(|code| (code.code(), code.meaning()))
             .collect();
-        assert_eq!(
-            others,
-            [
-                (96_008, Meaning::AccessTokenRejected),
-                (96_009, Meaning::GrantEnded),
-                (96_012, Meaning::SignatureRejected),
-                (96_013, Meaning::CodeRejected),
-            ]
-        );
+        let grant_ended = (96_009, Meaning::GrantEnded);
+        assert_eq!(others, [grant_ended, (96_013, Meaning::CodeRejected)]);
+    }
+
+    #[test]
+    fn only_two_codes_of_the_api_are_about_the_credential() {
+        let others: Vec<_> = (96_000..=96_020)
+            .filter_map(|code| Some((code, ErrorCode::from_code(code).refusal()?)))
+            .collect();
+        let (token, mac) = (Refusal::TokenRejected, Refusal::SignatureRejected);
+        assert_eq!(others, [(96_008, token), (96_012, mac)]);
     }
 }

@@ -4,9 +4,9 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::key::{MAX_TAG, Tag};
 use super::nonce::MAX_NONCE;
-use super::{Credential, Nonce, SignError};
+use super::{Credential, Nonce};
+use crate::sign::{MAX_TAG, SignError, Tag};
 
 /// `MAC access_token="T", nonce="N",mac="M"`, in one allocation of its exact size, so that it
 /// becomes a `HeaderValue` without another.
@@ -32,10 +32,8 @@ pub(super) fn authorization(
     let mut value = Vec::with_capacity(prefix.len() + tail.len());
     value.extend_from_slice(prefix);
     value.extend_from_slice(tail);
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from(value))
-        .map_err(|_| SignError::malformed("authorization", "is not a header value"))?;
-    value.set_sensitive(true);
-    Ok(value)
+    HeaderValue::from_maybe_shared(Bytes::from(value))
+        .map_err(|_| SignError::malformed("authorization", "is not a header value"))
 }
 
 /// What changes from request to request: the nonce and the MAC.

@@ -1,14 +1,13 @@
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
-use super::transport::BoxError;
-
-/// A [`TokenEndpoint`](super::TokenEndpoint) cannot be made from what was given.
-#[derive(Debug)]
+/// A [`TokenEndpoint`](crate::token::TokenEndpoint) cannot be made from what was given.
+#[derive(Clone, Debug)]
 pub struct EndpointError {
     kind: EndpointErrorKind,
     detail: &'static str,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// Which part of the configuration is wrong.
@@ -23,6 +22,8 @@ pub enum EndpointErrorKind {
     Client,
     /// The redirect URI is empty.
     RedirectUri,
+    /// What a provider of its own wants is missing or odd.
+    Provider,
     /// There is no transport.
     Transport,
     /// TLS cannot be set up: no roots on this platform, say.
@@ -30,7 +31,8 @@ pub enum EndpointErrorKind {
 }
 
 impl EndpointError {
-    pub(super) fn new(kind: EndpointErrorKind, detail: &'static str) -> Self {
+    /// `detail` names the knob and the fault: `"client_id: empty"`. No values: they may be secret.
+    pub const fn new(kind: EndpointErrorKind, detail: &'static str) -> Self {
         Self {
             kind,
             detail,
@@ -38,8 +40,8 @@ impl EndpointError {
         }
     }
 
-    pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
         self
     }
 

@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::SignError;
-use super::encode::{Decoded, OddBytes, escaped, is_bare};
-use super::spill::Spill;
+use crate::sign::SignError;
+use crate::sign::encode::{Decoded, OddBytes, escaped, is_bare};
+use crate::sign::spill::Spill;
 
 /// The pairs of one request; more than 32 are rare.
 pub(super) type Pairs<'a> = Spill<Pair<'a>, 32>;

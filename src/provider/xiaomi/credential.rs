@@ -2,9 +2,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::MacKey;
 use super::query::Pair;
 use crate::AccessToken;
+use crate::sign::MacKey;
 
 /// What signs: an access token and the key bound to it, and everything about them that is the
 /// same in each request.

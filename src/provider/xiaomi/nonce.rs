@@ -1,13 +1,9 @@
-use std::cell::Cell;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
 
-use fastrand::Rng;
-
-use super::SignError;
 use super::digits::{eight_digits, eight_octal};
-use crate::Timestamp;
+use crate::provider::Fresh;
+use crate::sign::SignError;
 
 /// The longest nonce taken; a strict one has at most 41 bytes.
 pub(super) const MAX_NONCE: usize = 64;
@@ -26,16 +22,18 @@ pub struct Nonce {
 }
 
 impl Nonce {
-    /// A fresh nonce: a positive number of 19 digits, none of them `0` or `9`, and the minute of `now`.
+    /// A fresh nonce: a positive number of 19 digits, none of them `0` or `9`, and the minute
+    /// of the time.
     ///
     /// The number holds 57 bits from this thread's generator. It is unlikely to come twice in a
     /// minute, which is all that a nonce is for; it is not meant to be hard to guess. A process that
     /// forks without `exec` goes on with the numbers of its parent.
     #[inline]
-    pub fn fresh(now: Timestamp) -> Self {
+    pub fn fresh(fresh: impl Into<Fresh>) -> Self {
+        let fresh = fresh.into();
         // Three bits to a digit take no division, and the largest number still fits an `i64`.
-        let random = random();
-        let minutes = now.as_secs() / 60;
+        let random = fresh.random();
+        let minutes = fresh.time().as_secs() / 60;
         let mut text = [0; MAX_NONCE];
         text[..8].copy_from_slice(&eight_octal(random));
         text[8..16].copy_from_slice(&eight_octal(random >> 24));
@@ -120,23 +118,6 @@ impl Nonce {
         }
         Some((self.text.first_chunk()?, self.text[20..].first_chunk()?))
     }
-}
-
-thread_local! {
-    /// Where this thread's generator stands. It is our own, seeded from the operating system's
-    /// randomness: fastrand's is seeded from the clock and the number of the thread, which two
-    /// machines of one image may share, and anybody may seed it.
-    static GENERATOR: Cell<u64> = Cell::new(RandomState::new().hash_one(()));
-}
-
-#[inline]
-fn random() -> u64 {
-    GENERATOR.with(|state| {
-        let mut generator = Rng::with_seed(state.get());
-        let random = generator.u64(..);
-        state.set(generator.get_seed());
-        random
-    })
 }
 
 /// The place of the colon and the minutes of a nonce in the strict form.

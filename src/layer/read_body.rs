@@ -1,4 +1,4 @@
-//! Reading a form that is signed, before it is sent.
+//! Reading a body that is signed, before it is sent.
 
 use std::error::Error as StdError;
 use std::mem;
@@ -12,36 +12,36 @@ use super::error::{AuthError, Cause};
 use super::outgoing::Outgoing;
 use super::request_body::{RequestBody, ResendHandle};
 
-/// The longest form that is signed; the query and the form together cannot be longer either.
-const FORM_CAP: usize = 64 * 1024;
-
 /// Reads a body to its end, as a first attempt would; what is sent then is the same
 /// once more.
-pub(super) struct ReadForm<B> {
+pub(super) struct ReadBody<B> {
     /// `None` once it is done.
     head: Option<Request<()>>,
     body: Pin<Box<RequestBody<B>>>,
-    /// `None` if the form is known to be too long.
+    /// `None` if the body is known to be too long.
     handle: Option<ResendHandle<B>>,
-    form: Vec<u8>,
+    read: Vec<u8>,
+    /// The longest body that is signed.
+    most: usize,
     /// How long a body may be, to be kept after it was sent, too.
     resend_cap: usize,
 }
 
-impl<B> ReadForm<B>
+impl<B> ReadBody<B>
 where
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    pub(super) fn new(request: Request<B>, resend_cap: usize) -> Self {
+    pub(super) fn new(request: Request<B>, most: usize, resend_cap: usize) -> Self {
         let (head, body) = request.into_parts();
-        let (body, handle) = RequestBody::resendable(body, FORM_CAP);
+        let (body, handle) = RequestBody::resendable(body, most);
         let body = Box::pin(body);
         Self {
             head: Some(Request::from_parts(head, ())),
             body,
             handle,
-            form: Vec::new(),
+            read: Vec::new(),
+            most,
             resend_cap,
         }
     }
@@ -56,32 +56,32 @@ where
             match ready!(self.body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        self.form.extend_from_slice(&data);
+                        self.read.extend_from_slice(&data);
                     }
                 }
                 Some(Err(error)) => {
-                    return Poll::Ready(Err(Cause::FormBody(error.into()).into()));
+                    return Poll::Ready(Err(Cause::Body(error.into()).into()));
                 }
                 None => break,
             }
         }
         Poll::Ready(
             self.outgoing()
-                .ok_or_else(|| Cause::FormTooLong(FORM_CAP).into()),
+                .ok_or_else(|| Cause::BodyTooLong(self.most).into()),
         )
     }
 
-    /// `None` if the form was too long to be kept.
+    /// `None` if the body was too long to be kept.
     fn outgoing(&mut self) -> Option<Outgoing<B>> {
         let body = self.handle.as_ref()?.take_over()?;
         let cap = self.resend_cap;
         let handle = self.handle.take();
-        let handle = handle.filter(|_| cap > 0 && self.form.len() <= cap);
-        let form = Some(mem::take(&mut self.form).into());
+        let handle = handle.filter(|_| cap > 0 && self.read.len() <= cap);
+        let signed = Some(mem::take(&mut self.read).into());
         Some(Outgoing {
             request: self.head.take()?.map(|()| body),
             handle,
-            form,
+            signed,
         })
     }
 }

@@ -3,7 +3,7 @@ mod error;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::uri::Scheme;
-use http::{HeaderValue, Uri, Version};
+use http::{HeaderValue, Uri};
 
 pub use self::error::{AllowedAuthoritiesError, AuthorityError, AuthorityErrorKind};
 
@@ -17,9 +17,9 @@ pub use self::error::{AllowedAuthoritiesError, AuthorityError, AuthorityErrorKin
 /// [`allow_plain_http`](Self::allow_plain_http) says otherwise.
 ///
 /// ```
-/// use tower_mac_auth::layer::AllowedAuthorities;
+/// use tower_mac_auth::provider::AllowedAuthorities;
 ///
-/// # fn main() -> Result<(), tower_mac_auth::layer::AllowedAuthoritiesError> {
+/// # fn main() -> Result<(), tower_mac_auth::provider::AllowedAuthoritiesError> {
 /// let allowed = AllowedAuthorities::new(["open.account.xiaomi.com", "127.0.0.1:8080"])?;
 /// # Ok(()) }
 /// ```
@@ -56,9 +56,8 @@ impl AllowedAuthorities {
             .try_fold(Self::default(), |all, entry| all.allow(entry.as_ref()))
     }
 
-    /// Where the Xiaomi Open API lives: `open.account.xiaomi.com`.
-    pub fn xiaomi() -> Self {
-        let host = "open.account.xiaomi.com";
+    /// One host, in lower case and without a port, which a vendor's documents name.
+    pub(crate) fn of_host(host: &'static str) -> Self {
         let entry = Entry {
             authority: host.into(),
             host_len: host.len(),
@@ -90,8 +89,9 @@ impl AllowedAuthorities {
         self
     }
 
-    /// The host to sign, in lower case and without a port: the one the server will see, which
-    /// is the `Host` header if there is one, else the URI's.
+    /// Where the request goes, if it may. What names the host on the wire is the URI or a `Host`
+    /// header, by the version that the client speaks in the end, which nobody knows here. So if both
+    /// are there they must agree.
     ///
     /// # Errors
     ///
@@ -100,18 +100,19 @@ impl AllowedAuthorities {
     pub(crate) fn check<'h>(
         &self,
         uri: &Uri,
-        version: Version,
         host_headers: impl IntoIterator<Item = &'h HeaderValue>,
-    ) -> Result<&str, AuthorityError> {
+    ) -> Result<Destination<'_>, AuthorityError> {
         let mut host_headers = host_headers.into_iter();
         let host_header = host_headers.next();
         // What nearly every request is: an entry to the letter, so that nothing is to be parsed.
         if let (None, Some(authority)) = (host_header, uri.authority()) {
             let exact = |entry: &&Entry| *entry.authority == *authority.as_str();
             if let Some(entry) = self.entries.iter().find(exact) {
-                let plain = || uri.scheme() == Some(&Scheme::HTTP) && self.is_plain_allowed(entry);
-                if uri.scheme() == Some(&Scheme::HTTPS) || plain() {
-                    return Ok(entry.host());
+                if uri.scheme() == Some(&Scheme::HTTPS) {
+                    return Ok(entry.destination(443));
+                }
+                if uri.scheme() == Some(&Scheme::HTTP) && self.is_plain_allowed(entry) {
+                    return Ok(entry.destination(80));
                 }
             }
         }
@@ -119,15 +120,14 @@ impl AllowedAuthorities {
             // Nobody knows which one the server will believe.
             return Err(AuthorityError::new(AuthorityErrorKind::HostHeader, ""));
         }
-        self.check_parts(uri, version, host_header)
+        self.check_parts(uri, host_header)
     }
 
     fn check_parts(
         &self,
         uri: &Uri,
-        version: Version,
         host_header: Option<&HeaderValue>,
-    ) -> Result<&str, AuthorityError> {
+    ) -> Result<Destination<'_>, AuthorityError> {
         use AuthorityErrorKind as Kind;
 
         let authority = uri
@@ -156,44 +156,34 @@ impl AllowedAuthorities {
         if plain && !self.is_plain_allowed(entry) {
             return Err(AuthorityError::new(Kind::PlainHttp, host));
         }
-        match host_header {
-            None => Ok(entry.host()),
-            Some(value) => {
-                let named = self.check_header(value, default_port)?;
-                // From HTTP/2 on the URI's host travels beside the header, and they must not
-                // differ (RFC 9113 §8.3.1): it is open which one a server believes.
-                if version >= Version::HTTP_2 && !entry.is(named) {
-                    return Err(AuthorityError::new(Kind::HostHeaderConflict, ""));
-                }
-                Ok(named)
+        if let Some(value) = host_header {
+            let (named, named_port) = value
+                .to_str()
+                .ok()
+                .and_then(split)
+                // What it holds is not shown: it could be anything.
+                .ok_or_else(|| AuthorityError::new(Kind::HostHeader, ""))?;
+            // Left without a port, the header only names the host.
+            if !entry.is(named) || named_port.is_some_and(|named_port| named_port != port) {
+                return Err(AuthorityError::new(Kind::HostHeaderConflict, ""));
             }
         }
+        Ok(entry.destination(default_port))
     }
 
     /// Whether a request may go there over `http`.
     const fn is_plain_allowed(&self, entry: &Entry) -> bool {
         self.plain_http || entry.loopback
     }
+}
 
-    fn check_header(&self, value: &HeaderValue, default_port: u16) -> Result<&str, AuthorityError> {
-        use AuthorityErrorKind as Kind;
-
-        let (host, port) = value
-            .to_str()
-            .ok()
-            .and_then(split)
-            // What it holds is not shown: it could be anything.
-            .ok_or_else(|| AuthorityError::new(Kind::HostHeader, ""))?;
-        // Where the request goes is settled by the URI. Left without a port, the header only
-        // names the host.
-        self.entries
-            .iter()
-            .find(|entry| {
-                entry.is(host) && port.is_none_or(|port| entry.port.unwrap_or(default_port) == port)
-            })
-            .map(Entry::host)
-            .ok_or_else(|| AuthorityError::new(Kind::HostHeaderNotAllowed, host))
-    }
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Destination<'a> {
+    /// In lower case, without the port.
+    pub(crate) host: &'a str,
+    /// That of the scheme, if the URI names none.
+    pub(crate) port: u16,
 }
 
 impl Entry {
@@ -212,6 +202,14 @@ impl Entry {
 
     fn host(&self) -> &str {
         &self.authority[..self.host_len]
+    }
+
+    #[inline]
+    fn destination(&self, default_port: u16) -> Destination<'_> {
+        Destination {
+            host: self.host(),
+            port: self.port.unwrap_or(default_port),
+        }
     }
 
     fn is(&self, host: &str) -> bool {
@@ -287,8 +285,8 @@ mod tests {
     fn check(uri: &str, host: Option<&str>) -> Result<String, AuthorityError> {
         let host = host.map(|host| HeaderValue::from_str(host).unwrap());
         allowed()
-            .check(&uri.parse().unwrap(), Version::HTTP_11, host.as_ref())
-            .map(str::to_owned)
+            .check(&uri.parse().unwrap(), host.as_ref())
+            .map(|destination| destination.host.to_owned())
     }
 
     fn refused(uri: &str, host: Option<&str>) -> Kind {
@@ -338,17 +336,15 @@ mod tests {
     }
 
     #[test]
-    fn xiaomi_is_what_its_name_is_read_as() {
+    fn a_vendors_host_is_what_its_name_is_read_as() {
         let read = AllowedAuthorities::new(["open.account.xiaomi.com"]).unwrap();
-        assert_eq!(AllowedAuthorities::xiaomi(), read);
+        assert_eq!(AllowedAuthorities::of_host("open.account.xiaomi.com"), read);
     }
 
     #[test]
     fn nothing_is_allowed_by_default() {
         let uri = "https://open.account.xiaomi.com/".parse().unwrap();
-        let error = AllowedAuthorities::default()
-            .check(&uri, Version::HTTP_11, None)
-            .unwrap_err();
+        let error = AllowedAuthorities::default().check(&uri, None).unwrap_err();
         assert_eq!(error.kind(), Kind::NotAllowed);
     }
 
@@ -372,14 +368,11 @@ mod tests {
     fn plain_http_is_for_this_machine_alone_unless_told_otherwise() {
         let uri = "http://api.example:8443/".parse().unwrap();
         assert_eq!(
-            allowed()
-                .check(&uri, Version::HTTP_11, None)
-                .unwrap_err()
-                .kind(),
+            allowed().check(&uri, None).unwrap_err().kind(),
             Kind::PlainHttp
         );
         let told = allowed().allow_plain_http(true);
-        assert_eq!(told.check(&uri, Version::HTTP_11, None), Ok("api.example"));
+        assert_eq!(told.check(&uri, None).unwrap().host, "api.example");
 
         for host in ["127.0.0.1", "127.255.0.3", "LocalHost", "[::1]", "[0:0::1]"] {
             assert!(is_loopback(host), "{host}");
@@ -396,47 +389,37 @@ mod tests {
     }
 
     #[test]
-    fn the_host_header_is_what_is_signed() {
-        let uri = "http://127.0.0.1:8080/";
-        for host in [
-            "open.account.xiaomi.com",
-            "OPEN.account.xiaomi.com",
-            "open.account.xiaomi.com:80",
-        ] {
+    fn a_host_header_must_agree_with_the_uri() {
+        let uri = "https://api.example:8443/";
+        for host in ["api.example", "API.example", "api.example:8443"] {
             assert_eq!(
                 check(uri, Some(host)).as_deref(),
-                Ok("open.account.xiaomi.com"),
+                Ok("api.example"),
                 "{host}"
             );
         }
-        assert_eq!(
-            check(uri, Some("api.example")).as_deref(),
-            Ok("api.example")
-        );
+        for host in [
+            "open.account.xiaomi.com",
+            "evil.example",
+            "localhost:8080",
+            "api.example:443",
+        ] {
+            assert_eq!(refused(uri, Some(host)), Kind::HostHeaderConflict, "{host}");
+        }
     }
 
     #[test]
-    fn from_http_2_on_the_host_header_must_agree_with_the_uri() {
-        let uri = "https://api.example:8443/".parse().unwrap();
-        let check = |version, host| {
-            let host = HeaderValue::from_static(host);
-            let checked = allowed()
-                .check(&uri, version, Some(&host))
-                .map(str::to_owned);
-            checked.map_err(|error| error.kind())
-        };
-        for version in [Version::HTTP_2, Version::HTTP_3] {
-            assert_eq!(check(version, "API.example").as_deref(), Ok("api.example"));
-            assert_eq!(
-                check(version, "localhost"),
-                Err(Kind::HostHeaderConflict),
-                "{version:?}"
-            );
+    fn the_port_is_that_of_the_uri_or_of_its_scheme() {
+        let allowed = allowed().allow_plain_http(true);
+        for (uri, port) in [
+            ("https://open.account.xiaomi.com/", 443),
+            ("http://open.account.xiaomi.com/", 80),
+            ("https://OPEN.account.xiaomi.com:443/", 443),
+            ("https://api.example:8443/", 8443),
+        ] {
+            let destination = allowed.check(&uri.parse().unwrap(), None).unwrap();
+            assert_eq!(destination.port, port, "{uri}");
         }
-        assert_eq!(
-            check(Version::HTTP_11, "localhost").as_deref(),
-            Ok("localhost")
-        );
     }
 
     #[test]
@@ -460,23 +443,12 @@ mod tests {
         }
         let latin1 = HeaderValue::from_bytes(b"\xe4.example").unwrap();
         let error = allowed()
-            .check(&uri.parse().unwrap(), Version::HTTP_11, Some(&latin1))
+            .check(&uri.parse().unwrap(), Some(&latin1))
             .unwrap_err();
         assert_eq!(
             error.to_string(),
             "host header: it is not one host or host:port"
         );
-        for host in [
-            "evil.example",
-            "open.account.xiaomi.com:8443",
-            "api.example:443",
-        ] {
-            assert_eq!(
-                refused(uri, Some(host)),
-                Kind::HostHeaderNotAllowed,
-                "{host:?}"
-            );
-        }
     }
 
     #[test]
@@ -522,8 +494,8 @@ mod tests {
             .unwrap();
         let host = HeaderValue::from_static("open.account.xiaomi.com");
         let counted = allocation_counter::measure(|| {
-            assert!(allowed.check(&uri, Version::HTTP_11, None).is_ok());
-            assert!(allowed.check(&uri, Version::HTTP_11, Some(&host)).is_ok());
+            assert!(allowed.check(&uri, None).is_ok());
+            assert!(allowed.check(&uri, Some(&host)).is_ok());
         });
         assert_eq!(counted.count_total, 0);
     }

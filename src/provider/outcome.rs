@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -5,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{ErrorCode, TokenSet};
+use super::{Meaning, TokenSet};
 use crate::RefreshToken;
 
 pub(crate) type SharedError = Arc<dyn Error + Send + Sync>;
@@ -23,7 +24,7 @@ pub enum Outcome {
     /// The endpoint turned the request away for its rate limit, and did not act on it: what was
     /// presented is as good as before.
     RateLimited(RateLimited),
-    /// The provider said no, in so many words.
+    /// The provider said no, with a code.
     Refused(Refused),
     /// Nobody knows: what was presented may be spent. It must not be presented again.
     Ambiguous(Ambiguous),
@@ -55,7 +56,7 @@ impl Unsent {
         Self { kind, source }
     }
 
-    pub(super) fn source_mut(&mut self) -> &mut Option<SharedError> {
+    pub(crate) fn source_mut(&mut self) -> &mut Option<SharedError> {
         &mut self.source
     }
 
@@ -83,20 +84,22 @@ impl Error for Unsent {
     }
 }
 
-/// The endpoint answered 429: it did not act on the request, which may be made again, later.
+/// The endpoint turned the request away (a 429, mostly) and did not act on it: it may be made again,
+/// later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimited {
     retry_after: Option<Duration>,
 }
 
 impl RateLimited {
-    pub(crate) fn new(retry_after: Option<Duration>) -> Self {
+    /// With the pause that the endpoint asks for. If there is none, a
+    /// [`TokenEndpoint`](crate::token::TokenEndpoint) looks for it in `Retry-After`.
+    pub fn new(retry_after: Option<Duration>) -> Self {
         Self { retry_after }
     }
 
-    /// How long the endpoint wants to be left alone by its `Retry-After`, at least a second and at
-    /// most an hour; `None` if it does not say. From [`parse_answer`](super::parse_answer), which
-    /// sees no headers, it is always `None`.
+    /// How long the endpoint wants to be left alone, at least a second and at most an hour; `None`
+    /// if it does not say.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -104,7 +107,7 @@ impl RateLimited {
 
 impl fmt::Display for RateLimited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the token endpoint answered 429")?;
+        f.write_str("the token endpoint's rate limit is reached")?;
         match self.retry_after {
             Some(pause) => write!(f, " and asks for a pause of {} s", pause.as_secs()),
             None => Ok(()),
@@ -117,31 +120,79 @@ impl Error for RateLimited {}
 /// The provider refused, with a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    code: ErrorCode,
+    code: Box<str>,
+    meaning: Meaning,
     description: Option<String>,
 }
 
+/// The longest code that is kept, in bytes.
+const LONGEST_CODE: usize = 64;
+/// The longest description of a refusal that is kept, in characters.
+const LONGEST_DESCRIPTION: usize = 200;
+
 impl Refused {
-    pub(crate) fn new(code: ErrorCode, description: Option<String>) -> Self {
-        Self { code, description }
+    /// With the provider's code, and what it means. A code that is longer than 64 bytes, or has other
+    /// characters than letters, digits, spaces and `-_.:`, is not shown.
+    pub fn new(code: &str, meaning: Meaning) -> Self {
+        let shown = |byte: u8| byte.is_ascii_alphanumeric() || b" -_.:".contains(&byte);
+        let fits = code.len() <= LONGEST_CODE && code.bytes().all(shown);
+        let code = if fits { code } else { "[not shown]" };
+        Self {
+            code: code.into(),
+            meaning,
+            description: None,
+        }
     }
 
-    /// The code, and by [`ErrorCode::meaning`] what to do.
-    pub fn code(&self) -> ErrorCode {
-        self.code
+    /// With what the server wrote about it: cut to 200 characters, without control characters.
+    #[must_use]
+    pub fn with_description(mut self, description: Option<&str>) -> Self {
+        self.description = description.map(describe);
+        self
+    }
+
+    /// The provider's own code: `96009`, `invalid_grant`.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// What it asks of the client.
+    pub fn meaning(&self) -> Meaning {
+        self.meaning
     }
 
     /// What the server wrote about it: at most 200 characters, without control characters.
     ///
-    /// From a [`TokenEndpoint`](super::TokenEndpoint) it is `[redacted]` if it repeats a part of
-    /// a secret that was sent; [`parse_answer`](super::parse_answer) cannot know those.
+    /// From a [`TokenEndpoint`](crate::token::TokenEndpoint) it is `[redacted]` if it repeats a part
+    /// of a secret that was sent.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
 
-    pub(super) fn description_mut(&mut self) -> Option<&mut String> {
-        self.description.as_mut()
+    /// Shows no text of the server's but its code.
+    pub(crate) fn redact_description(&mut self) {
+        self.description = Some("[redacted]".to_owned());
     }
+
+    /// Shows no text of the server's.
+    pub(crate) fn redact_code(&mut self) {
+        self.code = "[redacted]".into();
+    }
+}
+
+/// A server's text, fit for a log: short, one line, nothing that steers a terminal.
+fn describe(text: &str) -> String {
+    let plain = |c: char| {
+        // The bidirectional controls reorder what stands around them.
+        let steers =
+            c.is_control() || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+        if steers { ' ' } else { c }
+    };
+    text.trim()
+        .chars()
+        .take(LONGEST_DESCRIPTION)
+        .map(plain)
+        .collect()
 }
 
 impl fmt::Display for Refused {
@@ -164,7 +215,7 @@ impl Error for Refused {}
 pub struct Ambiguous {
     kind: AmbiguousKind,
     /// What exactly is wrong; never a value from the answer.
-    detail: &'static str,
+    detail: Cow<'static, str>,
     source: Option<SharedError>,
     next_refresh_token: Option<RefreshToken>,
 }
@@ -177,7 +228,7 @@ pub enum AmbiguousKind {
     Timeout,
     /// The connection failed, or spoke no HTTP, before the whole answer was read.
     Lost,
-    /// The answer is longer than [`MAX_ANSWER_LEN`](super::MAX_ANSWER_LEN).
+    /// The answer is longer than [`MAX_ANSWER_LEN`](crate::token::MAX_ANSWER_LEN).
     TooLong,
     /// A status that a token endpoint gives no tokens with: a redirect, a server's error, …
     Status(StatusCode),
@@ -191,10 +242,11 @@ pub enum AmbiguousKind {
 }
 
 impl Ambiguous {
-    pub(crate) fn new(kind: AmbiguousKind, detail: &'static str) -> Self {
+    /// With what exactly is wrong: `"expires_in: zero"`. No values: they may be secret.
+    pub fn new(kind: AmbiguousKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
-            detail,
+            detail: detail.into(),
             source: None,
             next_refresh_token: None,
         }
@@ -205,12 +257,14 @@ impl Ambiguous {
         self
     }
 
-    pub(crate) fn with_next(mut self, next: Option<RefreshToken>) -> Self {
+    /// With the next refresh token, which could be read nevertheless.
+    #[must_use]
+    pub fn with_next(mut self, next: Option<RefreshToken>) -> Self {
         self.next_refresh_token = next;
         self
     }
 
-    pub(super) fn source_mut(&mut self) -> &mut Option<SharedError> {
+    pub(crate) fn source_mut(&mut self) -> &mut Option<SharedError> {
         &mut self.source
     }
 
@@ -236,7 +290,7 @@ impl fmt::Display for Ambiguous {
         f.write_str("the token endpoint may have acted on the request: ")?;
         match self.kind {
             AmbiguousKind::Status(status) => write!(f, "status {status}"),
-            _ => f.write_str(self.detail),
+            _ => f.write_str(&self.detail),
         }
     }
 }

@@ -1,40 +1,33 @@
+//! What the API answers when it does not accept a request.
+
 use std::fmt;
 use std::sync::LazyLock;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use memchr::memmem::Finder;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Head, Refusal, RefusalPolicy};
-use crate::token::json::strip;
-use crate::token::{ErrorCode, Meaning};
+use super::ErrorCode;
+use crate::provider::json::strip;
+use crate::provider::{Head, Refusal};
 
-/// What the Xiaomi Open API answers when it does not accept a request.
-///
-/// A refusal is a JSON object with a top-level `code` (or `error`, as the token endpoint spells
-/// it), a number or a string: `96008` rejects the access token, `96012` the MAC. The HTTP status
-/// that comes with it is not documented, so it does not matter; only a 401 that names no code
-/// counts as a rejected token by itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct XiaomiRefusals;
-
-impl RefusalPolicy for XiaomiRefusals {
-    #[inline]
-    fn read_head(&self, status: StatusCode, _: &HeaderMap) -> Head {
-        Head::Read {
-            otherwise: bare(status),
-        }
+/// What the head of a response says, and what the rest can.
+#[inline]
+pub(super) fn read_head(status: StatusCode) -> Head {
+    Head::Read {
+        otherwise: bare(status),
     }
+}
 
-    #[inline]
-    fn read_body(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> Option<Refusal> {
-        let bare = bare(status);
-        // A 401 is read in any case: an unknown code says that it is not about the token.
-        if bare.is_none() && BEGINNING.find(body).is_none() {
-            return None;
-        }
-        read(bare, body)
+/// What the body says.
+#[inline]
+pub(super) fn read_body(status: StatusCode, body: &[u8]) -> Option<Refusal> {
+    let bare = bare(status);
+    // A 401 is read in any case: an unknown code says that it is not about the token.
+    if bare.is_none() && BEGINNING.find(body).is_none() {
+        return None;
     }
+    read(bare, body)
 }
 
 /// What the JSON says; `bare` if it says nothing.
@@ -46,11 +39,7 @@ fn read(bare: Option<Refusal>, body: &[u8]) -> Option<Refusal> {
     let Some(code) = Codes::read(body).and_then(Codes::code) else {
         return bare;
     };
-    match u32::try_from(code).map(|code| ErrorCode::from_code(code).meaning()) {
-        Ok(Meaning::AccessTokenRejected) => Some(Refusal::TokenRejected),
-        Ok(Meaning::SignatureRejected) => Some(Refusal::SignatureRejected),
-        _ => None,
-    }
+    ErrorCode::from_code(u32::try_from(code).ok()?).refusal()
 }
 
 #[inline]

@@ -1,0 +1,106 @@
+//! What a provider grants: the secrets, and what came with them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::TokenSet;
+use crate::sign::Algorithm;
+use crate::{AccessToken, Extra, MacKeyText, RefreshToken};
+
+/// The access half of a grant: what signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccessGrant {
+    /// Names the grant in each signed request.
+    pub access_token: AccessToken,
+    /// Signs each request; `None` if no key was issued with the token.
+    pub mac_key: Option<MacKeyText>,
+    /// What the key is for; `None` without one.
+    pub algorithm: Option<Algorithm>,
+}
+
+impl AccessGrant {
+    /// An access token without a key of its own.
+    pub fn new(access_token: impl Into<AccessToken>) -> Self {
+        Self {
+            access_token: access_token.into(),
+            mac_key: None,
+            algorithm: None,
+        }
+    }
+
+    /// With the key that was issued for it.
+    #[must_use]
+    pub fn with_mac_key(mut self, mac_key: impl Into<MacKeyText>, algorithm: Algorithm) -> Self {
+        self.mac_key = Some(mac_key.into());
+        self.algorithm = Some(algorithm);
+        self
+    }
+}
+
+/// The secrets of a record, and what came with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grant {
+    /// What signs; `None` if only a refresh token is held.
+    pub access: Option<AccessGrant>,
+    /// What buys the next grant, once.
+    pub refresh_token: Option<RefreshToken>,
+    /// The scopes granted, as the provider wrote them.
+    pub scope: Option<String>,
+    /// Who the user is, by the provider: Xiaomi's `openId`, the `sub` of an OpenID Connect `id_token`.
+    pub subject: Option<String>,
+    /// The id of the client that it was issued to, which alone can use it: an account of another
+    /// refuses it. `None`, of a grant that no account has written, is anybody's.
+    pub client_id: Option<Arc<str>>,
+    /// What else the provider sent with the tokens, by its name in the answer.
+    pub extras: BTreeMap<String, Extra>,
+}
+
+impl Grant {
+    /// Whether both hold the same refresh token.
+    pub(crate) fn has_tokens_of(&self, other: &Self) -> bool {
+        self.refresh_token == other.refresh_token
+    }
+
+    /// Keeps of the grant that this one replaces what the provider did not say anew: a scope that is
+    /// left out is the old one (RFC 6749 §5.1), and so, by what providers do, is the rest.
+    #[must_use]
+    pub(crate) fn after(mut self, old: &Self) -> Self {
+        self.scope = self.scope.or_else(|| old.scope.clone());
+        self.subject = self.subject.or_else(|| old.subject.clone());
+        for (name, value) in &old.extras {
+            if !self.extras.contains_key(name) {
+                self.extras.insert(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+}
+
+impl From<TokenSet> for Grant {
+    fn from(tokens: TokenSet) -> Self {
+        Self {
+            access: Some(AccessGrant {
+                access_token: tokens.access_token,
+                mac_key: tokens.mac_key,
+                algorithm: tokens.algorithm,
+            }),
+            refresh_token: tokens.refresh_token,
+            scope: tokens.scope,
+            subject: tokens.subject,
+            client_id: None,
+            extras: tokens.extras,
+        }
+    }
+}
+
+impl From<RefreshToken> for Grant {
+    /// A bare refresh token: the first use buys the access half.
+    fn from(refresh_token: RefreshToken) -> Self {
+        Self {
+            refresh_token: Some(refresh_token),
+            ..Self::default()
+        }
+    }
+}
