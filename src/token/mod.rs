@@ -62,6 +62,7 @@ mod endpoint;
 mod hyper_transport;
 mod limiter;
 mod redact;
+mod spelling;
 mod transport;
 
 /// What a [`Transport`] returns: `futures_core`'s, for those who implement the trait.
