@@ -56,6 +56,8 @@
 
 mod answer;
 mod builder;
+#[cfg(feature = "transport")]
+mod connector;
 pub(crate) mod content_coding;
 mod endpoint;
 #[cfg(feature = "transport")]
