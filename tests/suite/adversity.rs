@@ -140,7 +140,7 @@ async fn a_second_authorization_outranks_one_that_the_store_has_not_taken_yet() 
     assert_ne!(world.account.subject(), first);
     tokio::time::sleep(secs(600)).await;
     let record = stored(&store).await;
-    assert_eq!(record.grant().unwrap().open_id, world.account.subject());
+    assert_eq!(record.grant().unwrap().subject, world.account.subject());
     assert_eq!(record.generation, world.account.generation());
 }
 

@@ -111,9 +111,7 @@ async fn an_answer_to_a_code_that_comes_after_the_clock_jumped_is_taken() {
 async fn a_transport_without_a_limit_ends_though_the_clock_is_set_back() {
     let clock = TestClock::new();
     let provider = Provider::builder().clock(clock.clone()).build();
-    let endpoint = TokenEndpoint::builder("https://localhost/oauth2/token")
-        .client(provider.client_id(), provider.client_secret().clone())
-        .redirect_uri(provider.redirect_uri())
+    let endpoint = TokenEndpoint::builder(provider.xiaomi())
         .transport(provider.transport().answer_timeout(Duration::MAX))
         .build()
         .unwrap();

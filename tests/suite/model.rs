@@ -47,9 +47,7 @@ impl Transport for Slow {
 }
 
 fn endpoint(provider: &Provider, slow: &Arc<AtomicBool>) -> TokenEndpoint {
-    TokenEndpoint::builder("https://localhost/oauth2/token")
-        .client(provider.client_id(), provider.client_secret().clone())
-        .redirect_uri(provider.redirect_uri())
+    TokenEndpoint::builder(provider.xiaomi())
         .requests_per_second(None)
         .transport(Slow(provider.transport(), Arc::clone(slow)))
         .build()

@@ -1,5 +1,6 @@
 //! The life of an account: how it starts, refreshes ahead, is authorized anew, revoked, shut down.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -7,6 +8,7 @@ use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, AccountErrorKind, Event, RefreshErrorKind};
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::provider::xiaomi::ErrorCode;
+use tower_mac_auth::provider::{Meaning, Refused};
 use tower_mac_auth::store::{Generation, MemoryStore};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 
@@ -99,10 +101,11 @@ async fn a_code_that_is_refused_or_not_sent_says_so() {
         .authorize("user", "no such code")
         .await
         .unwrap_err();
-    assert_eq!(
-        error.kind(),
-        AccountErrorKind::CodeRefused(ErrorCode::CodeRejected)
-    );
+    assert_eq!(error.kind(), AccountErrorKind::CodeRefused);
+    let refused: Option<&Refused> = error.source().unwrap().downcast_ref();
+    let refused = refused.expect("the source is the refusal");
+    assert_eq!(refused.code(), ErrorCode::CodeRejected.code().to_string());
+    assert_eq!(refused.meaning(), Meaning::CodeRejected);
     provider.fault_next(Fault::ConnectionRefused);
     let code = provider.authorization_code();
     let error = builder().authorize("user", code.clone()).await.unwrap_err();

@@ -66,7 +66,8 @@ impl Watch {
     fn know(&mut self, tokens: &TokenSet) {
         self.secrets
             .push(tokens.access_token.expose_secret().to_owned());
-        self.secrets.push(tokens.mac_key.expose_secret().to_owned());
+        let mac_key = tokens.mac_key.as_ref().unwrap();
+        self.secrets.push(mac_key.expose_secret().to_owned());
         let refresh_token = tokens.refresh_token.as_ref().unwrap();
         self.secrets.push(refresh_token.expose_secret().to_owned());
     }

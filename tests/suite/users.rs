@@ -19,6 +19,12 @@ pub async fn open(world: &World, tokens: TokenSet) -> Account {
     builder.tokens(tokens).open("other").await.unwrap()
 }
 
+/// The layer of all users.
+pub fn per_request(world: &World) -> MacAuthLayer<PerRequest> {
+    let layer = MacAuthLayer::per_request(world.account.provider());
+    layer.allow(HOST).unwrap()
+}
+
 pub fn get_as(account: &Account, path: &str) -> Request<Full<Bytes>> {
     let mut request = get(path);
     request.extensions_mut().insert(account.clone());
@@ -34,15 +40,9 @@ fn kind(answer: Answer) -> AuthErrorKind {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_lost_its_account_on_the_way_is_not_signed_as_another() {
-    let world = World::new().await;
-    let layer = MacAuthLayer::per_request(&provider.xiaomi())
-        .allow(HOST)
-        .unwrap();
-    for layer in [
-        layer.clone(),
-        layer.scheme(SigningRules::new().sign_form(true)),
-    ] {
-        let client = layer.layer(world.provider.api());
+    for rules in [SigningRules::new(), SigningRules::new().sign_form(true)] {
+        let world = World::with(|it| it.signing_rules(rules), |it| it).await;
+        let client = per_request(&world).layer(world.provider.api());
         // Follows one redirect, as many do: with a request that it makes anew.
         let hops = service_fn(move |request: Request<Full<Bytes>>| {
             let client = client.clone();
@@ -77,10 +77,7 @@ async fn of_a_thousand_interleaved_requests_no_token_crosses_over() {
     let world = World::new().await;
     let other_tokens = world.provider.issue(HOUR);
     let other = open(&world, other_tokens.clone()).await;
-    let layer = MacAuthLayer::per_request(&provider.xiaomi())
-        .allow(HOST)
-        .unwrap();
-    let client = layer.layer(world.provider.api());
+    let client = per_request(&world).layer(world.provider.api());
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..1_000 {
         if number == 500 {
@@ -108,7 +105,7 @@ async fn of_a_thousand_interleaved_requests_no_token_crosses_over() {
         } else {
             &world.tokens
         };
-        assert_eq!(Some(accepted.open_id), owner.open_id);
+        assert_eq!(Some(accepted.open_id), owner.subject);
     }
     assert_eq!(world.presented(), 2);
 }
