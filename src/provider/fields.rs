@@ -98,15 +98,20 @@ impl Fields {
     ///
     /// If it is neither, negative, past 2⁶⁴, or given twice with different values.
     pub fn number(&self, name: &str) -> Result<Option<u64>, Ambiguous> {
-        let text = match self.get(name) {
+        self.counted(name, "")
+    }
+
+    /// `unit` is what an error says was to be counted.
+    fn counted(&self, name: &str, unit: &str) -> Result<Option<u64>, Ambiguous> {
+        let number = match self.get(name) {
             None => return Ok(None),
             Some(Value::Twice) => return Err(twice(name)),
             Some(Value::Text(text)) => digits(text),
             Some(Value::Other(json)) => digits(json).or_else(|| whole(json.parse().ok()?)),
         };
-        match text {
+        match number {
             Some(number) => Ok(Some(number)),
-            None => Err(field(format!("{name}: not a whole, positive number"))),
+            None => Err(field(format!("{name}: not a whole, positive number{unit}"))),
         }
     }
 
@@ -116,7 +121,7 @@ impl Fields {
     ///
     /// If it is no whole number, zero, more than 100 years, or given twice with different values.
     pub fn seconds(&self, name: &str) -> Result<Option<Duration>, Ambiguous> {
-        let Some(seconds) = self.number(name)? else {
+        let Some(seconds) = self.counted(name, " of seconds")? else {
             return Ok(None);
         };
         let life = Duration::from_secs(seconds);
@@ -268,8 +273,9 @@ mod tests {
         assert_eq!(why(fields.text("t")), "t: not a string");
         assert_eq!(why(fields.required("e")), "e: empty");
         assert_eq!(why(fields.required("no")), "no: missing");
-        assert_eq!(why(fields.seconds("s")), "s: not a whole, positive number");
-        assert_eq!(why(fields.seconds("big")), "big: more than 100 years");
+        let odd = "not a whole, positive number";
+        assert_eq!(why(fields.seconds("s")), format!("s: {odd} of seconds"));
+        assert_eq!(why(fields.number("big")), format!("big: {odd}"));
         assert_eq!(why(fields.seconds("zero")), "zero: zero");
         assert_eq!(why(fields.seconds("long")), "long: more than 100 years");
         assert_eq!(

@@ -121,6 +121,7 @@ impl Error for RateLimited {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     code: Box<str>,
+    name: Option<&'static str>,
     meaning: Meaning,
     description: Option<String>,
 }
@@ -139,9 +140,17 @@ impl Refused {
         let code = if fits { code } else { "[not shown]" };
         Self {
             code: code.into(),
+            name: None,
             meaning,
             description: None,
         }
+    }
+
+    /// With a short name for a code that says nothing to people.
+    #[must_use]
+    pub fn with_name(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
     }
 
     /// With what the server wrote about it: cut to 200 characters, without control characters.
@@ -154,6 +163,14 @@ impl Refused {
     /// The provider's own code: `96009`, `invalid_grant`.
     pub fn code(&self) -> &str {
         &self.code
+    }
+
+    /// The code, and its name if it has one.
+    pub(crate) fn label(&self) -> String {
+        match self.name {
+            Some(name) => format!("{} {name}", self.code),
+            None => self.code.to_string(),
+        }
     }
 
     /// What it asks of the client.
@@ -197,7 +214,7 @@ fn describe(text: &str) -> String {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the token endpoint refused: {}", self.code)?;
+        write!(f, "the token endpoint refused: {}", self.label())?;
         match &self.description {
             Some(description) => write!(f, " ({description})"),
             None => Ok(()),

@@ -271,7 +271,7 @@ mod tests {
         assert!(query.starts_with("b=2&a=%2B&clientId="), "{query}");
         assert_eq!((&accepted.body[..], accepted.body_len), (&b"on"[..], 2));
         assert_eq!(accepted.access_token, tokens.access_token);
-        assert_eq!(Some(&accepted.open_id), tokens.open_id.as_ref());
+        assert_eq!(Some(&accepted.open_id), tokens.subject.as_ref());
         assert_eq!(accepted.generation, 1);
         assert!(!accepted.headers.contains_key(AUTHORIZATION));
         let shown = format!("{accepted:?}");

@@ -35,7 +35,7 @@ pub(super) async fn rotated(endpoint: &TokenEndpoint, tokens: &TokenSet) -> Toke
 
 pub(super) fn refused_with(outcome: &Outcome) -> Option<u32> {
     match outcome {
-        Outcome::Refused(refusal) => Some(refusal.code().code()),
+        Outcome::Refused(refusal) => refusal.code().parse().ok(),
         _ => None,
     }
 }
@@ -53,7 +53,7 @@ impl Client {
         Self {
             provider: provider.clone(),
             access_token: tokens.access_token.clone(),
-            key: MacKey::new(tokens.algorithm, &tokens.mac_key).unwrap(),
+            key: MacKey::new(tokens.algorithm.unwrap(), tokens.mac_key.as_ref().unwrap()).unwrap(),
             rules: SigningRules::new(),
         }
     }
@@ -78,14 +78,14 @@ impl Client {
             .with_client_id(self.provider.client_id());
         let parts = RequestParts::new("POST", authority, path)
             .with_query(query)
-            .with_form(body.as_bytes());
+            .with_body(body.as_bytes());
         let signed = self.rules.sign(&credential, &parts, nonce).unwrap();
-        let target = match signed.path_and_query {
+        let target = match signed.path_and_query() {
             Some(target) => target.to_string(),
             None => format!("{path}?{}", query.unwrap_or_default()),
         };
         Request::post(format!("http://{authority}{target}"))
-            .header(AUTHORIZATION, signed.authorization)
+            .header(AUTHORIZATION, signed.authorization().unwrap())
             .header(HOST, authority)
             .body(Full::from(body))
             .unwrap()

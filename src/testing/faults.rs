@@ -152,7 +152,7 @@ mod tests {
                 Outcome::Tokens(_) => Self::Tokens,
                 Outcome::Unsent(unsent) => Self::Unsent(unsent.kind()),
                 Outcome::RateLimited(limited) => Self::RateLimited(limited.retry_after()),
-                Outcome::Refused(refusal) => Self::Refused(refusal.code().code()),
+                Outcome::Refused(refusal) => Self::Refused(refusal.code().parse().unwrap()),
                 Outcome::Ambiguous(ambiguous) => Self::Ambiguous(ambiguous.kind()),
             }
         }
@@ -237,9 +237,7 @@ mod tests {
         let transport = crate::token::HyperTransport::new()
             .unwrap()
             .answer_timeout(Duration::from_millis(300));
-        let endpoint = TokenEndpoint::builder(server.token_url())
-            .client(provider.client_id(), provider.client_secret().clone())
-            .redirect_uri(provider.redirect_uri())
+        let endpoint = TokenEndpoint::builder(server.xiaomi())
             .transport(transport)
             .build()
             .unwrap();

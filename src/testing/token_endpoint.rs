@@ -187,8 +187,8 @@ mod tests {
     use super::super::TestClock;
     use super::super::by_hand::{refresh, refresh_token, refused_with, rotated};
     use super::*;
-    use crate::provider::xiaomi::ErrorCode;
-    use crate::token::{Outcome, TokenEndpoint};
+    use crate::provider::{Provider as _, Xiaomi};
+    use crate::token::Outcome;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -198,6 +198,16 @@ mod tests {
             Reply::Answer(answer) => answer,
             Reply::Endless(_) | Reply::Reset => panic!("no answer"),
         }
+    }
+
+    /// What a client makes of an answer.
+    fn read(provider: &Provider, answer: &Response<Bytes>) -> Outcome {
+        let token = RefreshToken::new("R");
+        let presented = crate::provider::Presented::RefreshToken {
+            token: &token,
+            grant: None,
+        };
+        provider.xiaomi().token_answer(presented, answer)
     }
 
     async fn exchange(provider: &Provider, code: &crate::AuthorizationCode) -> Outcome {
@@ -213,7 +223,7 @@ mod tests {
         let second = rotated(&endpoint, &first).await;
         assert_ne!(first.access_token, second.access_token);
         assert_ne!(first.mac_key, second.mac_key);
-        assert_eq!(first.open_id, second.open_id);
+        assert_eq!(first.subject, second.subject);
 
         let again = refresh(&endpoint, &refresh_token(&first)).await;
         assert_eq!(refused_with(&again), Some(96009));
@@ -248,13 +258,13 @@ mod tests {
         let provider = Provider::new();
         let endpoint = provider.endpoint();
         let (one, two) = (provider.issue(HOUR), provider.issue(HOUR));
-        assert_ne!(one.open_id, two.open_id);
+        assert_ne!(one.subject, two.subject);
         let next = rotated(&endpoint, &one).await;
-        assert_eq!(next.open_id, one.open_id);
+        assert_eq!(next.subject, one.subject);
         assert!(provider.revoke_grant(&one.access_token));
         let dead = refresh(&endpoint, &refresh_token(&next)).await;
         assert_eq!(refused_with(&dead), Some(96009));
-        assert_eq!(rotated(&endpoint, &two).await.open_id, two.open_id);
+        assert_eq!(rotated(&endpoint, &two).await.subject, two.subject);
     }
 
     #[tokio::test]
@@ -285,12 +295,7 @@ mod tests {
             ("client", "guess", "https://here", 96003),
             ("client", "secret", "https://there", 96010),
         ] {
-            let endpoint = TokenEndpoint::builder("https://localhost/oauth2/token")
-                .client(id, secret)
-                .redirect_uri(redirect_uri)
-                .transport(provider.transport())
-                .build()
-                .unwrap();
+            let endpoint = provider.endpoint_of(Xiaomi::new(id, secret, redirect_uri));
             let outcome = refresh(&endpoint, &token).await;
             assert_eq!(refused_with(&outcome), Some(code));
         }
@@ -308,7 +313,7 @@ mod tests {
             (String::new(), 96002),
         ] {
             let answer = get(&provider, &format!("/oauth2/token?{query}")).await;
-            let outcome = parse_answer(answer.status(), answer.body());
+            let outcome = read(&provider, &answer);
             assert_eq!(refused_with(&outcome), Some(code), "{query}");
         }
         // None of it has spent the token.
@@ -323,7 +328,7 @@ mod tests {
         let provider = Provider::builder().client("client", "a+b").build();
         let target = "/oauth2/token?client_id=client&client_secret=a+b&redirect_uri=x";
         let answer = get(&provider, target).await;
-        let outcome = parse_answer(answer.status(), answer.body());
+        let outcome = read(&provider, &answer);
         assert_eq!(refused_with(&outcome), Some(96003));
     }
 

@@ -95,3 +95,142 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let now = httpdate::parse_http_date(text(DATE)?).ok()?;
     Some(until.duration_since(now).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::RefreshToken;
+    use crate::provider::Xiaomi;
+
+    const WHOLE: &str = r#"{"access_token":"AT-canary-1","expires_in":360000,"refresh_token":"RT-canary-1","mac_key":"MK-canary-1"}"#;
+
+    fn read(answer: Response<Bytes>) -> Outcome {
+        let token = RefreshToken::new("R");
+        let presented = Presented::RefreshToken {
+            token: &token,
+            grant: None,
+        };
+        read_answer(&Xiaomi::new("1", "s", "r"), presented, answer)
+    }
+
+    fn coded(status: u16, coding: &'static str, body: Vec<u8>) -> Response<Bytes> {
+        let response = Response::builder().status(status);
+        response
+            .header("content-encoding", coding)
+            .body(body.into())
+            .unwrap()
+    }
+
+    fn gzip(body: &str) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(body.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_within_bounds() {
+        const DAY: &str = "Sun, 06 Nov 1994";
+        let date = |time: &str| format!("{DAY} {time} GMT");
+        let now = date("08:49:37");
+        for (asked, pause) in [
+            ("120".to_owned(), Some(120)),
+            (" 7 ".to_owned(), Some(7)),
+            ("0".to_owned(), Some(1)),
+            ("86400".to_owned(), Some(3600)),
+            ("99999999999999999999999".to_owned(), Some(3600)),
+            (date("08:50:07"), Some(30)),
+            (date("08:00:00"), Some(1)),
+            (date("23:00:00"), Some(3600)),
+            ("-1".to_owned(), None),
+            ("soon".to_owned(), None),
+            (String::new(), None),
+        ] {
+            let answer = Response::builder()
+                .status(429)
+                .header(DATE, &now)
+                .header(RETRY_AFTER, &asked)
+                .body(Bytes::new());
+            let Outcome::RateLimited(limited) = read(answer.unwrap()) else {
+                panic!("{asked}")
+            };
+            let pause = pause.map(Duration::from_secs);
+            assert_eq!(limited.retry_after(), pause, "{asked}");
+        }
+        // Nobody knows how far off a date is by a clock that is not shown.
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, now.parse().unwrap());
+        assert_eq!(retry_after(&headers), None);
+    }
+
+    #[test]
+    fn a_body_over_the_cap_is_not_read() {
+        let at_cap = format!("{WHOLE}{}", " ".repeat(MAX_ANSWER_LEN - WHOLE.len()));
+        let outcome = read(Response::new(at_cap.clone().into()));
+        assert!(matches!(outcome, Outcome::Tokens(_)), "{outcome:?}");
+        let Outcome::Ambiguous(over) = read(Response::new(format!("{at_cap} ").into())) else {
+            panic!("it was read")
+        };
+        assert_eq!(over.kind(), AmbiguousKind::TooLong);
+    }
+
+    #[test]
+    fn a_compressed_answer_is_read() {
+        let Outcome::Tokens(tokens) = read(coded(200, "gzip", gzip(WHOLE))) else {
+            panic!("no tokens");
+        };
+        assert_eq!(tokens.access_token.expose_secret(), "AT-canary-1");
+        let refusal = gzip(r#"{"error":96009}"#);
+        let outcome = read(coded(400, "x-gzip", refusal));
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_compressed_answer_that_cannot_be_used_says_why_and_loses_no_token_that_was_whole() {
+        let long = gzip(&format!("{WHOLE}{}", " ".repeat(MAX_ANSWER_LEN)));
+        let mut cut = gzip(WHOLE);
+        cut.truncate(cut.len() - 8);
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        for (answer, kind, text, kept) in [
+            (
+                coded(200, "compress", gzip(WHOLE)),
+                AmbiguousKind::Field,
+                "content-encoding: not known",
+                false,
+            ),
+            (
+                coded(200, "gzip", long),
+                AmbiguousKind::TooLong,
+                "64 KiB",
+                true,
+            ),
+            (
+                coded(200, "gzip", cut),
+                AmbiguousKind::Unreadable,
+                "content-encoding",
+                true,
+            ),
+            (
+                coded(503, "gzip", gzip("<html>")),
+                AmbiguousKind::Status(unavailable),
+                "503",
+                false,
+            ),
+        ] {
+            let Outcome::Ambiguous(ambiguous) = read(answer) else {
+                panic!("no tokens could be used");
+            };
+            assert_eq!(ambiguous.kind(), kind);
+            assert!(ambiguous.to_string().contains(text), "{ambiguous}");
+            assert_eq!(
+                ambiguous.next_refresh_token().is_some(),
+                kept,
+                "{ambiguous}"
+            );
+        }
+    }
+}

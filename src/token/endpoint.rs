@@ -1,4 +1,5 @@
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -273,8 +274,13 @@ fn with_headers(mut request: Request<Bytes>, host: &HeaderValue) -> Request<Byte
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
     }
+    // `Host` comes first (RFC 9112 §3.2).
+    let others = mem::take(request.headers_mut());
     let headers = request.headers_mut();
     headers.insert(HOST, host.clone());
+    for (name, value) in others.iter().filter(|(name, _)| **name != HOST) {
+        headers.append(name, value.clone());
+    }
     // Without it a server may compress as it likes (RFC 9110 §12.5.3).
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers
@@ -322,7 +328,7 @@ mod tests {
     use std::io;
     use std::sync::Mutex;
 
-    type Reply = fn(&Request<()>) -> Result<Response<Bytes>, SendError>;
+    type Reply = fn(&Request<Bytes>) -> Result<Response<Bytes>, SendError>;
 
     /// Answers every request by a function.
     struct Scripted(Reply);
@@ -339,15 +345,15 @@ mod tests {
     impl Connection for Scripted {
         fn send(
             self: Box<Self>,
-            request: Request<()>,
+            request: Request<Bytes>,
         ) -> BoxFuture<'static, Result<Response<Bytes>, SendError>> {
             Box::pin(async move { (self.0)(&request) })
         }
     }
 
-    fn builder(reply: Reply) -> TokenEndpointBuilder {
-        TokenEndpointBuilder::xiaomi("client", "CANARY-client/secret", "https://client/cb")
-            .transport(Scripted(reply))
+    fn builder(reply: Reply) -> TokenEndpointBuilder<Xiaomi> {
+        let xiaomi = Xiaomi::new("client", "CANARY-client/secret", "https://client/cb");
+        TokenEndpoint::builder(xiaomi).transport(Scripted(reply))
     }
 
     async fn refresh(reply: Reply) -> Outcome {

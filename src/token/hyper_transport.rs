@@ -232,7 +232,8 @@ async fn read(response: Response<Incoming>) -> Result<Response<Bytes>, SendError
 mod tests {
     use super::*;
     use crate::RefreshToken;
-    use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, TokenEndpointBuilder, UnsentKind};
+    use crate::provider::Xiaomi;
+    use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, UnsentKind};
     use rustls::pki_types::PrivatePkcs8KeyDer;
     use rustls::{RootCertStore, ServerConfig, ServerConnection};
     use std::error::Error;
@@ -247,8 +248,8 @@ mod tests {
     const SOON: Duration = Duration::from_millis(150);
 
     fn endpoint(url: String, transport: HyperTransport) -> TokenEndpoint {
-        TokenEndpointBuilder::xiaomi("id 1", "s&c+r%e t=é", "https://client/cb?a=b")
-            .url(url)
+        let xiaomi = Xiaomi::new("id 1", "s&c+r%e t=é", "https://client/cb?a=b");
+        TokenEndpoint::builder(xiaomi.with_token_url(url))
             .transport(transport)
             .build()
             .unwrap()
@@ -349,12 +350,15 @@ mod tests {
     #[tokio::test]
     async fn an_authorization_code_goes_as_its_own_grant() {
         let (address, server) = server(with_length("200 OK", TOKENS)).await;
-        let endpoint = TokenEndpoint::builder(format!("http://{address}/t"))
-            .client("id", "secret")
-            .send_token_type(false)
-            .transport(HyperTransport::without_roots().unwrap())
-            .build()
-            .unwrap();
+        let endpoint = TokenEndpoint::builder(
+            Xiaomi::new("id", "secret", "https://client/cb")
+                .with_token_url(format!("http://{address}/t"))
+                .without_redirect_uri()
+                .send_token_type(false),
+        )
+        .transport(HyperTransport::without_roots().unwrap())
+        .build()
+        .unwrap();
         let connected = endpoint.connect().await.unwrap();
         let outcome = connected.exchange_code(&"C&1".into()).await;
         assert!(matches!(outcome, Outcome::Tokens(_)));

@@ -76,6 +76,7 @@ impl CallbackVerifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MacKeyText;
     use crate::verify::VerifyErrorKind;
 
     const SECRET: &str = "ORhx44qK6Alqf8vt2rGB5f-oPq0";

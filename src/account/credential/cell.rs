@@ -345,7 +345,7 @@ mod tests {
 
     fn snapshot(generation: Generation) -> Snapshot<()> {
         let life = Duration::from_secs(1_000);
-        let tokens = TokenSet::mac("AT");
+        let tokens = TokenSet::new("AT");
         let issued = Issued::rotated(generation, FIRST, tokens, Some(life));
         Snapshot::new(issued, Some(()), NOW, Duration::ZERO)
     }

@@ -154,7 +154,7 @@ mod tests {
     const ROTATED: Generation = Generation::FIRST.next();
 
     fn snapshot(age: u64, rest: u64, lineage: Generation) -> Snapshot<()> {
-        let set = crate::provider::TokenSet::mac("AT");
+        let set = crate::provider::TokenSet::new("AT");
         let (age, rest) = (Duration::from_secs(age), Duration::from_secs(rest));
         let issued = Issued::rotated(ROTATED, lineage, set, Some(rest));
         Snapshot::new(issued, Some(()), START, age)

@@ -146,7 +146,7 @@ impl<P: Provider> Flight<P> {
     async fn misconfigured(&self, lease: &Lease, sending: &Record, refused: Refused) -> Failure {
         tracing::warn!(%refused, "the token endpoint refused the refresh");
         let after = policy::long_backoff(sending.fails);
-        self.release(lease, sending, after, refused.code()).await;
+        self.release(lease, sending, after, &refused.label()).await;
         let error = RefreshError::with_source(RefreshErrorKind::Refused, refused);
         Failure::retry(error, after)
     }
@@ -180,7 +180,7 @@ impl<P: Provider> Flight<P> {
             }
             self.wait(changed, until).await;
         }
-        let why = refused.code().to_owned();
+        let why = refused.label();
         let rejected = self.transition(sending, |record, version| {
             transition::reject(record, version, lease, &why)
         });

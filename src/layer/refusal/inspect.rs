@@ -123,7 +123,7 @@ mod tests {
     use bytes::Bytes;
     use flate2::Compression;
     use flate2::write::GzEncoder;
-    use http::{HeaderMap, StatusCode};
+    use http::{HeaderMap, Request, StatusCode};
     use http_body_util::{BodyExt, Full};
     use proptest::prelude::*;
     use tokio_test::{assert_ready, task};
@@ -132,8 +132,12 @@ mod tests {
         Scripted, Seen, Step, data, drain, expected, length, trailers,
     };
     use super::super::reading::MAX_LEN;
-    use super::super::{Head, XiaomiRefusals};
     use super::*;
+    use crate::provider::{
+        AllowedAuthorities, Fresh, Grant, GrantType, Head, Outcome, Presented, RequestParts,
+        Signed, Xiaomi,
+    };
+    use crate::sign::SignError;
     use Refusal::{SignatureRejected, TokenRejected};
 
     const LIMIT: Duration = Duration::from_secs(1);
@@ -151,9 +155,39 @@ mod tests {
             .unwrap()
     }
 
+    fn xiaomi() -> Xiaomi {
+        Xiaomi::new("1", "secret", "https://client.example/")
+    }
+
     /// Reads nothing but the head.
-    struct Plain401;
-    impl RefusalPolicy for Plain401 {
+    struct OnlyHead(Xiaomi);
+    impl Provider for OnlyHead {
+        type Credential = ();
+        fn client_id(&self) -> &str {
+            self.0.client_id()
+        }
+        fn authorities(&self) -> AllowedAuthorities {
+            self.0.authorities()
+        }
+        fn token_url(&self, grant_type: GrantType) -> &str {
+            self.0.token_url(grant_type)
+        }
+        fn token_request(
+            &self,
+            presented: Presented<'_>,
+            fresh: Fresh,
+        ) -> Result<Request<Bytes>, SignError> {
+            self.0.token_request(presented, fresh)
+        }
+        fn token_answer(&self, presented: Presented<'_>, answer: &Response<Bytes>) -> Outcome {
+            self.0.token_answer(presented, answer)
+        }
+        fn credential(&self, _: &Grant) -> Result<(), SignError> {
+            Ok(())
+        }
+        fn sign(&self, (): &(), _: &RequestParts<'_>, _: Fresh) -> Result<Signed, SignError> {
+            Ok(Signed::new())
+        }
         fn read_head(&self, status: StatusCode, _: &HeaderMap) -> Head {
             let refused = status == StatusCode::UNAUTHORIZED;
             Head::Verdict(refused.then_some(TokenRejected))
@@ -163,18 +197,15 @@ mod tests {
         }
     }
 
-    async fn run<B: Body + Unpin>(
-        policy: &dyn RefusalPolicy,
-        response: Response<B>,
-    ) -> Inspected<B> {
+    async fn run<B: Body + Unpin>(provider: impl Provider, response: Response<B>) -> Inspected<B> {
         let mut response = Some(response);
         let mut waiting = None;
         std::future::poll_fn(|cx| {
             if let Some(response) = response.take() {
                 let mut response = response.map(ResponseBody::new);
-                let mut reading = Reading::new(policy, &response);
-                let _ = reading.advance(policy, &mut response, cx);
-                match settle(policy, LIMIT, reading, response, cx) {
+                let mut reading = Reading::new(&provider, &response);
+                let _ = reading.advance(&provider, &mut response, cx);
+                match settle(&provider, LIMIT, reading, response, cx) {
                     Inspection::Done(inspected) => return Poll::Ready(inspected),
                     Inspection::Waiting(inspect) => {
                         waiting = Some(inspect);
@@ -182,7 +213,7 @@ mod tests {
                     }
                 }
             }
-            waiting.as_mut().unwrap().poll(policy, cx)
+            waiting.as_mut().unwrap().poll(&provider, cx)
         })
         .await
     }
@@ -190,7 +221,7 @@ mod tests {
     /// The verdict on a response that must not have to wait, and must come back whole.
     fn at_once(status: u16, headers: &[(&str, &str)], steps: &[Step]) -> Option<Refusal> {
         let body = Scripted::new(steps.to_vec());
-        let mut run = task::spawn(run(&XiaomiRefusals, response(status, headers, body)));
+        let mut run = task::spawn(run(xiaomi(), response(status, headers, body)));
         let inspected = assert_ready!(run.poll());
         let mut body = inspected.response.into_body();
         let mut frames = drain(&mut body).0;
@@ -255,7 +286,7 @@ mod tests {
             vec![first, second]
         };
         let answer = response(200, headers, Scripted::new(steps.clone()));
-        let inspected = run(&XiaomiRefusals, answer).await;
+        let inspected = run(xiaomi(), answer).await;
         let mut body = inspected.response.into_body();
         assert_eq!(drain(&mut body), (expected(&steps), true), "{at}");
         inspected.refusal
@@ -295,7 +326,7 @@ mod tests {
             let compressed = gzip(first).into();
             for (coding, first) in [(plain, first.into()), (in_gzip, compressed)] {
                 let source = Scripted::new([Step::Data(first), Step::Panic]);
-                let mut run = task::spawn(run(&XiaomiRefusals, response(200, &[coding], source)));
+                let mut run = task::spawn(run(xiaomi(), response(200, &[coding], source)));
                 assert_eq!(assert_ready!(run.poll()).refusal, None);
             }
         }
@@ -305,7 +336,7 @@ mod tests {
     fn an_object_longer_than_a_refusal_is_not_read_on() {
         let chunk = || Step::Data(format!("{{\"a\":\"{}", "x".repeat(MAX_LEN / 2)).into());
         let source = Scripted::new([chunk(), chunk(), Step::Panic]);
-        let mut run = task::spawn(run(&XiaomiRefusals, response(200, &[], source)));
+        let mut run = task::spawn(run(xiaomi(), response(200, &[], source)));
         assert_eq!(assert_ready!(run.poll()).refusal, None);
     }
 
@@ -315,11 +346,11 @@ mod tests {
         for status in [200, 400] {
             let body = Scripted::new(steps.clone());
             let response = response(status, &[("content-length", "4097")], body);
-            let mut run = task::spawn(run(&XiaomiRefusals, response));
+            let mut run = task::spawn(run(xiaomi(), response));
             assert_eq!(assert_ready!(run.poll()).refusal, None);
         }
         let body = Full::new(Bytes::from(vec![b' '; 4097]));
-        let mut run = task::spawn(run(&XiaomiRefusals, response(401, &[], body)));
+        let mut run = task::spawn(run(xiaomi(), response(401, &[], body)));
         let inspected = assert_ready!(run.poll());
         assert_eq!(inspected.refusal, Some(TokenRejected));
         assert_eq!(inspected.response.body().size_hint().exact(), Some(4097));
@@ -333,7 +364,7 @@ mod tests {
         // As a client presents the answer to HEAD: no body, but the length it would have.
         let body = Scripted::new([]).end_known(true);
         let answer = response(200, &[("content-length", "31")], body);
-        let mut run = task::spawn(run(&XiaomiRefusals, answer));
+        let mut run = task::spawn(run(xiaomi(), answer));
         let inspected = assert_ready!(run.poll());
         assert!(inspected.response.body().is_end_stream());
     }
@@ -432,7 +463,7 @@ mod tests {
             ],
         ] {
             let body = Scripted::new([Step::Yield, data(TOKEN)]);
-            let inspected = run(&XiaomiRefusals, response(200, headers, body)).await;
+            let inspected = run(xiaomi(), response(200, headers, body)).await;
             assert_eq!(inspected.refusal, Some(TokenRejected), "{headers:?}");
         }
     }
@@ -441,7 +472,7 @@ mod tests {
     async fn the_wait_ends_with_the_body() {
         let source = Scripted::new([data("{\"code\":"), Step::Pending, data("96008}")]);
         let waker = source.waker();
-        let mut run = task::spawn(run(&XiaomiRefusals, response(400, &[], source)));
+        let mut run = task::spawn(run(xiaomi(), response(400, &[], source)));
         assert!(run.poll().is_pending());
         assert!(!run.is_woken());
         waker.lock().unwrap().take().unwrap().wake();
@@ -462,7 +493,7 @@ mod tests {
             // Pending when it is first polled, and when the limit wakes the task.
             let steps = [data(sent), Step::Pending, Step::Pending, data("late")];
             let answer = response(status, &[], Scripted::new(steps.clone()));
-            let mut run = task::spawn(run(&XiaomiRefusals, answer));
+            let mut run = task::spawn(run(xiaomi(), answer));
             assert!(run.poll().is_pending());
             tokio::time::advance(LIMIT.mul_f32(0.99)).await;
             assert!(!run.is_woken(), "{status}");
@@ -478,14 +509,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_is_read_to_its_end_so_that_the_connection_can_be_used_again() {
         let body = Scripted::new([data(TOKEN), Step::Yield, trailers("end")]);
-        let inspected = run(&XiaomiRefusals, response(200, &[], body)).await;
+        let inspected = run(xiaomi(), response(200, &[], body)).await;
         assert_eq!(inspected.refusal, Some(TokenRejected));
         // The script panics if its end is polled for twice: it has been.
         assert!(inspected.response.body().size_hint().exact().is_some());
 
         for (status, left) in [(401, Some(3)), (200, None)] {
             let body = Scripted::new([data("a"), Step::Yield, data("bc")]);
-            let inspected = run(&Plain401, response(status, &[], body)).await;
+            let inspected = run(OnlyHead(xiaomi()), response(status, &[], body)).await;
             assert_eq!(
                 inspected.response.body().size_hint().exact(),
                 left,
@@ -511,7 +542,7 @@ mod tests {
             let mut left = 0;
             let length = [("content-length", "100")];
             let answer = response(status, &length, Scripted::new(flood.clone()));
-            let mut run = task::spawn(run(&XiaomiRefusals, answer));
+            let mut run = task::spawn(run(xiaomi(), answer));
             let inspected = assert_ready!(run.poll());
             assert_eq!(inspected.refusal, None);
             assert!(inspected.response.body().size_hint().lower() <= 5 * 1024);
@@ -543,7 +574,7 @@ mod tests {
     #[test]
     fn a_buffer_in_pieces_is_looked_at_as_a_whole() {
         let body = Full::new(bytes::Buf::chain(&b"{\"code\":9"[..], &b"6008}"[..]));
-        let mut run = task::spawn(run(&XiaomiRefusals, response(200, &[], body)));
+        let mut run = task::spawn(run(xiaomi(), response(200, &[], body)));
         let inspected = assert_ready!(run.poll());
         assert_eq!(inspected.refusal, Some(TokenRejected));
         let mut body = task::spawn(inspected.response.into_body().collect());
@@ -566,11 +597,12 @@ mod tests {
         );
         let mut answer = Some(answer);
         let mut done = None;
+        let client = xiaomi();
         let counted = allocation_counter::measure(|| {
             let cx = &mut Context::from_waker(std::task::Waker::noop());
             let mut answer = answer.take().unwrap().map(ResponseBody::new);
-            let mut reading = Reading::new(&XiaomiRefusals, &answer);
-            assert!(reading.advance(&XiaomiRefusals, &mut answer, cx).is_ready());
+            let mut reading = Reading::new(&client, &answer);
+            assert!(reading.advance(&client, &mut answer, cx).is_ready());
             assert!(reading.is_clear());
             done = Some(answer);
         });
@@ -614,7 +646,7 @@ mod tests {
                 .start_paused(true)
                 .build()
                 .unwrap();
-            let inspected = runtime.block_on(run(&XiaomiRefusals, answer));
+            let inspected = runtime.block_on(run(xiaomi(), answer));
             let mut body = inspected.response.into_body();
             if length_known {
                 prop_assert_eq!(body.size_hint().exact(), Some(length(&steps)));

@@ -156,7 +156,7 @@ impl fmt::Display for ErrorCode {
 
 impl From<ErrorCode> for Refused {
     fn from(code: ErrorCode) -> Self {
-        Self::new(&code.code().to_string(), code.meaning())
+        Self::new(&code.code().to_string(), code.meaning()).with_name(code.name())
     }
 }
 

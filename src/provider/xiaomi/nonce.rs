@@ -166,6 +166,7 @@ impl fmt::Debug for Nonce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
 
     #[test]
     fn a_seed_that_somebody_else_sets_does_not_bring_a_nonce_back() {

@@ -200,7 +200,7 @@ mod tests {
 
     fn read(status: u16, body: impl AsRef<[u8]>) -> Option<Refusal> {
         let status = StatusCode::from_u16(status).unwrap();
-        XiaomiRefusals.read_body(status, &HeaderMap::new(), body.as_ref())
+        read_body(status, body.as_ref())
     }
 
     #[test]
