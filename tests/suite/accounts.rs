@@ -220,15 +220,15 @@ async fn an_authorized_account_is_open_and_one_with_those_opened_meanwhile() {
     assert_eq!(status(&crowd.get(new).await), StatusCode::OK);
 
     // An account that is read while a user authorizes it.
+    let standing = record(&crowd.store.inner(), &AccountName::new("0").unwrap()).await;
+    let access = standing.grant().unwrap().access.as_ref().unwrap();
+    let code = crowd.provider.authorization_code_of(&access.access_token);
+    let code = code.unwrap();
     crowd
         .store
         .fail(Step::Read, How::Late(Duration::from_secs(5)));
-    let (opened, authorized) = tokio::join!(
-        crowd.accounts.get("0"),
-        crowd
-            .accounts
-            .authorize("0", crowd.provider.authorization_code()),
-    );
+    let (opened, authorized) =
+        tokio::join!(crowd.accounts.get("0"), crowd.accounts.authorize("0", code),);
     let (opened, authorized) = (opened.unwrap(), authorized.unwrap());
     assert_eq!(opened.generation(), Generation::from_number(3));
     assert_eq!(authorized.generation(), opened.generation());

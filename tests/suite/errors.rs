@@ -11,7 +11,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mac_auth::AuthorizationCode;
-use tower_mac_auth::account::{Account, InDoubtPolicy, RefreshErrorKind};
+use tower_mac_auth::account::{Account, AccountErrorKind, InDoubtPolicy, RefreshErrorKind};
 use tower_mac_auth::layer::{self, RequestBody};
 use tower_mac_auth::provider::xiaomi::{ErrorCode, SigningRules};
 use tower_mac_auth::provider::{AllowedAuthorities, Presented, Provider as _, Xiaomi};
@@ -190,9 +190,13 @@ async fn accounts(looked: &mut Looked) {
         Fault::RateLimited { retry_after: None },
     ] {
         world.provider.fault_next(fault);
-        let code = world.provider.authorization_code();
+        let code = world.code();
         looked.at(&world.account.authorize(code).await.unwrap_err());
     }
+    let code = world.provider.authorization_code();
+    let other = world.account.authorize(code).await.unwrap_err();
+    assert_eq!(other.kind(), AccountErrorKind::OtherUser);
+    looked.at(&other);
     let store = Faulty::new(world.clock.clone());
     let builder = builder().store(store.clone()).clock(world.clock.clone());
     let tokens = world.provider.issue(HOUR);

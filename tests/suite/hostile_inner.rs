@@ -311,7 +311,7 @@ async fn a_form_without_end_is_refused_by_name_and_not_sent() {
     };
     assert_eq!(
         error.to_string(),
-        "the request was not sent: form: has more than the 65536 bytes, or than the pieces, that \
+        "the request was not sent: body: has more than the 65536 bytes, or than the pieces, that \
          are kept to be signed"
     );
     assert_eq!(world.provider.api_requests(), 0);

@@ -136,7 +136,7 @@ async fn an_ambiguous_answer_is_recorded_in_doubt_and_never_resent_by_the_policy
         }
         assert_eq!(world.presented(), 1, "{fault:?}");
         // A new authorization heals it.
-        let code = world.provider.authorization_code();
+        let code = world.code();
         world.account.authorize(code).await.unwrap();
         assert_eq!(status(&world.get("/").await), StatusCode::OK);
     }
@@ -415,7 +415,7 @@ async fn what_a_call_did_to_the_rotation_shows_at_once() {
     let rotation = |world: &World| world.account.status().rotation;
     world.account.revoke().await.unwrap();
     assert_eq!(rotation(&world), RotationStatus::Revoked);
-    let code = world.provider.authorization_code();
+    let code = world.code();
     world.account.authorize(code).await.unwrap();
     assert_eq!(rotation(&world), RotationStatus::Idle);
 
@@ -433,7 +433,7 @@ async fn what_a_call_did_to_the_rotation_shows_at_once() {
     refresh.await.unwrap_err();
     let may_recover = true;
     assert_eq!(rotation(&world), RotationStatus::InDoubt { may_recover });
-    let code = world.provider.authorization_code();
+    let code = world.code();
     world.account.authorize(code).await.unwrap();
     assert_eq!(rotation(&world), RotationStatus::Idle);
 }

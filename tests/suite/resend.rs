@@ -183,7 +183,7 @@ async fn a_form_that_cannot_be_signed_is_not_sent() {
     let world = World::with(|it| it.signing_rules(rules), |it| it).await;
     let client = world.client();
     for (body, names) in [
-        (vec![b'a'; 65 * 1024], "form"),
+        (vec![b'a'; 65 * 1024], "body"),
         (b"token=mine".to_vec(), "form"),
         (b"a=%zz".to_vec(), "form"),
         ("a=ä".as_bytes().to_vec(), "form"),

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_mac_auth::account::Account;
+use tower_mac_auth::account::{Account, AccountErrorKind};
 use tower_mac_auth::layer::{AuthErrorKind, Error, MacAuthLayer, PerRequest};
 use tower_mac_auth::provider::xiaomi::SigningRules;
+use tower_mac_auth::store::Generation;
 use tower_mac_auth::token::TokenSet;
 
 use crate::world::{Answer, HOST, HOUR, World, get, status};
@@ -73,6 +74,38 @@ async fn the_layer_of_one_account_refuses_a_request_that_brings_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_code_or_tokens_of_another_user_change_nothing_and_are_handed_back() {
+    let world = World::new().await;
+    let signs_as = async |user: &TokenSet| {
+        assert_eq!(status(&world.get("/").await), StatusCode::OK);
+        let accepted = world.provider.accepted();
+        assert_eq!(
+            Some(&accepted.last().unwrap().subject),
+            user.subject.as_ref()
+        );
+    };
+    let code = world.provider.authorization_code();
+    let refused = world.account.authorize(code).await.unwrap_err();
+    assert_eq!(refused.kind(), AccountErrorKind::OtherUser);
+    let others = refused.into_tokens().unwrap();
+    assert_ne!(others.subject, world.tokens.subject);
+    let refused = world.account.install(others).await.unwrap_err();
+    assert_eq!(refused.kind(), AccountErrorKind::OtherUser);
+    let others = refused.into_tokens().unwrap();
+    assert_eq!(world.account.generation(), Generation::FIRST);
+    signs_as(&world.tokens).await;
+
+    // Of another user only if that is meant; the tokens that came back are good.
+    world.account.revoke().await.unwrap();
+    world.account.install(others.clone()).await.unwrap();
+    signs_as(&others).await;
+    let current = world.account.generation();
+    world.account.refresh_if_current(current).await.unwrap();
+    signs_as(&others).await;
+    assert!(world.provider.presented_twice().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_thousand_interleaved_requests_no_token_crosses_over() {
     let world = World::new().await;
     let other_tokens = world.provider.issue(HOUR);
@@ -105,7 +138,7 @@ async fn of_a_thousand_interleaved_requests_no_token_crosses_over() {
         } else {
             &world.tokens
         };
-        assert_eq!(Some(accepted.open_id), owner.subject);
+        assert_eq!(Some(accepted.subject), owner.subject);
     }
     assert_eq!(world.presented(), 2);
 }
