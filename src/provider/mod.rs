@@ -6,6 +6,7 @@
 //!
 //! | room | |
 //! |---|---|
+//! | [`oauth2`] | RFC 6749: the half that is about tokens, of which providers are made |
 //! | [`xiaomi`] | the Xiaomi Open API: a MAC key that comes with each access token |
 //!
 //! # A provider of your own
@@ -111,6 +112,7 @@ mod fresh;
 mod grant;
 pub(crate) mod json;
 mod meaning;
+pub mod oauth2;
 mod outcome;
 mod parameters;
 mod presented;
@@ -132,6 +134,7 @@ pub use fields::Fields;
 pub use fresh::Fresh;
 pub use grant::{AccessGrant, Grant};
 pub use meaning::Meaning;
+pub use oauth2::OAuth2;
 pub(crate) use outcome::SharedError;
 pub use outcome::{Ambiguous, AmbiguousKind, Outcome, RateLimited, Refused, Unsent, UnsentKind};
 pub(crate) use parameters::STRICT;
