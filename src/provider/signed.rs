@@ -75,9 +75,10 @@ impl Signed {
         self.path_and_query.as_ref()
     }
 
-    /// All of it, to be put into a request.
+    /// All of it, to be put into a request: the headers to be set, and the new path and query, if it
+    /// is not the old one that is sent.
     #[inline]
-    pub(crate) fn into_parts(
+    pub fn into_parts(
         self,
     ) -> (
         impl ExactSizeIterator<Item = (HeaderName, HeaderValue)>,
