@@ -9,7 +9,9 @@ use http::{Response, StatusCode};
 
 use super::MAX_ANSWER_LEN;
 use super::content_coding::{CodingFault, decode};
-use crate::provider::{Ambiguous, AmbiguousKind, Outcome, Presented, Provider, RateLimited};
+use crate::provider::{
+    Ambiguous, AmbiguousKind, Meaning, Outcome, Presented, Provider, RateLimited,
+};
 
 /// The shortest and the longest pause that an endpoint may ask for by `Retry-After`. A shorter one
 /// would have it asked in a loop; a longer one would let one bad answer shut all accounts out.
@@ -37,11 +39,8 @@ pub(super) fn read_answer<P: Provider>(
         }
     };
     match outcome {
-        Outcome::RateLimited(limited) => {
-            let pause = limited.retry_after().or(pause);
-            let pause = pause.map(|pause| pause.clamp(*PAUSES.start(), *PAUSES.end()));
-            Outcome::RateLimited(RateLimited::new(pause))
-        }
+        Outcome::RateLimited(known) => rate_limited(known.retry_after().or(pause)),
+        Outcome::Refused(refused) if refused.meaning() == Meaning::TryLater => rate_limited(pause),
         // The provider says so of a request that was sent.
         Outcome::Unsent(_) => {
             let kind = AmbiguousKind::Unreadable;
@@ -49,6 +48,11 @@ pub(super) fn read_answer<P: Provider>(
         }
         outcome => outcome,
     }
+}
+
+fn rate_limited(pause: Option<Duration>) -> Outcome {
+    let pause = pause.map(|pause| pause.clamp(*PAUSES.start(), *PAUSES.end()));
+    Outcome::RateLimited(RateLimited::new(pause))
 }
 
 /// What an answer that is not whole says, or not what its head says, may be wrong. Only the next refresh
