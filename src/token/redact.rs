@@ -100,6 +100,7 @@ pub(super) fn redact(outcome: &mut Outcome, sent: &Sent<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AuthorizationCode;
 
     #[test]
     fn a_secret_is_found_whole_in_part_and_encoded() {
@@ -114,5 +115,22 @@ mod tests {
         assert!(!sent.is_in("refresh token wrong"));
         assert!(!sent.is_in(""));
         assert!(Sent(["abc", "", "", ""]).is_in("xabcx"));
+    }
+
+    #[test]
+    fn every_secret_of_a_request_is_looked_for() {
+        let secret = ClientSecret::new("client-secret");
+        let code = AuthorizationCode::new("the-code").with_verifier("the-verifier");
+        let basic = HeaderValue::from_static("Basic aWQ6Y2xpZW50LXNlY3JldA==");
+        let sent = Sent::new(Some(&secret), (&code).into(), Some(&basic));
+        for text in [
+            "client-secret",
+            "the-code",
+            "the-verifier",
+            "aWQ6Y2xpZW50LXNlY3JldA==",
+        ] {
+            assert!(sent.is_in(&format!("wrong: {text}")), "{text}");
+        }
+        assert!(!sent.is_in("Basic authentication is needed"));
     }
 }

@@ -64,3 +64,103 @@ fn is_sent_anyway(client: &OAuth2, parameter: &Parameter) -> bool {
     };
     own_parameters(client, presented).has(&parameter.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> OAuth2 {
+        OAuth2::new("https://as.example/token", "id")
+    }
+
+    #[test]
+    fn what_can_be_used_is_passed() {
+        let basic = client().with_client_authentication(ClientAuthentication::Basic);
+        // Of its own: with Basic the id is not in the body.
+        let with_id = basic
+            .clone()
+            .with_parameter(GrantType::RefreshToken, "client_id", "id");
+        for client in [
+            client(),
+            client().with_client_secret("s"),
+            basic,
+            with_id,
+            client()
+                .with_redirect_uri("https://me.example/callback")
+                .with_parameter(
+                    GrantType::RefreshToken,
+                    "redirect_uri",
+                    "https://me.example",
+                ),
+            client()
+                .with_parameter(GrantType::RefreshToken, "resource", "a")
+                .with_parameter(GrantType::RefreshToken, "resource", "b"),
+            client()
+                .send_json(true)
+                .with_parameter(GrantType::RefreshToken, "audience", "a")
+                .with_parameter(GrantType::AuthorizationCode, "audience", "a"),
+        ] {
+            let checked = client.check();
+            assert!(checked.is_ok(), "{client:?} {checked:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_is_named() {
+        use EndpointErrorKind::{Client, Provider, RedirectUri, Url};
+        let with = |name: &str| client().with_parameter(GrantType::RefreshToken, name, "x");
+        let with_code =
+            |name: &str| client().with_parameter(GrantType::AuthorizationCode, name, "x");
+        let sent = "parameter: is sent already";
+        for (client, kind, text) in [
+            (OAuth2::new("https://h/t", ""), Client, "client_id: empty"),
+            (
+                client().with_client_secret(""),
+                Client,
+                "client_secret: empty",
+            ),
+            (
+                client().with_client_authentication(ClientAuthentication::Body),
+                Client,
+                "client_secret: missing",
+            ),
+            (
+                client().with_redirect_uri(""),
+                RedirectUri,
+                "redirect_uri: empty",
+            ),
+            (client().with_authorize_url(""), Url, "authorize_url: empty"),
+            (
+                client().with_authorize_url("https://h/a#canary"),
+                Url,
+                "authorize_url: has a fragment",
+            ),
+            (with("grant_type"), Provider, sent),
+            (with("refresh_token"), Provider, sent),
+            (with("client_id"), Provider, sent),
+            (
+                with("client_secret").with_client_secret("canary"),
+                Provider,
+                sent,
+            ),
+            (with_code("code"), Provider, sent),
+            (with_code("code_verifier"), Provider, sent),
+            (
+                with_code("redirect_uri").with_redirect_uri("https://canary"),
+                Provider,
+                sent,
+            ),
+            (
+                with("resource")
+                    .with_parameter(GrantType::RefreshToken, "resource", "canary")
+                    .send_json(true),
+                Provider,
+                "parameter: given twice, which JSON cannot be",
+            ),
+        ] {
+            let error = client.check().unwrap_err();
+            assert_eq!((error.kind(), error.to_string()), (kind, text.to_owned()));
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+}
