@@ -6,6 +6,7 @@
 //!
 //! | room | |
 //! |---|---|
+//! | [`bearer`] | RFC 6750: the access token alone, in `Authorization: Bearer` |
 //! | [`oauth2`] | RFC 6749: the half that is about tokens, of which providers are made |
 //! | [`xiaomi`] | the Xiaomi Open API: a MAC key that comes with each access token |
 //!
@@ -106,6 +107,8 @@
 
 mod authority;
 mod authorize_request;
+pub mod bearer;
+mod challenges;
 mod endpoint_error;
 mod fields;
 mod fresh;
@@ -129,6 +132,8 @@ pub use authority::{
     AllowedAuthorities, AllowedAuthoritiesError, AuthorityError, AuthorityErrorKind,
 };
 pub use authorize_request::AuthorizeRequest;
+pub use bearer::Bearer;
+pub use challenges::{Challenge, Challenges};
 pub use endpoint_error::{EndpointError, EndpointErrorKind};
 pub use fields::Fields;
 pub use fresh::Fresh;

@@ -3,18 +3,15 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use zeroize::Zeroizing;
 
 use super::ClientAuthentication;
 use super::answer_rules::AnswerRules;
-use super::{check, token_request};
 use crate::ClientSecret;
 use crate::provider::{
-    AllowedAuthorities, AllowedAuthoritiesError, AuthorizeRequest, EndpointError, Fresh, GrantType,
-    Meaning, Outcome, Presented,
+    AllowedAuthorities, AllowedAuthoritiesError, GrantType, Meaning, Outcome, Presented,
 };
-use crate::sign::SignError;
 
 /// A client of an RFC 6749 endpoint: the half of a [`Provider`](crate::provider::Provider) that is
 /// about tokens. See the [module docs](super).
@@ -179,6 +176,13 @@ impl OAuth2 {
         self
     }
 
+    /// Takes no tokens but of this type, if no type was named yet.
+    pub(in crate::provider) fn with_usual_token_type(mut self, token_type: &'static str) -> Self {
+        let usual = Cow::Borrowed(token_type);
+        self.rules.token_type.get_or_insert(usual);
+        self
+    }
+
     /// What this `error` of the token endpoint means, if that is not what RFC 6749 §5.2 says or not
     /// said there; whatever status it comes with. See the [module docs](super#errors).
     ///
@@ -226,15 +230,6 @@ impl OAuth2 {
         self.client_secret.as_ref()
     }
 
-    /// Whether all of it can be used.
-    ///
-    /// # Errors
-    ///
-    /// Names the knob that is wrong.
-    pub fn check(&self) -> Result<(), EndpointError> {
-        check::check(self)
-    }
-
     /// Where credentials may be sent: nowhere, unless it was [told](Self::allow).
     pub fn authorities(&self) -> AllowedAuthorities {
         self.allowed.clone()
@@ -248,28 +243,9 @@ impl OAuth2 {
         }
     }
 
-    /// The `POST` that presents a refresh token or a code (RFC 6749 §4.1.3, §6).
-    ///
-    /// # Errors
-    ///
-    /// Names what cannot be sent. Then nothing was presented.
-    pub fn token_request(
-        &self,
-        presented: Presented<'_>,
-        _: Fresh,
-    ) -> Result<Request<Bytes>, SignError> {
-        token_request::token_request(self, presented)
-    }
-
     /// What the answer says became of what was presented (RFC 6749 §5). Anything may be answered.
     pub fn token_answer(&self, presented: Presented<'_>, answer: &Response<Bytes>) -> Outcome {
         self.rules.read(presented, answer)
-    }
-
-    /// Where a user's browser is sent for an authorization code (RFC 6749 §4.1.1); `None` without an
-    /// [authorization URL](Self::with_authorize_url).
-    pub fn authorize_url(&self, request: &AuthorizeRequest<'_>) -> Option<String> {
-        token_request::authorize_url(self, request)
     }
 
     /// Whether an authorization URL has a code challenge.
