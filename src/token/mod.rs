@@ -55,6 +55,7 @@
 //! decoders of a compressed answer and the operating system copy is out of reach.
 
 mod answer;
+mod authorize_url;
 mod builder;
 #[cfg(feature = "transport")]
 mod connector;
@@ -77,6 +78,7 @@ pub use crate::provider::{
     Ambiguous, AmbiguousKind, EndpointError, EndpointErrorKind, GrantType, Meaning, Outcome,
     RateLimited, Refused, TokenSet, Unsent, UnsentKind,
 };
+pub use authorize_url::AuthorizeUrl;
 pub use builder::TokenEndpointBuilder;
 pub use endpoint::{Connected, TokenEndpoint};
 #[cfg(feature = "transport")]

@@ -101,8 +101,7 @@ impl SigningRules {
             nonce,
             &mut sent,
         )?;
-        let tag = credential.key().tag(text.as_slice());
-        let authorization = authorization(credential, nonce, &tag)?;
+        let authorization = authorization(credential, nonce, text.as_slice())?;
         let signed = Signed::new().with_authorization(authorization);
         Ok(signed.with_path_and_query(sent))
     }
