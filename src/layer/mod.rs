@@ -109,7 +109,7 @@
 //! | where | what |
 //! |---|---|
 //! | request | the [`Account`](crate::account::Account) that signs it, for a layer for many users: [`PerRequest`]. The layer takes it out |
-//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if the response is a refusal or its request was sent again, or [always](MacAuthLayer::report_every_response) |
+//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if the response is a refusal or its request was sent again, or [always](MacAuthLayer::report_every_attempt) |
 //! | response | the [`RefreshError`](crate::account::RefreshError), if the response is a refusal after which the request would have been sent again, had the refresh not failed |
 //!
 //! ```

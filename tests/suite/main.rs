@@ -9,6 +9,7 @@
 mod accounts;
 mod adversity;
 mod attack;
+mod attempts;
 mod bad_input;
 mod clock_jumps;
 mod conformance;
