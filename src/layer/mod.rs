@@ -206,6 +206,7 @@
 
 mod attempt;
 mod call;
+mod clock;
 mod config;
 mod error;
 mod future;
@@ -225,6 +226,7 @@ mod response_body;
 mod scripted;
 mod service;
 mod sign;
+mod sign_request;
 mod size_hint;
 mod unsent;
 
@@ -240,3 +242,4 @@ pub use layer::MacAuthLayer;
 pub use request_body::{RequestBody, RequestBodyError, RequestBodyErrorKind};
 pub use response_body::ResponseBody;
 pub use service::MacAuth;
+pub use sign_request::SignRequest;

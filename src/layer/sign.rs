@@ -4,19 +4,18 @@ use std::mem;
 
 use http::{Method, Request, Uri, header};
 
-use super::call::Call;
 use super::error::{AuthError, Cause};
-use super::identity::Identity;
-use crate::account::Ready;
-use crate::provider::{Fresh, Provider, RequestParts};
+use crate::account::{Account, Ready};
+use crate::provider::{AllowedAuthorities, Fresh, Provider, RequestParts};
 use crate::sign::SignError;
 
-/// Signs `request`, and its body, if that is signed. On an error the request is as it
-/// was.
+/// Signs `request`, and its body, if that is signed, if it goes to a host that is `allowed`. On an
+/// error the request is as it was.
 #[inline]
-pub(super) fn sign<A: Identity, B>(
-    call: &Call<A>,
-    ready: &Ready<<A::Provider as Provider>::Credential>,
+pub(super) fn sign<P: Provider, B>(
+    account: &Account<P>,
+    allowed: &AllowedAuthorities,
+    ready: &Ready<P::Credential>,
     request: &mut Request<B>,
     body: Option<&[u8]>,
 ) -> Result<(), AuthError> {
@@ -29,8 +28,8 @@ pub(super) fn sign<A: Identity, B>(
     let host_headers = request.headers().iter();
     let host_headers = host_headers.filter(|(name, _)| **name == header::HOST);
     let host_headers = host_headers.map(|(_, value)| value);
-    let destination = call.config.allowed.check(uri, host_headers)?;
-    let fresh = Fresh::at(call.account().nonce_time(ready.now));
+    let destination = allowed.check(uri, host_headers)?;
+    let fresh = Fresh::at(account.nonce_time(ready.now));
     let (path, query) = match uri.path_and_query() {
         Some(both) => (both.path(), both.query()),
         None => ("/", None),
@@ -44,7 +43,9 @@ pub(super) fn sign<A: Identity, B>(
         headers: Some(request.headers()),
         body,
     };
-    let signed = call.provider().sign(ready.credential()?, &parts, fresh)?;
+    let signed = account
+        .provider()
+        .sign(ready.credential()?, &parts, fresh)?;
     let (signature, path_and_query) = signed.into_parts();
     let headers = request.headers_mut();
     if signature.len() > 1 {

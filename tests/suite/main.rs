@@ -39,6 +39,7 @@ mod resend;
 mod rotation;
 mod runtimes;
 mod secrets;
+mod sign_request;
 mod sockets;
 mod store_faults;
 mod types;
