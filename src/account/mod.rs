@@ -226,10 +226,9 @@
 //! use tower_mac_auth::testing::{Fault, Provider};
 //!
 //! let provider = Provider::new();
-//! let account = Account::builder(provider.endpoint())
-//!     .tokens(provider.issue(Duration::from_secs(3600)))
-//!     .open("user-42")
-//!     .await?;
+//! let tokens = provider.issue(Duration::from_secs(3600));
+//! let access_token = tokens.access_token.clone();
+//! let account = Account::builder(provider.endpoint()).tokens(tokens).open("user-42").await?;
 //! let mut events = account.events();
 //!
 //! // The provider rotates, and its answer is lost.
@@ -240,7 +239,8 @@
 //! assert!(matches!(events.next().await, Some(Event::ReauthorizationRequired { .. })));
 //!
 //! // The user agrees once more, and all is well.
-//! account.authorize(provider.authorization_code()).await?;
+//! let code = provider.authorization_code_of(&access_token).ok_or("a user")?;
+//! account.authorize(code).await?;
 //! assert!(account.expires_at().is_some());
 //! # Ok(())
 //! # }
