@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::uri::Uri;
 use sha1::Sha1;
 use tower_mac_auth::provider::RequestParts;
@@ -85,31 +85,40 @@ pub(crate) fn floor(prepared: &Hmac<Sha1>, message: &[u8]) -> [u8; 20] {
 /// A request signed as it stands: nonce, clock, signature, header.
 #[inline]
 pub(crate) fn ready(
-    scheme: &SigningRules,
+    rules: &SigningRules,
     credential: &Credential,
     uri: &Uri,
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
-    headers.insert(AUTHORIZATION, signed.authorization);
+    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    let (signature, _) = signed.into_parts();
+    put(signature, headers);
+}
+
+#[inline]
+fn put(signature: impl Iterator<Item = (HeaderName, HeaderValue)>, headers: &mut HeaderMap) {
+    for (name, value) in signature {
+        headers.insert(name, value);
+    }
 }
 
 /// A request whose query the signer completes: the same, and a new URI. What is signed comes from
 /// `uri`; `target` gives its scheme and authority to the new one, as a request's own URI would.
 #[inline]
 pub(crate) fn with_credentials(
-    scheme: &SigningRules,
+    rules: &SigningRules,
     credential: &Credential,
     uri: &Uri,
     target: &mut Uri,
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
-    headers.insert(AUTHORIZATION, signed.authorization);
+    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    let (signature, path_and_query) = signed.into_parts();
+    put(signature, headers);
     let mut target_parts = std::mem::take(target).into_parts();
-    target_parts.path_and_query = signed.path_and_query;
+    target_parts.path_and_query = path_and_query;
     *target = Uri::from_parts(target_parts).unwrap();
 }
 
