@@ -46,19 +46,9 @@ pub(super) fn sign<P: Provider, B>(
     let signed = account
         .provider()
         .sign(ready.credential()?, &parts, fresh)?;
-    let (signature, path_and_query) = signed.into_parts();
-    let headers = request.headers_mut();
-    if signature.len() > 1 {
-        // Before any is set, so that all of them are or none.
-        let room = headers.try_reserve(signature.len());
-        room.map_err(|_| Cause::Headers)?;
-    }
-    for (name, value) in signature {
-        // Replaces whatever the caller, or a client before us, had put there.
-        let inserted = headers.try_insert(name, value);
-        inserted.map_err(|_| Cause::Headers)?;
-    }
-    if let Some(path_and_query) = path_and_query {
+    let inserted = signed.headers.insert_into(request.headers_mut());
+    inserted.map_err(|_| Cause::Headers)?;
+    if let Some(path_and_query) = signed.path_and_query {
         let mut parts = mem::take(request.uri_mut()).into_parts();
         parts.path_and_query = Some(path_and_query);
         // It had a scheme and an authority, or it would not have been allowed.

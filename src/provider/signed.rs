@@ -1,7 +1,7 @@
-use std::fmt;
+use std::{fmt, slice, vec};
 
-use arrayvec::ArrayVec;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue, MaxSizeReached};
 use http::uri::PathAndQuery;
 
 use crate::sign::{SignError, SignErrorKind};
@@ -13,9 +13,94 @@ const MOST_HEADERS: usize = 4;
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Signed {
-    headers: ArrayVec<(HeaderName, HeaderValue), MOST_HEADERS>,
-    path_and_query: Option<PathAndQuery>,
+    pub(crate) headers: Headers,
+    pub(crate) path_and_query: Option<PathAndQuery>,
 }
+
+type Header = (HeaderName, HeaderValue);
+
+/// The headers to be set, each of them marked sensitive.
+///
+/// Nearly always there is one. With room for four in place, all of it would be large to move, and it
+/// is moved often.
+#[derive(Clone, Default)]
+pub(crate) enum Headers {
+    #[default]
+    None,
+    One(Header),
+    More(Vec<Header>),
+}
+
+impl Headers {
+    fn as_slice(&self) -> &[Header] {
+        match self {
+            Self::None => &[],
+            Self::One(header) => slice::from_ref(header),
+            Self::More(headers) => headers,
+        }
+    }
+
+    #[inline]
+    fn and(self, (name, mut value): Header) -> Self {
+        value.set_sensitive(true);
+        match self {
+            Self::None => Self::One((name, value)),
+            headers => headers.and_more((name, value)),
+        }
+    }
+
+    #[cold]
+    fn and_more(self, header: Header) -> Self {
+        let mut headers = match self {
+            Self::None => Vec::new(),
+            Self::One(first) => vec![first],
+            Self::More(headers) => headers,
+        };
+        headers.push(header);
+        Self::More(headers)
+    }
+
+    /// Sets them, all or none, in place of whatever the caller, or a client before us, had put there.
+    #[inline]
+    pub(crate) fn insert_into(self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
+        match self {
+            Self::None => {}
+            Self::One((name, value)) => {
+                headers.try_insert(name, value)?;
+            }
+            Self::More(more) => {
+                headers.try_reserve(more.len())?;
+                for (name, value) in more {
+                    headers.try_insert(name, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The headers of a signature.
+struct IntoHeaders {
+    one: Option<Header>,
+    more: vec::IntoIter<Header>,
+}
+
+impl Iterator for IntoHeaders {
+    type Item = Header;
+
+    #[inline]
+    fn next(&mut self) -> Option<Header> {
+        self.one.take().or_else(|| self.more.next())
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = usize::from(self.one.is_some()) + self.more.len();
+        (len, Some(len))
+    }
+}
+
+impl ExactSizeIterator for IntoHeaders {}
 
 impl Signed {
     /// Nothing is to be changed.
@@ -26,9 +111,9 @@ impl Signed {
 
     /// With this value of `Authorization`.
     #[inline]
-    pub fn with_authorization(mut self, value: HeaderValue) -> Self {
-        self.put(AUTHORIZATION, value);
-        self
+    pub fn with_authorization(self, value: HeaderValue) -> Self {
+        let headers = self.headers.and((AUTHORIZATION, value));
+        Self { headers, ..self }
     }
 
     /// With this header, in place of whatever the caller has put there.
@@ -36,37 +121,37 @@ impl Signed {
     /// # Errors
     ///
     /// If there are four already.
-    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Result<Self, SignError> {
-        if self.put(name, value) {
-            return Ok(self);
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Result<Self, SignError> {
+        if self.headers().len() >= MOST_HEADERS {
+            let reason = "there is room for four that sign a request";
+            return Err(SignError::new(SignErrorKind::TooLong, "headers", reason));
         }
-        let reason = "there is room for four that sign a request";
-        Err(SignError::new(SignErrorKind::TooLong, "headers", reason))
+        let headers = self.headers.and((name, value));
+        Ok(Self { headers, ..self })
     }
 
     /// With this path and query, which must be sent in place of the old ones, or the signature does
     /// not hold.
     #[inline]
-    pub fn with_path_and_query(mut self, path_and_query: impl Into<Option<PathAndQuery>>) -> Self {
-        self.path_and_query = path_and_query.into();
-        self
-    }
-
-    /// All that is put in is marked sensitive.
-    #[inline]
-    fn put(&mut self, name: HeaderName, mut value: HeaderValue) -> bool {
-        value.set_sensitive(true);
-        self.headers.try_push((name, value)).is_ok()
+    pub fn with_path_and_query(self, path_and_query: impl Into<Option<PathAndQuery>>) -> Self {
+        let path_and_query = path_and_query.into();
+        Self {
+            path_and_query,
+            ..self
+        }
     }
 
     /// The headers to be set.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
+        self.headers.as_slice()
     }
 
     /// The value of `Authorization`, if it is to be set.
     pub fn authorization(&self) -> Option<&HeaderValue> {
-        let found = self.headers.iter().find(|(name, _)| *name == AUTHORIZATION);
+        let found = self
+            .headers()
+            .iter()
+            .find(|(name, _)| *name == AUTHORIZATION);
         found.map(|(_, value)| value)
     }
 
@@ -84,7 +169,13 @@ impl Signed {
         impl ExactSizeIterator<Item = (HeaderName, HeaderValue)>,
         Option<PathAndQuery>,
     ) {
-        (self.headers.into_iter(), self.path_and_query)
+        let (one, more) = match self.headers {
+            Headers::None => (None, Vec::new()),
+            Headers::One(header) => (Some(header), Vec::new()),
+            Headers::More(headers) => (None, headers),
+        };
+        let more = more.into_iter();
+        (IntoHeaders { one, more }, self.path_and_query)
     }
 }
 
@@ -118,6 +209,34 @@ mod tests {
             shown.contains("/me") && !shown.contains("CANARY"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn any_number_of_headers_comes_out_in_order() {
+        let mut signed = Signed::new();
+        for count in 0..=4 {
+            let (headers, target) = signed.clone().into_parts();
+            assert_eq!((headers.len(), target), (count, None));
+            let names: Vec<_> = headers.map(|(name, _)| name.to_string()).collect();
+            let expected: Vec<_> = (0..count).map(|at| format!("x-{at}")).collect();
+            assert_eq!(names, expected);
+
+            let mut map = HeaderMap::new();
+            map.append("x-0", HeaderValue::from_static("theirs"));
+            map.append("x-0", HeaderValue::from_static("theirs, too"));
+            let kept = usize::from(count == 0) * 2;
+            signed.clone().headers.insert_into(&mut map).unwrap();
+            assert_eq!(map.len(), count + kept);
+
+            if count < 4 {
+                let name = HeaderName::try_from(format!("x-{count}")).unwrap();
+                let value = HeaderValue::from_static("v");
+                signed = signed.with_header(name, value).unwrap();
+            }
+        }
+        // One that signs is never left out.
+        let signed = signed.with_authorization(HeaderValue::from_static("v"));
+        assert!(signed.authorization().is_some());
     }
 
     #[test]

@@ -102,8 +102,9 @@ impl SigningRules {
             &mut sent,
         )?;
         let authorization = authorization(credential, nonce, text.as_slice())?;
-        let signed = Signed::new().with_authorization(authorization);
-        Ok(signed.with_path_and_query(sent))
+        // In this order less is moved.
+        let signed = Signed::new().with_path_and_query(sent);
+        Ok(signed.with_authorization(authorization))
     }
 
     /// Whether the body of a form is signed.
