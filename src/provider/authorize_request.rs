@@ -1,7 +1,9 @@
+use std::fmt;
+
 use crate::authorization_code::random_text;
 
 /// What a user's browser is to bring back, and by what this client knows it again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct AuthorizeRequest<'a> {
     /// Comes back with the code: it ties the answer to the browser that asked (RFC 6749 §10.12), so
@@ -27,5 +29,12 @@ impl<'a> AuthorizeRequest<'a> {
     /// If the operating system has no random bytes to give.
     pub fn random_state() -> String {
         random_text()
+    }
+}
+
+impl fmt::Debug for AuthorizeRequest<'_> {
+    /// Without the state, which nobody else may know before the browser is back.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizeRequest").finish_non_exhaustive()
     }
 }

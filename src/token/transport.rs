@@ -97,7 +97,6 @@ impl Error for TransportError {
 }
 
 /// A request that was not answered, and whether it may have left.
-#[derive(Debug)]
 pub struct SendError {
     pub(crate) kind: SendErrorKind,
     pub(crate) source: Option<BoxError>,
@@ -154,6 +153,15 @@ impl SendError {
             kind,
             source: Some(source.into()),
         }
+    }
+}
+
+impl fmt::Debug for SendError {
+    /// Without the source: the errors of some clients quote the URL, which has the token in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 

@@ -13,6 +13,7 @@ mod attempts;
 mod bad_input;
 mod clock_jumps;
 mod conformance;
+mod debug;
 #[cfg(unix)]
 #[cfg(unix)]
 mod errors;

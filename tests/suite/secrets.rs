@@ -124,7 +124,10 @@ async fn no_secret_is_ever_printed() {
         "the log was not heard"
     );
     assert!(watch.secrets.len() > 30 && watch.printed.len() > 10_000);
-    for secret in &watch.secrets {
+    // As it is, and as it is in a query.
+    let in_query = |secret: &String| form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let spelled = watch.secrets.iter().map(in_query);
+    for secret in watch.secrets.iter().cloned().chain(spelled) {
         for (place, text) in [
             ("log", &logged),
             ("print", &watch.printed),

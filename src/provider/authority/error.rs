@@ -1,9 +1,11 @@
 use std::error::Error;
 use std::fmt;
 
-/// Short enough for a log, whoever wrote it; without what may be a password.
+/// Short enough for a log, whoever wrote it; nothing of what may have a password or a token in it.
 fn shown(text: &str) -> Box<str> {
-    let text = text.rsplit('@').next().unwrap_or_default();
+    if text.contains(['@', '?', '#']) {
+        return "[not shown]".into();
+    }
     text.chars().take(80).collect()
 }
 
