@@ -21,7 +21,8 @@ use crate::sign::SignError;
 /// ```
 #[derive(Debug)]
 pub enum Error<E> {
-    /// The inner service failed.
+    /// The inner service failed. What its error shows is its own affair: those of some clients quote
+    /// the URL, and at Xiaomi the access token is in that.
     Service(E),
     /// The request was not signed, and not sent; or not again, after it was refused.
     Auth(AuthError),

@@ -109,6 +109,7 @@
 //! | where | what |
 //! |---|---|
 //! | request | the [`Account`](crate::account::Account) that signs it, for a layer for many users: [`PerRequest`]. The layer takes it out |
+//! | request to the inner service | the [`Generation`](crate::store::Generation) that signs and the [`Attempt`], if the request is sent again, or [always](MacAuthLayer::report_every_attempt) |
 //! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if the response is a refusal or its request was sent again, or [always](MacAuthLayer::report_every_attempt) |
 //! | response | the [`RefreshError`](crate::account::RefreshError), if the response is a refusal after which the request would have been sent again, had the refresh not failed |
 //!
@@ -189,14 +190,25 @@
 //!
 //! - **Outside** (before the layer): whatever changes method, URI or `Host`; retries, because each
 //!   try needs a nonce of its own; redirects, so that each hop is checked and signed; the timeout of
-//!   the whole call. A call that is dropped does no harm: a refresh goes on without it.
-//! - **Inside** (after the layer): the timeout of one attempt; limits of concurrency.
+//!   the whole call; tower-http's `TraceLayer`. A call that is dropped does no harm: a refresh goes on
+//!   without it.
+//! - **Inside** (after the layer): the timeout of one attempt; limits of concurrency; the trace of one
+//!   attempt, if its span shows no query.
 //! - **Either**: decompression. If it is outside, small compressed responses are decoded twice. If it
 //!   is inside, refusals are read in every coding that the decompression knows.
+//! - **Never inside**: a `TraceLayer` as it is by default. Its span has the URI, and at Xiaomi the access
+//!   token is in the query: whoever reads the log at `DEBUG` has it. Give it a span of your own with a
+//!   [`RedactedUri`] and the [`Attempt`], as `examples/tracing.rs` does. The same goes for errors of the
+//!   inner service that quote the URL, as those of some clients do.
 //! - **Never inside**: redirects. They carry the old MAC, and the query with the access token, to
 //!   wherever they lead. hyper-util's client follows none; in a client that does, switch them off.
 //! - The inner error is not boxed. If it is a box already, [`Error::into_boxed`] puts it and the
 //!   layer's own error into one box.
+//!
+//! # Without tower
+//!
+//! A client that is no tower service has its requests signed by
+//! [`Account::sign`](crate::account::Account::sign), and does itself what a layer does about a refusal.
 //!
 //! # In a gateway
 //!
