@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::uri::Uri;
 use sha1::Sha1;
 use tower_mac_auth::provider::RequestParts;
@@ -92,15 +92,8 @@ pub(crate) fn ready(
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
     let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
-    let (signature, _) = signed.into_parts();
-    put(signature, headers);
-}
-
-#[inline]
-fn put(signature: impl Iterator<Item = (HeaderName, HeaderValue)>, headers: &mut HeaderMap) {
-    for (name, value) in signature {
-        headers.insert(name, value);
-    }
+    let (authorization, ..) = signed.into_parts();
+    headers.insert(AUTHORIZATION, authorization.unwrap());
 }
 
 /// A request whose query the signer completes: the same, and a new URI. What is signed comes from
@@ -115,8 +108,8 @@ pub(crate) fn with_credentials(
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
     let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
-    let (signature, path_and_query) = signed.into_parts();
-    put(signature, headers);
+    let (authorization, _, path_and_query) = signed.into_parts();
+    headers.insert(AUTHORIZATION, authorization.unwrap());
     let mut target_parts = std::mem::take(target).into_parts();
     target_parts.path_and_query = path_and_query;
     *target = Uri::from_parts(target_parts).unwrap();
