@@ -98,6 +98,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod account;
+mod authorization_code;
 mod clock;
 pub mod layer;
 pub mod provider;
@@ -112,8 +113,9 @@ mod tls;
 pub mod token;
 pub mod verify;
 
+pub use authorization_code::AuthorizationCode;
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use secret::{AccessToken, AuthorizationCode, ClientSecret, Extra, MacKeyText, RefreshToken};
+pub use secret::{AccessToken, ClientSecret, CodeVerifier, Extra, MacKeyText, RefreshToken};
 
 /// The README's code compiles and runs.
 #[cfg(all(doctest, feature = "testing", feature = "transport"))]

@@ -64,8 +64,11 @@ secret_text! {
     RefreshToken;
     /// The client's secret at the token endpoint.
     ClientSecret;
-    /// An authorization code (RFC 6749 §4.1.2): works once, for minutes.
-    AuthorizationCode;
+    /// Proves that whoever brings an authorization code is who asked for it (RFC 7636): 43 to 128
+    /// characters `A-Z a-z 0-9 - . _ ~`. What goes out with the question is its
+    /// [challenge](CodeVerifier::challenge), and the verifier itself goes
+    /// [with the code](crate::AuthorizationCode::with_verifier).
+    CodeVerifier;
     /// A value that a provider sent beside the tokens: an `id_token`, an `instance_url`. It may be a
     /// secret, so it is kept like one.
     Extra;

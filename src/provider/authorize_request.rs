@@ -1,3 +1,5 @@
+use crate::authorization_code::random_text;
+
 /// What a user's browser is to bring back, and by what this client knows it again.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -16,5 +18,14 @@ impl<'a> AuthorizeRequest<'a> {
             state,
             code_challenge: None,
         }
+    }
+
+    /// A state that nobody can guess, for one authorization: 43 characters that no encoding changes.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no random bytes to give.
+    pub fn random_state() -> String {
+        random_text()
     }
 }

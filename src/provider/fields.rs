@@ -59,6 +59,17 @@ impl Fields {
         self.get(name).is_some()
     }
 
+    /// Whether there is nothing in it: it is left out, or `null`, a blank text, `false`, zero, `[]` or
+    /// `{}`. That is how some say of an `error` that there was none.
+    pub(super) fn is_blank(&self, name: &str) -> bool {
+        match self.get(name) {
+            None => true,
+            Some(Value::Text(text)) => text.trim().is_empty(),
+            Some(Value::Other(json)) => ["false", "0", "[]", "{}"].contains(&json.as_str()),
+            Some(Value::Twice) => false,
+        }
+    }
+
     /// A text as it was sent; `None` if there is none.
     ///
     /// # Errors

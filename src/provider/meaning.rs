@@ -9,6 +9,10 @@ pub enum Meaning {
     GrantEnded,
     /// The authorization code buys nothing: a new authorization is needed.
     CodeRejected,
+    /// The endpoint turned the request away for now, and did not act on it: what was presented is as
+    /// good as before. A [`TokenEndpoint`](crate::token::TokenEndpoint) makes
+    /// [`Outcome::RateLimited`](super::Outcome::RateLimited) of it.
+    TryLater,
     /// Nothing that is known: assume neither that it took effect nor that it did not.
     Unknown,
 }

@@ -6,6 +6,8 @@
 //!
 //! | room | |
 //! |---|---|
+//! | [`bearer`] | RFC 6750: the access token alone, in `Authorization: Bearer` |
+//! | [`oauth2`] | RFC 6749: the half that is about tokens, of which providers are made |
 //! | [`xiaomi`] | the Xiaomi Open API: a MAC key that comes with each access token |
 //!
 //! # A provider of your own
@@ -105,12 +107,15 @@
 
 mod authority;
 mod authorize_request;
+pub mod bearer;
+mod challenges;
 mod endpoint_error;
 mod fields;
 mod fresh;
 mod grant;
 pub(crate) mod json;
 mod meaning;
+pub mod oauth2;
 mod outcome;
 mod parameters;
 mod presented;
@@ -127,11 +132,14 @@ pub use authority::{
     AllowedAuthorities, AllowedAuthoritiesError, AuthorityError, AuthorityErrorKind,
 };
 pub use authorize_request::AuthorizeRequest;
+pub use bearer::Bearer;
+pub use challenges::{Challenge, Challenges};
 pub use endpoint_error::{EndpointError, EndpointErrorKind};
 pub use fields::Fields;
 pub use fresh::Fresh;
 pub use grant::{AccessGrant, Grant};
 pub use meaning::Meaning;
+pub use oauth2::OAuth2;
 pub(crate) use outcome::SharedError;
 pub use outcome::{Ambiguous, AmbiguousKind, Outcome, RateLimited, Refused, Unsent, UnsentKind};
 pub(crate) use parameters::STRICT;

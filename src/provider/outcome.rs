@@ -47,7 +47,8 @@ pub enum UnsentKind {
     ConnectTimeout,
     /// The server closed the connection before the request was handed to it.
     ConnectionClosed,
-    /// The request could not be written: a value makes its URL longer than 64 KiB.
+    /// The request could not be written: a value is too long for a URL, or not what it should be.
+    /// The source names it.
     Request,
 }
 
@@ -73,7 +74,7 @@ impl fmt::Display for Unsent {
             UnsentKind::Connect => "no connection",
             UnsentKind::ConnectTimeout => "no connection in time",
             UnsentKind::ConnectionClosed => "it closed the connection first",
-            UnsentKind::Request => "the URL would be too long",
+            UnsentKind::Request => "the request cannot be written",
         })
     }
 }

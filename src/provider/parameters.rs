@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serializer as _;
 use zeroize::Zeroizing;
 
 use crate::sign::SignError;
@@ -50,6 +51,27 @@ impl<'a> Parameters<'a> {
     /// The body of a form.
     pub(super) fn form(&self) -> Bytes {
         Bytes::from_owner(self.encoded(""))
+    }
+
+    /// The body of an object, each value a text.
+    ///
+    /// # Errors
+    ///
+    /// None: texts can be written to memory.
+    pub(super) fn json(&self) -> Result<Bytes, SignError> {
+        // Enough for the worst case, as below: an escape has six bytes.
+        let most = |(name, value): &(&str, &str)| 6 * (name.len() + value.len()) + 6;
+        let longest = self.0.iter().map(most).sum::<usize>();
+        let mut text = Zeroizing::new(Vec::with_capacity(longest + 2));
+        let mut json = serde_json::Serializer::new(&mut *text);
+        json.collect_map(self.0.iter().copied())
+            .map_err(|_| SignError::malformed("parameters", "cannot be written as JSON"))?;
+        Ok(Bytes::from_owner(text))
+    }
+
+    /// Whether there is one of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| *known == name)
     }
 
     fn after(&self, url: &str, has_query: bool) -> Zeroizing<String> {

@@ -18,7 +18,7 @@ pub enum Presented<'a> {
     AuthorizationCode(&'a AuthorizationCode),
 }
 
-impl Presented<'_> {
+impl<'a> Presented<'a> {
     /// Its grant type.
     pub const fn grant_type(self) -> GrantType {
         match self {
@@ -28,11 +28,24 @@ impl Presented<'_> {
     }
 
     /// The text itself. Do not log it.
-    pub fn expose_secret(&self) -> &str {
+    pub fn expose_secret(self) -> &'a str {
         match self {
             Self::RefreshToken { token, .. } => token.expose_secret(),
             Self::AuthorizationCode(code) => code.expose_secret(),
         }
+    }
+}
+
+impl<'a> From<&'a RefreshToken> for Presented<'a> {
+    /// Of a grant of which nothing else is known.
+    fn from(token: &'a RefreshToken) -> Self {
+        Self::RefreshToken { token, grant: None }
+    }
+}
+
+impl<'a> From<&'a AuthorizationCode> for Presented<'a> {
+    fn from(code: &'a AuthorizationCode) -> Self {
+        Self::AuthorizationCode(code)
     }
 }
 

@@ -9,7 +9,9 @@ use http::{Response, StatusCode};
 
 use super::MAX_ANSWER_LEN;
 use super::content_coding::{CodingFault, decode};
-use crate::provider::{Ambiguous, AmbiguousKind, Outcome, Presented, Provider, RateLimited};
+use crate::provider::{
+    Ambiguous, AmbiguousKind, Meaning, Outcome, Presented, Provider, RateLimited,
+};
 
 /// The shortest and the longest pause that an endpoint may ask for by `Retry-After`. A shorter one
 /// would have it asked in a loop; a longer one would let one bad answer shut all accounts out.
@@ -37,11 +39,8 @@ pub(super) fn read_answer<P: Provider>(
         }
     };
     match outcome {
-        Outcome::RateLimited(limited) => {
-            let pause = limited.retry_after().or(pause);
-            let pause = pause.map(|pause| pause.clamp(*PAUSES.start(), *PAUSES.end()));
-            Outcome::RateLimited(RateLimited::new(pause))
-        }
+        Outcome::RateLimited(known) => rate_limited(known.retry_after().or(pause)),
+        Outcome::Refused(refused) if refused.meaning() == Meaning::TryLater => rate_limited(pause),
         // The provider says so of a request that was sent.
         Outcome::Unsent(_) => {
             let kind = AmbiguousKind::Unreadable;
@@ -49,6 +48,11 @@ pub(super) fn read_answer<P: Provider>(
         }
         outcome => outcome,
     }
+}
+
+fn rate_limited(pause: Option<Duration>) -> Outcome {
+    let pause = pause.map(|pause| pause.clamp(*PAUSES.start(), *PAUSES.end()));
+    Outcome::RateLimited(RateLimited::new(pause))
 }
 
 /// What an answer that is not whole says, or not what its head says, may be wrong. Only the next refresh
@@ -105,17 +109,13 @@ mod tests {
 
     use super::*;
     use crate::RefreshToken;
-    use crate::provider::Xiaomi;
+    use crate::provider::{Bearer, OAuth2, Xiaomi};
 
     const WHOLE: &str = r#"{"access_token":"AT-canary-1","expires_in":360000,"refresh_token":"RT-canary-1","mac_key":"MK-canary-1"}"#;
 
     fn read(answer: Response<Bytes>) -> Outcome {
         let token = RefreshToken::new("R");
-        let presented = Presented::RefreshToken {
-            token: &token,
-            grant: None,
-        };
-        read_answer(&Xiaomi::new("1", "s", "r"), presented, answer)
+        read_answer(&Xiaomi::new("1", "s", "r"), (&token).into(), answer)
     }
 
     fn coded(status: u16, coding: &'static str, body: Vec<u8>) -> Response<Bytes> {
@@ -165,6 +165,24 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, now.parse().unwrap());
         assert_eq!(retry_after(&headers), None);
+    }
+
+    #[test]
+    fn a_refusal_that_asks_to_try_later_is_a_rate_limit() {
+        let oauth2 = OAuth2::new("https://as.example/token", "id")
+            .with_error("slow_down", Meaning::TryLater)
+            .with_status(StatusCode::SERVICE_UNAVAILABLE, Meaning::TryLater);
+        let bearer = Bearer::new(oauth2);
+        for (status, body) in [(400, r#"{"error":"slow_down"}"#), (503, "<html>")] {
+            let answer = Response::builder().status(status).header(RETRY_AFTER, "30");
+            let answer = answer.body(Bytes::from(body)).unwrap();
+            let token = RefreshToken::new("R");
+            let outcome = read_answer(&bearer, (&token).into(), answer);
+            let Outcome::RateLimited(limited) = outcome else {
+                panic!("{outcome:?}")
+            };
+            assert_eq!(limited.retry_after(), Some(Duration::from_secs(30)));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderValue, USER_AGENT};
 use http::{Request, Uri};
 
 use super::answer::{read_answer, too_long};
@@ -217,8 +217,8 @@ impl<P: Provider> Connected<P> {
     ///
     /// None: if the future is dropped after its first poll, take the outcome as ambiguous.
     pub async fn refresh(self, token: &RefreshToken) -> Outcome {
-        let presented = Presented::RefreshToken { token, grant: None };
-        self.present(presented, Fresh::at(SystemClock.now())).await
+        self.present(token.into(), Fresh::at(SystemClock.now()))
+            .await
     }
 
     /// Exchanges the authorization code of the user for tokens. A code works once.
@@ -227,17 +227,13 @@ impl<P: Provider> Connected<P> {
     ///
     /// None: if the future is dropped after its first poll, take the outcome as ambiguous.
     pub async fn exchange_code(self, code: &AuthorizationCode) -> Outcome {
-        let presented = Presented::AuthorizationCode(code);
-        self.present(presented, Fresh::at(SystemClock.now())).await
+        self.present(code.into(), Fresh::at(SystemClock.now()))
+            .await
     }
 
     /// Presents what is to be presented, once. The same holds as for [`refresh`](Self::refresh).
     pub(crate) async fn present(self, presented: Presented<'_>, fresh: Fresh) -> Outcome {
         let (provider, limiter) = (&self.endpoint.inner.provider, &self.endpoint.inner.limiter);
-        let client_secret = provider.client_secret();
-        let client_secret = client_secret.map_or("", |secret| secret.expose_secret());
-        let sent = Sent([client_secret, presented.expose_secret()]);
-
         let request = match provider.token_request(presented, fresh) {
             Ok(request) => with_headers(request, &self.host),
             Err(error) => {
@@ -245,6 +241,8 @@ impl<P: Provider> Connected<P> {
                 return Outcome::Unsent(Unsent::new(UnsentKind::Request, Some(source)));
             }
         };
+        let authorization = request.headers().get(AUTHORIZATION).cloned();
+        let sent = Sent::new(provider.client_secret(), presented, authorization.as_ref());
         let mut outcome = match self.connection.send(request).await {
             Ok(answer) => read_answer(provider, presented, answer),
             Err(error) => not_answered(error),

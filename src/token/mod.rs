@@ -55,6 +55,7 @@
 //! decoders of a compressed answer and the operating system copy is out of reach.
 
 mod answer;
+mod authorize_url;
 mod builder;
 pub(crate) mod content_coding;
 mod endpoint;
@@ -74,6 +75,7 @@ pub use crate::provider::{
     Ambiguous, AmbiguousKind, EndpointError, EndpointErrorKind, GrantType, Meaning, Outcome,
     RateLimited, Refused, TokenSet, Unsent, UnsentKind,
 };
+pub use authorize_url::AuthorizeUrl;
 pub use builder::TokenEndpointBuilder;
 pub use endpoint::{Connected, TokenEndpoint};
 #[cfg(feature = "transport")]

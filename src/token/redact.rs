@@ -3,15 +3,36 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
+use http::HeaderValue;
 use percent_encoding::utf8_percent_encode;
 use zeroize::Zeroizing;
 
-use crate::provider::{Outcome, STRICT};
+use crate::provider::{Outcome, Presented, STRICT};
+use crate::{ClientSecret, CodeVerifier};
 
 /// The secrets of one request, to be kept out of what comes back.
-pub(super) struct Sent<'a>(pub(super) [&'a str; 2]);
+pub(super) struct Sent<'a>([&'a str; 4]);
 
-impl Sent<'_> {
+impl<'a> Sent<'a> {
+    /// Of a request that presents this, with this `Authorization`.
+    pub(super) fn new(
+        client_secret: Option<&'a ClientSecret>,
+        presented: Presented<'a>,
+        authorization: Option<&'a HeaderValue>,
+    ) -> Self {
+        let secret = client_secret.map(ClientSecret::expose_secret);
+        let verifier = match presented {
+            Presented::AuthorizationCode(code) => code.verifier(),
+            Presented::RefreshToken { .. } => None,
+        };
+        let verifier = verifier.map(CodeVerifier::expose_secret);
+        // The client's secret once more, in base64.
+        let authorization = authorization.and_then(|value| value.to_str().ok());
+        let basic = authorization.and_then(|value| value.strip_prefix("Basic "));
+        let presented = Some(presented.expose_secret());
+        Self([secret, presented, verifier, basic].map(Option::unwrap_or_default))
+    }
+
     /// So many characters in a row that are also in a secret give it away, even if the rest of it
     /// was cut off.
     const TELLING: usize = 8;
@@ -79,10 +100,11 @@ pub(super) fn redact(outcome: &mut Outcome, sent: &Sent<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AuthorizationCode;
 
     #[test]
     fn a_secret_is_found_whole_in_part_and_encoded() {
-        let sent = Sent(["s3cr&t+secret/value", ""]);
+        let sent = Sent(["s3cr&t+secret/value", "", "", ""]);
         for text in [
             "it was s3cr&t+secret/value",
             "T+SECRET/ was cut",
@@ -92,6 +114,23 @@ mod tests {
         }
         assert!(!sent.is_in("refresh token wrong"));
         assert!(!sent.is_in(""));
-        assert!(Sent(["abc", ""]).is_in("xabcx"));
+        assert!(Sent(["abc", "", "", ""]).is_in("xabcx"));
+    }
+
+    #[test]
+    fn every_secret_of_a_request_is_looked_for() {
+        let secret = ClientSecret::new("client-secret");
+        let code = AuthorizationCode::new("the-code").with_verifier("the-verifier");
+        let basic = HeaderValue::from_static("Basic aWQ6Y2xpZW50LXNlY3JldA==");
+        let sent = Sent::new(Some(&secret), (&code).into(), Some(&basic));
+        for text in [
+            "client-secret",
+            "the-code",
+            "the-verifier",
+            "aWQ6Y2xpZW50LXNlY3JldA==",
+        ] {
+            assert!(sent.is_in(&format!("wrong: {text}")), "{text}");
+        }
+        assert!(!sent.is_in("Basic authentication is needed"));
     }
 }
