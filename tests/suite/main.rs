@@ -9,6 +9,7 @@
 mod accounts;
 mod adversity;
 mod attack;
+mod attempts;
 mod bad_input;
 mod clock_jumps;
 mod conformance;
@@ -38,6 +39,7 @@ mod resend;
 mod rotation;
 mod runtimes;
 mod secrets;
+mod sign_request;
 mod sockets;
 mod store_faults;
 mod types;
