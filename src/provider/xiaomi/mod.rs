@@ -79,7 +79,6 @@
 
 mod canonical;
 mod credential;
-mod digits;
 mod error_code;
 mod header;
 mod nonce;
