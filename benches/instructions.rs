@@ -79,12 +79,12 @@ fn respelt(rounds: usize) {
 }
 
 fn signed(rounds: usize, uri: &http::Uri) {
-    let scheme = SigningRules::new().query_credentials(false);
+    let rules = SigningRules::new().query_credentials(false);
     let credential = common::credential();
     let mut headers = HeaderMap::new();
     for _ in 0..rounds {
         common::ready(
-            black_box(&scheme),
+            black_box(&rules),
             black_box(&credential),
             black_box(uri),
             &mut headers,
@@ -94,14 +94,14 @@ fn signed(rounds: usize, uri: &http::Uri) {
 
 #[inline(never)]
 fn with_credentials(rounds: usize) {
-    let scheme = SigningRules::new();
+    let rules = SigningRules::new();
     let credential = common::credential();
     let mut headers = HeaderMap::new();
     let uri = common::bare_uri();
     let mut target = uri.clone();
     for _ in 0..rounds {
         common::with_credentials(
-            black_box(&scheme),
+            black_box(&rules),
             black_box(&credential),
             black_box(&uri),
             &mut target,

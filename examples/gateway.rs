@@ -27,7 +27,7 @@ use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
 use tower::ServiceBuilder;
 use tower_mac_auth::account::{AccountErrorKind, Accounts};
-use tower_mac_auth::layer::{AuthErrorKind, Error as CallError, MacAuthLayer, PerRequest};
+use tower_mac_auth::layer::{AuthErrorKind, Error as CallError, MacAuthLayer};
 use tower_mac_auth::testing::Provider;
 
 /// Who asks.
@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .layer(HandleErrorLayer::new(answer))
         .map_request(move |request| toward(&api, request))
         // As the account that `as_user` gave the request, and never as another.
-        .layer(MacAuthLayer::per_request(&provider.xiaomi()).allow(&server.authority())?)
+        .layer(MacAuthLayer::per_request(accounts.provider()))
         .service(Client::builder(TokioExecutor::new()).build_http());
     let gateway = Router::new()
         .fallback_service(signed)
@@ -115,7 +115,7 @@ fn toward(api: &Uri, mut request: Request<Body>) -> Request<Body> {
     parts.path_and_query = path_and_query.or(Some(PathAndQuery::from_static("/")));
     // Both halves were valid by themselves, and a URI with no host is refused by the layer.
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-    // Left in, it would be signed and sent as the API's name; hyper writes the right one.
+    // It names the gateway: the layer refuses a request with two hosts. hyper writes the right one.
     request.headers_mut().remove(header::HOST);
     for hop_by_hop in [header::CONNECTION, header::UPGRADE, header::COOKIE] {
         request.headers_mut().remove(hop_by_hop);

@@ -22,7 +22,7 @@ use hyper_util::rt::TokioExecutor;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_mac_auth::account::Account;
 use tower_mac_auth::layer::MacAuthLayer;
-use tower_mac_auth::token::TokenEndpoint;
+use tower_mac_auth::provider::Xiaomi;
 
 const VARIABLES: [&str; 4] = [
     "XIAOMI_CLIENT_ID",
@@ -49,12 +49,9 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         return Ok(());
     };
 
-    // One endpoint for all users of a client.
-    let endpoint = TokenEndpoint::xiaomi(client_id, client_secret, redirect_uri)?;
+    let xiaomi = Xiaomi::new(client_id, client_secret, redirect_uri);
     // One account for each user. Without `.store(…)` its tokens are gone with the process.
-    let account = Account::builder(endpoint)
-        .authorize("user-42", code)
-        .await?;
+    let account = Account::builder(xiaomi).authorize("user-42", code).await?;
 
     // Any `tower::Service` that takes an `http::Request` will do here.
     let https = HttpsConnectorBuilder::new()

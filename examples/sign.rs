@@ -97,21 +97,22 @@ fn sign(line: &[u8]) -> Result<Answer, String> {
     let host = host.rsplit_once('@').map_or(host, |(_user, host)| host);
     let request = RequestParts::new(method, host, url.path())
         .with_query(url.query())
-        .with_form(form_body.map(str::as_bytes));
+        .with_body(form_body.map(str::as_bytes));
     let key = MacKey::new(Algorithm::HmacSha1, &mac_key).map_err(in_words)?;
     let credential = Credential::new(&access_token, key.clone());
     // As the vendor's SDKs would sign it: nothing is put in, hardly anything is refused.
-    let scheme = SigningRules::new()
+    let rules = SigningRules::new()
         .query_credentials(false)
         .sign_form(true)
         .accept_malformed_query(true);
-    let canonical = scheme
+    let canonical = rules
         .canonical(&credential, &request, &nonce)
         .map_err(in_words)?;
-    let signed = scheme
+    let signed = rules
         .sign(&credential, &request, &nonce)
         .map_err(in_words)?;
-    let authorization = signed.authorization.to_str();
+    let authorization = signed.authorization().ok_or("authorization: is missing")?;
+    let authorization = authorization.to_str();
     Ok(Answer {
         mac: key.mac(canonical.as_bytes()),
         authorization: authorization

@@ -3,7 +3,6 @@
 #![expect(clippy::expect_used, reason = "a test may stop")]
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use http::uri::Uri;
 use tower_mac_auth::provider::RequestParts;
 use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
@@ -13,7 +12,7 @@ use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
 const TOKEN: &str = "eJxjYGAQydknLLCFsVyIR-DxSqdTnQFGfX4yDAwMjAzxQJIheJfnRTDtvAhMM8SE_2FgWDw7Rg3MYzdUMFIwVjABMplzE5MBClYRuw";
 
 /// Signs the request and puts the header, and the URI if it is a new one, in place.
-fn allocations(scheme: &SigningRules, uri: &str) -> u64 {
+fn allocations(rules: &SigningRules, uri: &str) -> u64 {
     let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("key")).expect("a good key");
     let credential =
         Credential::new(&AccessToken::new(TOKEN), key).with_client_id("179887661252608");
@@ -25,13 +24,14 @@ fn allocations(scheme: &SigningRules, uri: &str) -> u64 {
         let nonce = Nonce::fresh(SystemClock.now());
         let host = uri.authority().map_or("", |authority| authority.as_str());
         let request = RequestParts::new("GET", host, uri.path()).with_query(uri.query());
-        let signed = scheme
+        let signed = rules
             .sign(&credential, &request, &nonce)
             .expect("a good request");
-        headers.insert(AUTHORIZATION, signed.authorization);
-        if signed.path_and_query.is_some() {
+        let (authorization, _, path_and_query) = signed.into_parts();
+        headers.insert(AUTHORIZATION, authorization.expect("a signature"));
+        if path_and_query.is_some() {
             let mut parts = std::mem::take(&mut uri).into_parts();
-            parts.path_and_query = signed.path_and_query;
+            parts.path_and_query = path_and_query;
             uri = Uri::from_parts(parts).expect("a good URI");
         }
     });
@@ -40,7 +40,7 @@ fn allocations(scheme: &SigningRules, uri: &str) -> u64 {
 
 #[test]
 fn a_ready_request_takes_one_allocation() {
-    let scheme = SigningRules::new().query_credentials(false);
+    let rules = SigningRules::new().query_credentials(false);
     let host = "https://open.account.xiaomi.com";
     for target in [
         "/user/profile".to_owned(),
@@ -48,7 +48,7 @@ fn a_ready_request_takes_one_allocation() {
         format!("/user/profile?token={TOKEN}&z=%20&y&x=&%61=1&clientId=179887661252608"),
     ] {
         assert_eq!(
-            allocations(&scheme, &format!("{host}{target}")),
+            allocations(&rules, &format!("{host}{target}")),
             1,
             "{target}"
         );
@@ -57,10 +57,10 @@ fn a_ready_request_takes_one_allocation() {
 
 #[test]
 fn credentials_in_the_query_take_one_more() {
-    let scheme = SigningRules::new();
+    let rules = SigningRules::new();
     for target in ["", "/user/profile", "/user/profile?b=2&a=1&token=old"] {
         let uri = format!("https://open.account.xiaomi.com{target}");
-        assert_eq!(allocations(&scheme, &uri), 2, "{target}");
+        assert_eq!(allocations(&rules, &uri), 2, "{target}");
     }
 }
 
@@ -117,8 +117,8 @@ mod layer {
         }
     }
 
-    async fn account() -> Account {
-        let provider = Provider::new();
+    async fn account(rules: SigningRules) -> Account {
+        let provider = Provider::builder().signing_rules(rules).build();
         let tokens = provider.issue(Duration::from_secs(3600));
         let account = Account::builder(provider.endpoint()).tokens(tokens);
         account.open("user").await.expect("an account")
@@ -157,8 +157,8 @@ mod layer {
 
     #[tokio::test]
     async fn a_request_that_is_not_to_be_resent_takes_one_allocation() {
-        let layer = MacAuthLayer::new(account().await).resend_cap(0);
-        let layer = layer.scheme(SigningRules::new().query_credentials(false));
+        let account = account(SigningRules::new().query_credentials(false)).await;
+        let layer = MacAuthLayer::new(account).resend_cap(0);
         // What a thread's first call sets up is no matter.
         allocations(&layer, request("GET", ""));
         assert_eq!(allocations(&layer, request("GET", "")), 1);
@@ -167,15 +167,15 @@ mod layer {
 
     #[tokio::test]
     async fn a_get_that_can_be_resent_takes_four() {
-        let layer = MacAuthLayer::new(account().await);
-        let layer = layer.scheme(SigningRules::new().query_credentials(false));
+        let account = account(SigningRules::new().query_credentials(false)).await;
+        let layer = MacAuthLayer::new(account);
         allocations(&layer, request("GET", ""));
         assert_eq!(allocations(&layer, request("GET", "")), 4);
     }
 
     #[tokio::test]
     async fn credentials_in_the_query_take_one_more() {
-        let account = account().await;
+        let account = account(SigningRules::new()).await;
         let layer = MacAuthLayer::new(account);
         allocations(&layer, request("GET", ""));
         assert_eq!(allocations(&layer, request("GET", "")), 5);

@@ -110,31 +110,33 @@ pub(crate) fn floor(prepared: &Hmac<Sha1>, message: &[u8]) -> [u8; 20] {
 /// A request signed as it stands: nonce, clock, signature, header.
 #[inline]
 pub(crate) fn ready(
-    scheme: &SigningRules,
+    rules: &SigningRules,
     credential: &Credential,
     uri: &Uri,
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
-    headers.insert(AUTHORIZATION, signed.authorization);
+    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    let (authorization, ..) = signed.into_parts();
+    headers.insert(AUTHORIZATION, authorization.unwrap());
 }
 
 /// A request whose query the signer completes: the same, and a new URI. What is signed comes from
 /// `uri`; `target` gives its scheme and authority to the new one, as a request's own URI would.
 #[inline]
 pub(crate) fn with_credentials(
-    scheme: &SigningRules,
+    rules: &SigningRules,
     credential: &Credential,
     uri: &Uri,
     target: &mut Uri,
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
-    headers.insert(AUTHORIZATION, signed.authorization);
+    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    let (authorization, _, path_and_query) = signed.into_parts();
+    headers.insert(AUTHORIZATION, authorization.unwrap());
     let mut target_parts = std::mem::take(target).into_parts();
-    target_parts.path_and_query = signed.path_and_query;
+    target_parts.path_and_query = path_and_query;
     *target = Uri::from_parts(target_parts).unwrap();
 }
 

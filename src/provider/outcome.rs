@@ -108,7 +108,7 @@ impl RateLimited {
 
 impl fmt::Display for RateLimited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the token endpoint's rate limit is reached")?;
+        f.write_str("the token endpoint has too many requests")?;
         match self.retry_after {
             Some(pause) => write!(f, " and asks for a pause of {} s", pause.as_secs()),
             None => Ok(()),

@@ -143,7 +143,7 @@ impl Provider {
             body_sha1: received.sha1,
             trailers: received.trailers,
             access_token: signer.authorization.access_token().clone(),
-            open_id: signer.holder.open_id,
+            subject: signer.holder.subject,
             generation: signer.holder.generation,
             nonce: signer.authorization.nonce().as_str().to_owned(),
             at,
@@ -271,7 +271,7 @@ mod tests {
         assert!(query.starts_with("b=2&a=%2B&clientId="), "{query}");
         assert_eq!((&accepted.body[..], accepted.body_len), (&b"on"[..], 2));
         assert_eq!(accepted.access_token, tokens.access_token);
-        assert_eq!(Some(&accepted.open_id), tokens.subject.as_ref());
+        assert_eq!(Some(&accepted.subject), tokens.subject.as_ref());
         assert_eq!(accepted.generation, 1);
         assert!(!accepted.headers.contains_key(AUTHORIZATION));
         let shown = format!("{accepted:?}");

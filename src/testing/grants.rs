@@ -15,19 +15,26 @@ const CODE_LIFE: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Default)]
 pub(super) struct Grants {
+    users: usize,
     all: Vec<Grant>,
     access: HashMap<String, Access>,
     refresh: HashMap<String, Refresh>,
-    /// Until when each works. A spent one is gone.
-    codes: HashMap<String, Timestamp>,
+    /// A spent one is gone.
+    codes: HashMap<String, Code>,
 }
 
 struct Grant {
-    open_id: String,
+    subject: String,
     generation: u64,
     /// The access token of that generation.
     current: String,
     revoked: bool,
+}
+
+/// What an authorization code is for.
+struct Code {
+    subject: String,
+    works_until: Timestamp,
 }
 
 struct Access {
@@ -45,7 +52,7 @@ struct Refresh {
 
 /// What the provider knows of an access token.
 pub(super) struct Holder {
-    pub(super) open_id: String,
+    pub(super) subject: String,
     pub(super) generation: u64,
     pub(super) mac_key: MacKeyText,
 }
@@ -63,9 +70,14 @@ pub(super) type Refused = (ErrorCode, &'static str);
 impl Grants {
     /// A grant of a new user.
     pub(super) fn issue(&mut self, now: Timestamp, life: Duration) -> TokenSet {
+        let subject = self.new_user();
+        self.issue_to(subject, now, life)
+    }
+
+    fn issue_to(&mut self, subject: String, now: Timestamp, life: Duration) -> TokenSet {
         let grant = self.all.len();
         self.all.push(Grant {
-            open_id: format!("2.0:user-{}", grant + 1),
+            subject,
             generation: 0,
             current: String::new(),
             revoked: false,
@@ -73,10 +85,35 @@ impl Grants {
         self.next(grant, now, life)
     }
 
+    fn new_user(&mut self) -> String {
+        self.users += 1;
+        format!("2.0:user-{}", self.users)
+    }
+
+    /// A code of a new user.
     pub(super) fn authorization_code(&mut self, now: Timestamp) -> AuthorizationCode {
+        let subject = self.new_user();
+        self.code_of(subject, now)
+    }
+
+    /// A code of the user whose access token this is.
+    pub(super) fn authorization_code_of(
+        &mut self,
+        access_token: &str,
+        now: Timestamp,
+    ) -> Option<AuthorizationCode> {
+        let subject = self.holder_of(access_token)?.subject;
+        Some(self.code_of(subject, now))
+    }
+
+    fn code_of(&mut self, subject: String, now: Timestamp) -> AuthorizationCode {
         let code = format!("code.{}", odd_text());
-        self.codes
-            .insert(code.clone(), now.saturating_add(CODE_LIFE));
+        let works_until = now.saturating_add(CODE_LIFE);
+        let of_code = Code {
+            subject,
+            works_until,
+        };
+        self.codes.insert(code.clone(), of_code);
         AuthorizationCode::new(code)
     }
 
@@ -89,8 +126,8 @@ impl Grants {
         const REJECTED: ErrorCode = ErrorCode::CodeRejected;
         match self.codes.remove(code) {
             None => Err((REJECTED, "code: not known, or used before")),
-            Some(until) if now >= until => Err((REJECTED, "code: expired")),
-            Some(_) => Ok(self.issue(now, life)),
+            Some(code) if now >= code.works_until => Err((REJECTED, "code: expired")),
+            Some(code) => Ok(self.issue_to(code.subject, now, life)),
         }
     }
 
@@ -129,14 +166,14 @@ impl Grants {
     pub(super) fn owner_of(&self, refresh_token: &str) -> Option<(String, u64)> {
         let refresh = self.refresh.get(refresh_token)?;
         let grant = self.all.get(refresh.grant)?;
-        Some((grant.open_id.clone(), refresh.generation))
+        Some((grant.subject.clone(), refresh.generation))
     }
 
     pub(super) fn holder_of(&self, access_token: &str) -> Option<Holder> {
         let access = self.access.get(access_token)?;
         let grant = self.all.get(access.grant)?;
         Some(Holder {
-            open_id: grant.open_id.clone(),
+            subject: grant.subject.clone(),
             generation: access.generation,
             mac_key: access.mac_key.clone(),
         })
@@ -176,17 +213,17 @@ impl Grants {
 
     /// The next tokens of a grant.
     fn next(&mut self, index: usize, now: Timestamp, life: Duration) -> TokenSet {
-        let user = index + 1;
-        let access_token = format!("at.{user}.{}", odd_text());
-        let refresh_token = format!("rt.{user}.{}", odd_text());
+        let number = index + 1;
+        let access_token = format!("at.{number}.{}", odd_text());
+        let refresh_token = format!("rt.{number}.{}", odd_text());
         let mac_key = MacKeyText::new(BASE64_URL_SAFE_NO_PAD.encode(random::<20>()));
-        let mut open_id = String::new();
+        let mut subject = String::new();
         let mut generation = 1;
         if let Some(grant) = self.all.get_mut(index) {
             grant.generation += 1;
             grant.current.clone_from(&access_token);
             generation = grant.generation;
-            open_id.clone_from(&grant.open_id);
+            subject.clone_from(&grant.subject);
         }
         self.access.insert(
             access_token.clone(),
@@ -207,7 +244,7 @@ impl Grants {
         );
         TokenSet {
             scope: Some("1 3".to_owned()),
-            subject: Some(open_id),
+            subject: Some(subject),
             ..TokenSet::mac(access_token, mac_key, refresh_token, life)
         }
     }

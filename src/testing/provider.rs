@@ -111,6 +111,17 @@ impl Provider {
         self.state().grants.authorization_code(now)
     }
 
+    /// An authorization code of the user whose access token, current or not, this is, as if that
+    /// user had agreed once more; `None` if the token was never issued here. The grants that the
+    /// user has live on.
+    pub fn authorization_code_of(&self, token: &AccessToken) -> Option<AuthorizationCode> {
+        let now = self.config().clock.now();
+        let mut state = self.state();
+        state
+            .grants
+            .authorization_code_of(token.expose_secret(), now)
+    }
+
     /// Ends all access tokens there are. Those issued later live.
     pub fn expire_access_tokens(&self) {
         self.state().grants.expire_all();

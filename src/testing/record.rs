@@ -16,9 +16,9 @@ pub struct Presentation {
     /// How often this token had been presented when it was, this time included: more than 1 is
     /// a client's fault.
     pub times: u32,
-    /// The user it was issued for, as in [`TokenSet::open_id`](crate::token::TokenSet::open_id);
+    /// The user it was issued for, as in [`TokenSet::subject`](crate::token::TokenSet::subject);
     /// `None` if the provider never issued it.
-    pub open_id: Option<String>,
+    pub subject: Option<String>,
     /// The generation of the tokens it came with: 1 for the first of the grant, one more for each
     /// rotation. 0 if the provider never issued it.
     pub generation: u64,
@@ -64,8 +64,8 @@ pub struct AcceptedRequest {
     /// The access token that it was signed with. It prints as `[redacted]`.
     pub access_token: AccessToken,
     /// The user the token was issued for, as in
-    /// [`TokenSet::open_id`](crate::token::TokenSet::open_id).
-    pub open_id: String,
+    /// [`TokenSet::subject`](crate::token::TokenSet::subject).
+    pub subject: String,
     /// The generation of the token: 1 for the first of the grant, one more for each rotation.
     pub generation: u64,
     /// The nonce.
@@ -81,7 +81,7 @@ impl fmt::Debug for AcceptedRequest {
             .field("method", &self.method)
             .field("path", &self.path)
             .field("body_len", &self.body_len)
-            .field("open_id", &self.open_id)
+            .field("subject", &self.subject)
             .field("generation", &self.generation)
             .field("nonce", &self.nonce)
             .field("at", &self.at)

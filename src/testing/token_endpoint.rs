@@ -153,15 +153,15 @@ impl Provider {
         let at = self.config().clock.now();
         let mut state = self.state();
         let owner = state.grants.owner_of(&token);
-        let (open_id, generation) = match owner {
-            Some((open_id, generation)) => (Some(open_id), generation),
+        let (subject, generation) = match owner {
+            Some((subject, generation)) => (Some(subject), generation),
             None => (None, 0),
         };
         Some(state.records.note(Presentation {
             token: RefreshToken::new(token),
             // Counted where it is put down.
             times: 0,
-            open_id,
+            subject,
             generation,
             at,
             outcome: Presented::NotActedOn,
@@ -187,6 +187,7 @@ mod tests {
     use super::super::TestClock;
     use super::super::by_hand::{refresh, refresh_token, refused_with, rotated};
     use super::*;
+    use crate::AccessToken;
     use crate::provider::{Provider as _, Xiaomi};
     use crate::token::Outcome;
 
@@ -281,6 +282,25 @@ mod tests {
         clock.advance(Duration::from_secs(301));
         let late = exchange(&provider, &late).await;
         assert_eq!(refused_with(&late), Some(96013));
+    }
+
+    #[tokio::test]
+    async fn a_user_who_agrees_again_has_a_second_grant() {
+        let provider = Provider::new();
+        let endpoint = provider.endpoint();
+        let first = provider.issue(HOUR);
+        let next = rotated(&endpoint, &first).await;
+        for access_token in [&first.access_token, &next.access_token] {
+            let code = provider.authorization_code_of(access_token).unwrap();
+            let Outcome::Tokens(second) = exchange(&provider, &code).await else {
+                panic!("no tokens")
+            };
+            assert_eq!(second.subject, first.subject);
+            rotated(&endpoint, &second).await;
+        }
+        rotated(&endpoint, &next).await;
+        let never = provider.authorization_code_of(&AccessToken::new("never issued"));
+        assert!(never.is_none());
     }
 
     #[tokio::test]

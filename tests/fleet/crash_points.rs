@@ -349,7 +349,7 @@ async fn rotated_outside(at: At) {
     scene.provider.expire_access_token(&access.access_token);
     child.ask(&name).await;
     scene.presented(2).await;
-    let expires_in = Some(next.expires_in);
+    let expires_in = next.expires_in;
     let issued = Issued::rotated(old.generation.next(), old.lineage, next, expires_in);
     let account = AccountName::new(&name).unwrap();
     scene.store.commit(&account, issued).await.unwrap();

@@ -1,8 +1,10 @@
 //! A provider on a socket, accounts in a store, and what the parent does to both.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tower_mac_auth::AccessToken;
 use tower_mac_auth::account::{Account, AccountError, InDoubtPolicy};
 use tower_mac_auth::store::{AccountName, Generation, Issued, Record, RecordStore, SharedStore};
 use tower_mac_auth::testing::{Provider, ProviderBuilder, Server};
@@ -25,6 +27,8 @@ pub struct Scene {
     pub provider: Provider,
     pub server: Server,
     pub accounts: Vec<String>,
+    /// An access token of each, by which the provider knows whose it is.
+    users: HashMap<String, AccessToken>,
     pub answer_timeout: Duration,
     /// Whether a token in doubt may be presented again, once nothing is left to lose.
     pub may_present_again: bool,
@@ -44,8 +48,10 @@ impl Scene {
     ) -> Self {
         let provider = provider(Provider::builder()).build();
         let store = spec.open().await;
+        let mut users = HashMap::new();
         for name in &accounts {
             let tokens = provider.issue(HOUR);
+            users.insert(name.clone(), tokens.access_token.clone());
             let issued = Issued::authorized(Generation::FIRST, tokens, Some(HOUR));
             let name = AccountName::new(name).unwrap();
             store.commit(&name, issued).await.unwrap();
@@ -56,6 +62,7 @@ impl Scene {
             server: provider.serve().await.unwrap(),
             provider,
             accounts,
+            users,
             answer_timeout: ANSWER_TIMEOUT,
             may_present_again: false,
             journal: None,
@@ -100,12 +107,13 @@ impl Scene {
 
     /// The user agrees once more.
     pub async fn authorize(&self, account: &str) -> Result<(), AccountError> {
+        let code = self.provider.authorization_code_of(&self.users[account]);
         Account::builder(self.server.endpoint().unwrap())
             .store(self.store.clone())
             .in_doubt(InDoubtPolicy::Never)
             .open(account)
             .await?
-            .authorize(self.provider.authorization_code())
+            .authorize(code.unwrap())
             .await
             .map(drop)
     }

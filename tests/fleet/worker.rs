@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, AccountError, InDoubtPolicy, RefreshError};
 use tower_mac_auth::layer::{Error, MacAuth, MacAuthLayer, RequestBody};
+use tower_mac_auth::provider::Xiaomi;
 use tower_mac_auth::store::{Journal, SharedStore};
 use tower_mac_auth::token::{HyperTransport, TokenEndpoint};
 
@@ -112,9 +113,12 @@ impl Worker {
         let transport = HyperTransport::new()
             .unwrap()
             .answer_timeout(orders.answer_timeout * 4 / 5);
-        let endpoint = TokenEndpoint::builder(&orders.token_url)
-            .client(&orders.client_id, orders.client_secret.as_str())
-            .redirect_uri(&orders.redirect_uri)
+        let xiaomi = Xiaomi::new(
+            orders.client_id.as_str(),
+            orders.client_secret.as_str(),
+            orders.redirect_uri.as_str(),
+        );
+        let endpoint = TokenEndpoint::builder(xiaomi.with_token_url(&orders.token_url))
             .requests_per_second(None)
             .transport(transport)
             .build()

@@ -62,7 +62,7 @@ async fn an_authorization_is_kept_though_the_store_hangs() {
     let (world, store) = open_with(InDoubtPolicy::Never).await;
     store.fail(Step::Commit, How::Hang);
     store.fail(Step::Commit, How::Hang);
-    let authorize = world.account.authorize(world.provider.authorization_code());
+    let authorize = world.account.authorize(world.code());
     let authorized = tokio::time::timeout(secs(60), authorize).await.unwrap();
     assert_eq!(authorized.unwrap(), world.account.generation());
     assert_eq!(status(&world.get("/").await), StatusCode::OK);
@@ -76,7 +76,7 @@ async fn an_authorization_is_kept_though_the_store_hangs() {
 async fn a_code_is_not_spent_on_a_store_that_hangs() {
     let (world, store) = open_with(InDoubtPolicy::Never).await;
     store.fail(Step::Read, How::Hang);
-    let authorize = world.account.authorize(world.provider.authorization_code());
+    let authorize = world.account.authorize(world.code());
     let error = tokio::time::timeout(secs(600), authorize).await.unwrap();
     assert_eq!(error.unwrap_err().kind(), AccountErrorKind::Store);
     assert_eq!(world.provider.token_requests(), 0);
@@ -107,7 +107,7 @@ async fn ahead_of_its_store() -> (World, Faulty) {
     for _ in 0..3 {
         store.fail(Step::Commit, How::Before);
     }
-    let code = world.provider.authorization_code();
+    let code = world.code();
     world.account.authorize(code).await.unwrap();
     assert_eq!(stored(&store).await.generation, Generation::FIRST);
     (world, store)
@@ -128,20 +128,23 @@ async fn a_revocation_outranks_tokens_that_the_store_has_not_taken_yet() {
 #[tokio::test(start_paused = true)]
 async fn a_second_authorization_outranks_one_that_the_store_has_not_taken_yet() {
     let (world, store) = ahead_of_its_store().await;
-    let first = world.account.subject();
-    while world
-        .account
-        .authorize(world.provider.authorization_code())
-        .await
-        .is_err()
-    {
+    let signs = async || {
+        assert_eq!(status(&world.get("/").await), StatusCode::OK);
+        let accepted = world.provider.accepted();
+        accepted.last().unwrap().access_token.clone()
+    };
+    let first = signs().await;
+    while world.account.authorize(world.code()).await.is_err() {
         tokio::time::sleep(secs(1)).await;
     }
-    assert_ne!(world.account.subject(), first);
+    let second = signs().await;
+    assert_ne!(second, first);
     tokio::time::sleep(secs(600)).await;
     let record = stored(&store).await;
-    assert_eq!(record.grant().unwrap().open_id, world.account.subject());
+    let access = record.grant().unwrap().access.as_ref().unwrap();
+    assert_eq!(access.access_token, second);
     assert_eq!(record.generation, world.account.generation());
+    assert_eq!(signs().await, second);
 }
 
 /// A peer takes the lease to replay, and dies before it sends anything.
@@ -220,7 +223,7 @@ async fn a_store_that_panics_takes_no_issued_tokens_with_it() {
     assert_eq!(status(&world.get("/").await), StatusCode::OK);
     store.fail(Step::Commit, How::Panic);
     store.fail(Step::Commit, How::Panic);
-    let code = world.provider.authorization_code();
+    let code = world.code();
     world.account.authorize(code).await.unwrap();
     tokio::time::sleep(secs(60)).await;
     assert_eq!(status(&world.get("/").await), StatusCode::OK);
@@ -289,7 +292,7 @@ async fn who_waits_is_served_by_an_authorization_though_the_refresh_fails() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     world.provider.revoke_grant(&world.tokens.access_token);
-    let code = world.provider.authorization_code();
+    let code = world.code();
     let authorized = world.account.authorize(code).await.unwrap();
     // The refresh is refused; the look-up of a peer's commit finds no store.
     for _ in 0..50 {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use tower::ServiceExt;
+use tower_mac_auth::MacKeyText;
 use tower_mac_auth::account::{Account, AccountErrorKind};
 use tower_mac_auth::layer::{AuthErrorKind, Error, MacAuthLayer};
 use tower_mac_auth::testing::Provider;
@@ -104,9 +105,9 @@ async fn any_method_and_any_uri_that_http_takes_is_sent_or_refused_without_a_pan
 #[tokio::test]
 async fn an_account_that_cannot_sign_is_not_opened() {
     let provider = Provider::new();
-    for key in [String::new(), "k".repeat(10 * 1024)] {
+    for key in [None, Some(String::new()), Some("k".repeat(10 * 1024))] {
         let mut tokens = provider.issue(HOUR);
-        tokens.mac_key = key.into();
+        tokens.mac_key = key.map(MacKeyText::new);
         let builder = Account::builder(provider.endpoint()).tokens(tokens);
         let error = builder.open("user").await.unwrap_err();
         assert_eq!(error.kind(), AccountErrorKind::Credential);

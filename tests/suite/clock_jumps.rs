@@ -96,7 +96,7 @@ async fn an_answer_counts_though_a_peer_has_called_it_lost_since_the_clock_jumpe
 async fn an_answer_to_a_code_that_comes_after_the_clock_jumped_is_taken() {
     let (world, store) = open().await;
     world.provider.fault_next(Fault::Delay(secs(5)));
-    let code = world.provider.authorization_code();
+    let code = world.code();
     let account = world.account.clone();
     let authorizing = tokio::spawn(async move { account.authorize(code).await });
     while world.provider.token_requests() == 0 {
@@ -111,19 +111,19 @@ async fn an_answer_to_a_code_that_comes_after_the_clock_jumped_is_taken() {
 async fn a_transport_without_a_limit_ends_though_the_clock_is_set_back() {
     let clock = TestClock::new();
     let provider = Provider::builder().clock(clock.clone()).build();
-    let endpoint = TokenEndpoint::builder("https://localhost/oauth2/token")
-        .client(provider.client_id(), provider.client_secret().clone())
-        .redirect_uri(provider.redirect_uri())
+    let endpoint = TokenEndpoint::builder(provider.xiaomi())
         .transport(provider.transport().answer_timeout(Duration::MAX))
         .build()
         .unwrap();
+    let tokens = provider.issue(HOUR);
+    let code = provider.authorization_code_of(&tokens.access_token);
     let account = Account::builder(endpoint)
         .clock(clock.clone())
-        .tokens(provider.issue(HOUR));
+        .tokens(tokens);
     let account = account.open("user").await.unwrap();
     provider.fault_always(Fault::Hang);
     let refreshing = tokio::spawn(account.refresh_if_current(account.generation()));
-    let code = provider.authorization_code();
+    let code = code.unwrap();
     let authorizing = tokio::spawn(async move { account.authorize(code).await });
     tokio::time::sleep(secs(1)).await;
     clock.set_back(24 * HOUR);

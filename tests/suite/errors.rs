@@ -6,14 +6,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_mac_auth::account::{Account, InDoubtPolicy, RefreshErrorKind};
+use tower_mac_auth::AuthorizationCode;
+use tower_mac_auth::account::{Account, AccountErrorKind, InDoubtPolicy, RefreshErrorKind};
 use tower_mac_auth::layer::{self, RequestBody};
-use tower_mac_auth::provider::xiaomi::ErrorCode;
-use tower_mac_auth::provider::xiaomi::SigningRules;
+use tower_mac_auth::provider::xiaomi::{ErrorCode, SigningRules};
+use tower_mac_auth::provider::{AllowedAuthorities, Presented, Provider as _, Xiaomi};
 use tower_mac_auth::sign::Algorithm;
 use tower_mac_auth::store::{AccountName, FileStore, MemoryStore, RecordStore, StoreErrorKind};
 use tower_mac_auth::testing::Fault;
@@ -72,7 +73,8 @@ async fn no_error_prints_its_cause() {
 
 /// Of the layer.
 async fn requests(looked: &mut Looked) {
-    let world = World::new().await;
+    let rules = SigningRules::new().sign_form(true);
+    let world = World::with(|it| it.signing_rules(rules), |it| it).await;
     for uri in [
         "https://elsewhere.example/",
         "http://api.example/",
@@ -82,12 +84,11 @@ async fn requests(looked: &mut Looked) {
         let request = Request::get(uri).body(Full::<Bytes>::default()).unwrap();
         looked.at(&world.client().oneshot(request).await.unwrap_err());
     }
-    let layer = world.layer().scheme(SigningRules::new().sign_form(true));
     let form = || {
         Request::post(format!("https://{HOST}/"))
             .header("content-type", "application/x-www-form-urlencoded")
     };
-    let client = layer.layer(world.provider.api());
+    let client = world.client();
     let long = form()
         .body(Full::<Bytes>::from(vec![b'a'; 65 * 1024]))
         .unwrap();
@@ -97,7 +98,7 @@ async fn requests(looked: &mut Looked) {
     // The body that the inner service reads.
     let reads = service_fn(|request: Request<RequestBody<Broken>>| async {
         let read = request.into_body().collect().await;
-        Err::<http::Response<Full<Bytes>>, _>(read.map(drop).unwrap_err())
+        Err::<Response<Full<Bytes>>, _>(read.map(drop).unwrap_err())
     });
     let request = Request::post(format!("https://{HOST}/"));
     let request = request.body(Broken).unwrap();
@@ -107,7 +108,7 @@ async fn requests(looked: &mut Looked) {
         .oneshot(request)
         .await
         .unwrap_err());
-    let invalid = layer::AllowedAuthorities::new(["a b"]);
+    let invalid = AllowedAuthorities::new(["a b"]);
     looked.at(&invalid.unwrap_err());
 }
 
@@ -177,7 +178,7 @@ async fn accounts(looked: &mut Looked) {
     looked.at(&builder().open("").await.unwrap_err());
     looked.at(&builder().open("nobody").await.unwrap_err());
     let mut tokens = world.provider.issue(HOUR);
-    tokens.mac_key = String::new().into();
+    tokens.mac_key = Some(String::new().into());
     looked.at(&builder().tokens(tokens).open("user").await.unwrap_err());
     for fault in [
         Fault::ConnectionRefused,
@@ -189,9 +190,13 @@ async fn accounts(looked: &mut Looked) {
         Fault::RateLimited { retry_after: None },
     ] {
         world.provider.fault_next(fault);
-        let code = world.provider.authorization_code();
+        let code = world.code();
         looked.at(&world.account.authorize(code).await.unwrap_err());
     }
+    let code = world.provider.authorization_code();
+    let other = world.account.authorize(code).await.unwrap_err();
+    assert_eq!(other.kind(), AccountErrorKind::OtherUser);
+    looked.at(&other);
     let store = Faulty::new(world.clock.clone());
     let builder = builder().store(store.clone()).clock(world.clock.clone());
     let tokens = world.provider.issue(HOUR);
@@ -225,24 +230,42 @@ async fn stores(looked: &mut Looked) {
     looked.at(&store.load(world.account.name()).await.unwrap_err());
 }
 
+fn xiaomi() -> Xiaomi {
+    Xiaomi::new("1", "s", "https://client.example/")
+}
+
+/// What an answer to a code means.
+fn outcome(status: StatusCode, answer: &'static [u8]) -> Outcome {
+    let code = AuthorizationCode::new("C");
+    let mut response = Response::new(Bytes::from_static(answer));
+    *response.status_mut() = status;
+    xiaomi().token_answer(Presented::AuthorizationCode(&code), &response)
+}
+
 fn the_rest(looked: &mut Looked) {
     for url in ["a b", "https://", "ftp://host/", "http://host.example/"] {
-        let builder = TokenEndpoint::builder(url).client("1", String::from("s"));
+        let builder = TokenEndpoint::builder(xiaomi().with_token_url(url));
         looked.at(&builder.build().unwrap_err());
     }
+    for incomplete in [
+        Xiaomi::new("", "s", "https://client.example/"),
+        Xiaomi::new("1", "", "https://client.example/"),
+        Xiaomi::new("1", "s", ""),
+    ] {
+        looked.at(&TokenEndpoint::builder(incomplete).build().unwrap_err());
+    }
     let answer = br#"{"access_token":"a","mac_key":"k","mac_algorithm":"x","expires_in":9}"#;
-    let Outcome::Ambiguous(ambiguous) = parse_answer(StatusCode::OK, answer) else {
+    let Outcome::Ambiguous(ambiguous) = outcome(StatusCode::OK, answer) else {
         panic!("an algorithm that nobody knows")
     };
     looked.at(&ambiguous);
     looked.at(&AccountName::new("a\0b").unwrap_err());
     looked.at(&"CANARY".parse::<Algorithm>().unwrap_err());
-    let Outcome::RateLimited(limited) = parse_answer(StatusCode::TOO_MANY_REQUESTS, b"") else {
+    let Outcome::RateLimited(limited) = outcome(StatusCode::TOO_MANY_REQUESTS, b"") else {
         panic!("a 429 is no verdict")
     };
     looked.at(&limited);
-    let Outcome::Refused(refused) = parse_answer(StatusCode::BAD_REQUEST, br#"{"error":96013}"#)
-    else {
+    let Outcome::Refused(refused) = outcome(StatusCode::BAD_REQUEST, br#"{"error":96013}"#) else {
         panic!("a refusal")
     };
     looked.at(&refused);

@@ -115,7 +115,7 @@ async fn a_damaged_record_keeps_an_account_from_opening_with_tokens_that_may_be_
     let error = open().open("user").await.unwrap_err();
     assert_eq!(error.kind(), AccountErrorKind::Store);
     assert!(format!("{error:?}").contains("user.json"), "{error:?}");
-    let code = world.provider.authorization_code();
+    let code = world.code();
     open().authorize("user", code.clone()).await.unwrap_err();
 
     // The process that rotated signs on meanwhile.

@@ -201,7 +201,7 @@ fn who_heard_on_a_runtime_that_is_gone_hears_on_the_next() {
         let _ = world.get("/").await;
         tokio::time::sleep(MOMENT).await;
         assert!(reason(&world.get("/").await).is_some());
-        let code = world.provider.authorization_code();
+        let code = world.code();
         world.account.authorize(code).await.unwrap();
         assert_eq!(status(&world.get("/").await), StatusCode::OK);
         store.revoke(&user()).await.unwrap();

@@ -299,20 +299,19 @@ async fn a_401_without_end_is_resent_once_and_then_handed_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_form_without_end_is_refused_by_name_and_not_sent() {
-    let world = World::new().await;
-    let signs_forms = SigningRules::new().sign_form(true);
-    let layer = world.layer().scheme(signs_forms);
+    let rules = SigningRules::new().sign_form(true);
+    let world = World::with(|it| it.signing_rules(rules), |it| it).await;
     let request = Request::post("https://api.example/")
         .header("content-type", "application/x-www-form-urlencoded")
         .body(Drip(0))
         .unwrap();
-    let call = layer.layer(world.provider.api()).oneshot(request);
+    let call = world.client().oneshot(request);
     let Err(Error::Auth(error)) = timeout(call).await else {
         panic!("sent")
     };
     assert_eq!(
         error.to_string(),
-        "the request was not sent: form: has more than the 65536 bytes, or than the pieces, that \
+        "the request was not sent: body: has more than the 65536 bytes, or than the pieces, that \
          are kept to be signed"
     );
     assert_eq!(world.provider.api_requests(), 0);

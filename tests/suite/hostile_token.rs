@@ -6,6 +6,7 @@ use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tower_mac_auth::RefreshToken;
+use tower_mac_auth::provider::Xiaomi;
 use tower_mac_auth::token::{AmbiguousKind, HyperTransport, Outcome, TokenEndpoint, UnsentKind};
 
 const TOKENS: &str = r#"{"access_token":"A","expires_in":60,"refresh_token":"R2","mac_key":"K"}"#;
@@ -16,8 +17,9 @@ fn endpoint(port: u16) -> TokenEndpoint {
         .unwrap()
         .connect_timeout(Duration::from_millis(300))
         .answer_timeout(ANSWER_TIMEOUT);
-    TokenEndpoint::builder(format!("http://127.0.0.1:{port}/token"))
-        .client("id", "s3cret-of-the-client")
+    let xiaomi = Xiaomi::new("id", "s3cret-of-the-client", "https://client.example/")
+        .with_token_url(format!("http://127.0.0.1:{port}/token"));
+    TokenEndpoint::builder(xiaomi)
         .transport(transport)
         .build()
         .unwrap()

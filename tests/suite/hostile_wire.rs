@@ -60,9 +60,9 @@ struct Wire {
 }
 
 impl Wire {
-    async fn new(scheme: SigningRules, query_credentials: bool) -> Self {
+    async fn new(rules: SigningRules, query_credentials: bool) -> Self {
         let provider = Provider::builder()
-            .scheme(scheme.clone())
+            .signing_rules(rules.query_credentials(query_credentials))
             .query_credentials(query_credentials)
             .build();
         let server = provider.serve().await.unwrap();
@@ -73,9 +73,7 @@ impl Wire {
             .await
             .unwrap();
         let allowed = AllowedAuthorities::new(HOSTS).unwrap();
-        let layer = MacAuthLayer::new(account)
-            .scheme(scheme.query_credentials(query_credentials))
-            .allowed_authorities(allowed.allow_plain_http(true));
+        let layer = MacAuthLayer::new(account).allowed_authorities(allowed.allow_plain_http(true));
         let clients =
             [Version::HTTP_11, Version::HTTP_2].map(|version| (client(&server, version), version));
         Self {
@@ -153,21 +151,39 @@ fn uri() -> impl Strategy<Value = Option<Uri>> {
         })
 }
 
+/// The `Host` of a request.
+#[derive(Clone, Debug)]
+enum Host {
+    /// None: hyper writes it.
+    Left,
+    /// The authority of the URI, to the letter.
+    OfUri,
+    /// One that may agree with the URI.
+    Other(&'static str),
+}
+
 fn request() -> impl Strategy<Value = Option<Request<Full<Bytes>>>> {
     let method = prop_oneof![
         6 => prop::sample::select(vec!["GET", "POST", "PUT", "OPTIONS", "HEAD", "CONNECT"]),
         1 => prop::sample::select(vec!["get", "M-Search", "x!#$%&'*+-.^_`|~0"]),
     ];
-    let host = option::weighted(0.2, prop::sample::select(HOSTS));
+    let host = prop_oneof![
+        6 => Just(Host::Left),
+        1 => Just(Host::OfUri),
+        1 => prop::sample::select(HOSTS).prop_map(Host::Other),
+    ];
     let form = option::weighted(0.4, path_and_query());
     (method, uri(), host, form).prop_map(|(method, uri, host, form)| {
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::from_bytes(method.as_bytes()).ok()?;
         *request.uri_mut() = uri?;
+        let host = match host {
+            Host::Left => None,
+            Host::OfUri => Some(HeaderValue::from_str(request.uri().authority()?.as_str()).ok()?),
+            Host::Other(host) => Some(HeaderValue::from_static(host)),
+        };
         if let Some(host) = host {
-            request
-                .headers_mut()
-                .insert(HOST, HeaderValue::from_static(host));
+            request.headers_mut().insert(HOST, host);
         }
         if let Some(form) = form {
             let of_form = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -178,9 +194,9 @@ fn request() -> impl Strategy<Value = Option<Request<Full<Bytes>>>> {
     })
 }
 
-fn check(scheme: SigningRules, query_credentials: bool) {
+fn check(rules: SigningRules, query_credentials: bool) {
     let runtime = Runtime::new().unwrap();
-    let wire = runtime.block_on(Wire::new(scheme, query_credentials));
+    let wire = runtime.block_on(Wire::new(rules, query_credentials));
     let mut runner = TestRunner::new(Config {
         failure_persistence: None,
         max_global_rejects: 1_000_000,

@@ -74,6 +74,7 @@ impl Machine {
             .unwrap();
         process.block_on(async {
             let tokens = self.provider.issue(60 * MINUTE);
+            let code = self.provider.authorization_code_of(&tokens.access_token);
             let account = self
                 .builder()
                 .await
@@ -86,10 +87,7 @@ impl Machine {
             }
             let mut events = account.events();
             if authorizes {
-                account
-                    .authorize(self.provider.authorization_code())
-                    .await
-                    .unwrap();
+                account.authorize(code.unwrap()).await.unwrap();
             } else {
                 account.refresh_if_current(Generation::FIRST).await.unwrap();
             }
@@ -319,6 +317,7 @@ async fn what_a_store_lost_is_on_the_disk_before_it_is_written_back() {
 async fn a_peer_is_quicker(rotations_meanwhile: usize) {
     let machine = Machine::new();
     let tokens = machine.provider.issue(60 * MINUTE);
+    let code = machine.provider.authorization_code_of(&tokens.access_token);
     let builder = async || {
         machine
             .builder()
@@ -330,7 +329,7 @@ async fn a_peer_is_quicker(rotations_meanwhile: usize) {
     machine.store.take_steps();
     machine.store.fail(Step::Commit, How::Held);
     let authorizing = tokio::spawn({
-        let (account, code) = (account.clone(), machine.provider.authorization_code());
+        let (account, code) = (account.clone(), code.unwrap());
         async move { account.authorize(code).await }
     });
     let held = async {

@@ -14,7 +14,6 @@ use tokio::sync::oneshot;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_mac_auth::account::{Account, Event, RefreshError, RefreshErrorKind};
 use tower_mac_auth::layer::{Attempt, RequestBody, ResponseFuture};
-use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::store::Generation;
 use tower_mac_auth::testing::{Api, Fault, RefusalStyle, TestClock};
 
@@ -492,8 +491,7 @@ impl Service<Request<RequestBody<Full<Bytes>>>> for Never {
 #[test]
 fn the_layers_future_is_no_larger_than_the_inner_one_and_256_bytes() {
     fn sizes<S: Service<Request<RequestBody<Full<Bytes>>>>>() -> (usize, usize) {
-        type Outer<S> =
-            ResponseFuture<S, Full<Bytes>, Full<Bytes>, SigningRules, XiaomiRefusals, Account>;
+        type Outer<S> = ResponseFuture<S, Full<Bytes>, Full<Bytes>, Account>;
         (size_of::<Outer<S>>(), size_of::<S::Future>())
     }
     for (outer, inner) in [sizes::<Api>(), sizes::<Never>()] {

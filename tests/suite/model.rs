@@ -14,7 +14,7 @@ use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::store::{AccountName, Record, Status};
 use tower_mac_auth::testing::{Fault, InProcess, Provider, TestClock};
-use tower_mac_auth::token::{Connection, TokenEndpoint, Transport, TransportError};
+use tower_mac_auth::token::{Connection, TokenEndpoint, TokenSet, Transport, TransportError};
 
 use crate::faulty::{Faulty, How, Step};
 use crate::world::{HOST, HOUR, get, record};
@@ -47,9 +47,7 @@ impl Transport for Slow {
 }
 
 fn endpoint(provider: &Provider, slow: &Arc<AtomicBool>) -> TokenEndpoint {
-    TokenEndpoint::builder("https://localhost/oauth2/token")
-        .client(provider.client_id(), provider.client_secret().clone())
-        .redirect_uri(provider.redirect_uri())
+    TokenEndpoint::builder(provider.xiaomi())
         .requests_per_second(None)
         .transport(Slow(provider.transport(), Arc::clone(slow)))
         .build()
@@ -63,6 +61,7 @@ struct Member {
 
 struct Model {
     provider: Provider,
+    tokens: TokenSet,
     slow: Arc<AtomicBool>,
     store: Faulty,
     store_clock: TestClock,
@@ -109,6 +108,7 @@ impl Model {
         let gentle = fastrand::bool();
         Self {
             provider,
+            tokens,
             slow,
             store,
             store_clock,
@@ -202,8 +202,10 @@ impl Model {
             12 | 13 => self.provider.expire_access_tokens(),
             14 if !self.gentle => self.set_a_clock(),
             15 => {
-                let code = self.provider.authorization_code();
-                let authorize = self.member().account.authorize(code);
+                let code = self
+                    .provider
+                    .authorization_code_of(&self.tokens.access_token);
+                let authorize = self.member().account.authorize(code.unwrap());
                 if tokio::time::timeout(up_to(60), authorize)
                     .await
                     .is_ok_and(|it| it.is_ok())

@@ -1,5 +1,6 @@
 //! What each outcome at the token endpoint means for the account.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,10 +11,11 @@ use tower_mac_auth::account::{
 };
 use tower_mac_auth::layer::Error;
 use tower_mac_auth::provider::xiaomi::ErrorCode;
+use tower_mac_auth::provider::{Meaning, Refused, Xiaomi};
 use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RecordStore, Status};
 use tower_mac_auth::testing::{Fault, Presented};
 use tower_mac_auth::token::{
-    Connection, SendError, TokenEndpointBuilder, TokenSet, Transport, TransportError,
+    Connection, SendError, TokenEndpoint, TokenSet, Transport, TransportError,
 };
 
 use crate::world::{HOUR, World, at_once, record, status};
@@ -21,12 +23,16 @@ use crate::world::{HOUR, World, at_once, record, status};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why there was no refresh: with the refusal, or as the error of a request that was not sent.
-fn reason(answer: &crate::world::Answer) -> Option<RefreshErrorKind> {
+fn why(answer: &crate::world::Answer) -> Option<&RefreshError> {
     match answer {
-        Ok(refusal) => refusal.extensions().get().map(RefreshError::kind),
-        Err(Error::Auth(error)) => error.refresh_error().map(RefreshError::kind),
+        Ok(refusal) => refusal.extensions().get(),
+        Err(Error::Auth(error)) => error.refresh_error(),
         Err(Error::Service(never)) => match *never {},
     }
+}
+
+fn reason(answer: &crate::world::Answer) -> Option<RefreshErrorKind> {
+    why(answer).map(RefreshError::kind)
 }
 
 /// A world whose store the test can look into.
@@ -130,7 +136,7 @@ async fn an_ambiguous_answer_is_recorded_in_doubt_and_never_resent_by_the_policy
         }
         assert_eq!(world.presented(), 1, "{fault:?}");
         // A new authorization heals it.
-        let code = world.provider.authorization_code();
+        let code = world.code();
         world.account.authorize(code).await.unwrap();
         assert_eq!(status(&world.get("/").await), StatusCode::OK);
     }
@@ -227,10 +233,12 @@ async fn a_configuration_fault_keeps_the_token_and_backs_off_long() {
         world.provider.expire_access_tokens();
         let code = ErrorCode::from_code(code);
         world.provider.fault_next(Fault::RefuseWith(code));
-        assert_eq!(
-            reason(&world.get("/").await),
-            Some(RefreshErrorKind::Refused(code))
-        );
+        let answer = world.get("/").await;
+        assert_eq!(reason(&answer), Some(RefreshErrorKind::Refused));
+        let refused: Option<&Refused> = why(&answer).unwrap().source().unwrap().downcast_ref();
+        let refused = refused.expect("the source is the refusal");
+        assert_eq!(refused.code(), code.code().to_string());
+        assert_eq!(refused.meaning(), Meaning::Configuration);
         assert_eq!(record_status(&store).await, Status::Active);
         assert!(matches!(world.event(), Some(Event::RefreshFailed { .. })));
         tokio::time::sleep(Duration::from_secs(120)).await;
@@ -329,7 +337,7 @@ impl Transport for Says {
 impl Connection for Says {
     fn send(
         self: Box<Self>,
-        _: http::Request<()>,
+        _: http::Request<Bytes>,
     ) -> BoxFuture<'static, Result<http::Response<Bytes>, SendError>> {
         let mut response = http::Response::new(Bytes::from(self.1));
         *response.status_mut() = self.0;
@@ -342,7 +350,8 @@ async fn an_error_that_repeats_the_refresh_token_does_not_make_it_the_next() {
     let tokens = TokenSet::mac("AT", "KEY", "RT", crate::world::HOUR);
     let body = r#"{"refresh_token":"RT","message":"overloaded"}"#.to_owned();
     for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE] {
-        let endpoint = TokenEndpointBuilder::xiaomi("1", "secret", "https://client.example/")
+        let xiaomi = Xiaomi::new("1", "secret", "https://client.example/");
+        let endpoint = TokenEndpoint::builder(xiaomi)
             .transport(Says(status, body.clone()))
             .build()
             .unwrap();
@@ -406,7 +415,7 @@ async fn what_a_call_did_to_the_rotation_shows_at_once() {
     let rotation = |world: &World| world.account.status().rotation;
     world.account.revoke().await.unwrap();
     assert_eq!(rotation(&world), RotationStatus::Revoked);
-    let code = world.provider.authorization_code();
+    let code = world.code();
     world.account.authorize(code).await.unwrap();
     assert_eq!(rotation(&world), RotationStatus::Idle);
 
@@ -424,7 +433,7 @@ async fn what_a_call_did_to_the_rotation_shows_at_once() {
     refresh.await.unwrap_err();
     let may_recover = true;
     assert_eq!(rotation(&world), RotationStatus::InDoubt { may_recover });
-    let code = world.provider.authorization_code();
+    let code = world.code();
     world.account.authorize(code).await.unwrap();
     assert_eq!(rotation(&world), RotationStatus::Idle);
 }

@@ -150,15 +150,11 @@ fn form(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 
 #[tokio::test(start_paused = true)]
 async fn a_form_is_signed_sent_unchanged_and_resent() {
-    let scheme = SigningRules::new().sign_form(true);
+    let rules = SigningRules::new().sign_form(true);
     let body = "b=x+y&a=%E5%B0%8F&empty=";
     for cap in [0, 10, body.len(), 64 * 1024] {
-        let world = World::with(
-            |provider| provider.scheme(scheme.clone()),
-            |account| account,
-        )
-        .await;
-        let layer = world.layer().scheme(scheme.clone()).resend_cap(cap);
+        let world = World::with(|it| it.signing_rules(rules.clone()), |it| it).await;
+        let layer = world.layer().resend_cap(cap);
         let client = layer.layer(world.provider.api());
         assert_eq!(
             status(&client.clone().oneshot(form(body)).await),
@@ -183,11 +179,11 @@ async fn a_form_is_signed_sent_unchanged_and_resent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_form_that_cannot_be_signed_is_not_sent() {
-    let world = World::new().await;
-    let layer = world.layer().scheme(SigningRules::new().sign_form(true));
-    let client = layer.layer(world.provider.api());
+    let rules = SigningRules::new().sign_form(true);
+    let world = World::with(|it| it.signing_rules(rules), |it| it).await;
+    let client = world.client();
     for (body, names) in [
-        (vec![b'a'; 65 * 1024], "form"),
+        (vec![b'a'; 65 * 1024], "body"),
         (b"token=mine".to_vec(), "form"),
         (b"a=%zz".to_vec(), "form"),
         ("a=ä".as_bytes().to_vec(), "form"),

@@ -1,5 +1,6 @@
 //! The life of an account: how it starts, refreshes ahead, is authorized anew, revoked, shut down.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -7,6 +8,7 @@ use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, AccountErrorKind, Event, RefreshErrorKind};
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::provider::xiaomi::ErrorCode;
+use tower_mac_auth::provider::{Meaning, Refused};
 use tower_mac_auth::store::{Generation, MemoryStore};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
 
@@ -99,10 +101,11 @@ async fn a_code_that_is_refused_or_not_sent_says_so() {
         .authorize("user", "no such code")
         .await
         .unwrap_err();
-    assert_eq!(
-        error.kind(),
-        AccountErrorKind::CodeRefused(ErrorCode::CodeRejected)
-    );
+    assert_eq!(error.kind(), AccountErrorKind::CodeRefused);
+    let refused: Option<&Refused> = error.source().unwrap().downcast_ref();
+    let refused = refused.expect("the source is the refusal");
+    assert_eq!(refused.code(), ErrorCode::CodeRejected.code().to_string());
+    assert_eq!(refused.meaning(), Meaning::CodeRejected);
     provider.fault_next(Fault::ConnectionRefused);
     let code = provider.authorization_code();
     let error = builder().authorize("user", code.clone()).await.unwrap_err();
@@ -136,10 +139,11 @@ async fn of_an_answer_to_a_code_that_cannot_be_used_the_refresh_token_is_kept() 
 async fn a_dropped_authorization_goes_on() {
     let (provider, clock) = provider();
     let tokens = provider.issue(HOUR);
+    let code = provider.authorization_code_of(&tokens.access_token);
     let builder = Account::builder(provider.endpoint()).clock(clock);
     let account = builder.tokens(tokens).open("user").await.unwrap();
     provider.fault_next(Fault::Delay(Duration::from_secs(5)));
-    let code = provider.authorization_code();
+    let code = code.unwrap();
     let short = tokio::time::timeout(Duration::from_secs(1), account.authorize(code));
     assert!(short.await.is_err());
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -204,14 +208,16 @@ async fn a_new_authorization_is_not_undone_by_a_rotation_under_way() {
     while world.presented() == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let code = world.provider.authorization_code();
+    let code = world.code();
     let authorized = world.account.authorize(code).await.unwrap();
     // The rotation ends late, and finds the account further on.
     assert_eq!(rotation.await.unwrap(), authorized);
     assert_eq!(world.account.generation(), authorized);
     assert_eq!(status(&world.get("/").await), StatusCode::OK);
-    let user = &world.provider.accepted()[0].open_id;
-    assert_eq!(Some(user), world.account.subject().as_ref());
+    // The rotation's tokens are the second of the old grant; these are the first of the new.
+    let accepted = &world.provider.accepted()[0];
+    assert_ne!(accepted.access_token, world.tokens.access_token);
+    assert_eq!(accepted.generation, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,11 +243,7 @@ async fn a_revoked_account_signs_no_more_and_no_rotation_undoes_it() {
             .iter()
             .any(|event| matches!(event, Event::Revoked { .. }))
     );
-    world
-        .account
-        .authorize(world.provider.authorization_code())
-        .await
-        .unwrap();
+    world.account.authorize(world.code()).await.unwrap();
     assert_eq!(status(&world.get("/").await), StatusCode::OK);
 }
 

@@ -11,6 +11,7 @@ use tower_mac_auth::account::{Account, AccountErrorKind, Accounts, RefreshErrorK
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::store::{AccountName, Generation, Issued, MemoryStore, RecordStore};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
+use tower_mac_auth::token::TokenSet;
 
 use crate::faulty::{Faulty, How, Step};
 use crate::world::{HOST, HOUR, get, status};
@@ -33,6 +34,7 @@ struct Opened {
     provider: Provider,
     clock: TestClock,
     account: Account,
+    tokens: TokenSet,
 }
 
 impl Opened {
@@ -40,9 +42,10 @@ impl Opened {
         let home = runtime();
         let clock = TestClock::new();
         let provider = Provider::builder().clock(clock.clone()).build();
+        let tokens = provider.issue(HOUR);
         let account = Account::builder(provider.endpoint())
             .clock(clock.clone())
-            .tokens(provider.issue(HOUR))
+            .tokens(tokens.clone())
             .open("user");
         let account = home.block_on(account).unwrap();
         Self {
@@ -50,6 +53,7 @@ impl Opened {
             provider,
             clock,
             account,
+            tokens,
         }
     }
 
@@ -99,7 +103,8 @@ fn an_account_is_refreshed_on_each_runtime_that_asks_once_its_own_is_gone() {
         assert_eq!(refreshed.unwrap(), generation.next());
         assert_eq!(opened.provider.presentations().len(), rotation);
     }
-    let code = opened.provider.authorization_code();
+    let token = &opened.tokens.access_token;
+    let code = opened.provider.authorization_code_of(token).unwrap();
     let authorized = runtime().block_on(account.authorize(code)).unwrap();
     assert_eq!(account.generation(), authorized);
     runtime().block_on(account.shutdown());
@@ -188,7 +193,8 @@ fn a_refresh_under_way_on_a_runtime_that_nobody_drives_holds_nobody_longer_than_
 #[test]
 fn an_authorization_that_its_runtime_does_not_begin_is_begun_where_it_is_waited_for() {
     let opened = Opened::new();
-    let code = opened.provider.authorization_code();
+    let token = &opened.tokens.access_token;
+    let code = opened.provider.authorization_code_of(token).unwrap();
     let authorized = runtime().block_on(opened.account.authorize(code)).unwrap();
     drive(&opened.home);
     assert_eq!(opened.account.generation(), authorized);

@@ -66,7 +66,8 @@ impl Watch {
     fn know(&mut self, tokens: &TokenSet) {
         self.secrets
             .push(tokens.access_token.expose_secret().to_owned());
-        self.secrets.push(tokens.mac_key.expose_secret().to_owned());
+        let mac_key = tokens.mac_key.as_ref().unwrap();
+        self.secrets.push(mac_key.expose_secret().to_owned());
         let refresh_token = tokens.refresh_token.as_ref().unwrap();
         self.secrets.push(refresh_token.expose_secret().to_owned());
     }
@@ -178,7 +179,7 @@ async fn everything() -> Watch {
         if let Err(error) = world.account.authorize("no code").await {
             watch.print_error(&error);
         }
-        let code = world.provider.authorization_code();
+        let code = world.code();
         watch.secrets.push(code.expose_secret().to_owned());
         world.account.authorize(code).await.unwrap();
         world.account.revoke().await.unwrap();
@@ -298,9 +299,11 @@ async fn troubles(name: &str) {
     let provider = Provider::builder().clock(clock.clone()).build();
     let store = Faulty::new(clock.clone());
     let builder = Account::builder(provider.endpoint()).clock(clock.clone());
+    let tokens = provider.issue(HOUR);
+    let access_token = tokens.access_token.clone();
     let account = builder
         .store(store.clone())
-        .tokens(provider.issue(HOUR))
+        .tokens(tokens)
         .open(name)
         .await
         .unwrap();
@@ -316,7 +319,7 @@ async fn troubles(name: &str) {
     refresh().await;
     tokio::time::sleep(HOUR / 60).await;
     store.fail(Step::Commit, How::Before);
-    let code = provider.authorization_code();
+    let code = provider.authorization_code_of(&access_token).unwrap();
     account.authorize(code).await.unwrap();
     tokio::time::sleep(HOUR / 60).await;
     // Written back by a revocation.

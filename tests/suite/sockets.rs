@@ -190,9 +190,7 @@ async fn each_fault_on_a_real_socket_has_its_outcome() {
     let transport = HyperTransport::new()
         .unwrap()
         .answer_timeout(Duration::from_millis(300));
-    let endpoint = TokenEndpoint::builder(server.token_url())
-        .client(provider.client_id(), provider.client_secret().clone())
-        .redirect_uri(provider.redirect_uri())
+    let endpoint = TokenEndpoint::builder(server.xiaomi())
         .transport(transport)
         .build()
         .unwrap();

@@ -149,11 +149,7 @@ async fn an_authorization_that_the_store_does_not_take_is_not_lost() {
     let (mut world, store) = open().await;
     store.fail(Step::Commit, How::Before);
     store.fail(Step::Commit, How::Before);
-    world
-        .account
-        .authorize(world.provider.authorization_code())
-        .await
-        .unwrap();
+    world.account.authorize(world.code()).await.unwrap();
     assert_eq!(status(&world.get("/").await), StatusCode::OK);
     assert!(matches!(world.event(), Some(Event::CommitDelayed { .. })));
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -204,7 +200,7 @@ async fn a_commit_that_the_store_lost_is_written_back() {
 async fn a_code_is_not_spent_on_a_store_that_fails() {
     let (world, store) = open().await;
     store.fail(Step::Read, How::Before);
-    let code = world.provider.authorization_code();
+    let code = world.code();
     let error = world.account.authorize(code.clone()).await.unwrap_err();
     assert_eq!(error.kind(), AccountErrorKind::Store);
     assert_eq!(world.provider.token_requests(), 0);
@@ -224,7 +220,7 @@ async fn a_first_authorization_here_that_the_store_does_not_take_outranks_what_s
     let newcomer = Account::builder(world.provider.endpoint())
         .clock(world.clock.clone())
         .store(store.clone())
-        .authorize("user", world.provider.authorization_code())
+        .authorize("user", world.code())
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -253,7 +249,7 @@ async fn an_authorization_that_waits_for_the_store_outranks_further_rotations_of
     for _ in 0..3 {
         store.fail(Step::Commit, How::Before);
     }
-    let code = world.provider.authorization_code();
+    let code = world.code();
     world.account.authorize(code).await.unwrap();
     let hour = Some(Duration::from_secs(3600));
     // Peers that reach the store rotate the old grant, past the number that was meant for the new.
@@ -278,7 +274,7 @@ async fn an_authorization_that_waits_for_the_store_yields_to_a_newer_decision() 
     for _ in 0..3 {
         store.fail(Step::Commit, How::Before);
     }
-    let code = world.provider.authorization_code();
+    let code = world.code();
     world.account.authorize(code).await.unwrap();
     let name = AccountName::new("user").unwrap();
     store.inner().revoke(&name).await.unwrap();

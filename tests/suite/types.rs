@@ -9,9 +9,8 @@ use tower_mac_auth::account::{
 use tower_mac_auth::layer::{
     AuthError, Error, MacAuth, MacAuthLayer, PerRequest, RequestBody, ResponseBody, ResponseFuture,
 };
-use tower_mac_auth::provider::AllowedAuthorities;
 use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
-use tower_mac_auth::provider::{RequestParts, Signed};
+use tower_mac_auth::provider::{AllowedAuthorities, RequestParts, Signed, Xiaomi};
 use tower_mac_auth::sign::MacKey;
 use tower_mac_auth::store::{
     AccountName, Change, Draft, Grant, MemoryStore, Record, SharedStore, StoreError, Watch,
@@ -43,6 +42,7 @@ fn what_many_threads_use_is_for_many_threads() {
         RequestParts<'_>,
         Signed,
         SigningRules,
+        Xiaomi,
     )>();
     shared::<(AccountName, Change, Draft, Grant, Record, StoreError)>();
     shared::<(MemoryStore, SharedStore)>();
@@ -57,7 +57,12 @@ fn what_many_threads_use_is_for_many_threads() {
     shared::<tower_mac_auth::store::RedisStore>();
     #[cfg(feature = "postgres")]
     shared::<tower_mac_auth::store::PostgresStore>();
-    shared::<(TokenEndpoint, TokenEndpointBuilder, EndpointError, Outcome)>();
+    shared::<(
+        TokenEndpoint,
+        TokenEndpointBuilder<Xiaomi>,
+        EndpointError,
+        Outcome,
+    )>();
     shared::<(SendError, TransportError)>();
     shared::<(CallbackVerifier, MacAuthorization, ReplayGuard, Verifier)>();
     shared::<(Provider, Server, TestClock)>();
@@ -67,15 +72,6 @@ fn what_many_threads_use_is_for_many_threads() {
 fn what_one_task_drives_may_move_to_another_thread() {
     send::<(Connected, Box<dyn Watch>)>();
     send::<(RequestBody<Body>, ResponseBody<Body>)>();
-    send::<
-        ResponseFuture<
-            Api,
-            Body,
-            ResponseBody<Body>,
-            SigningRules,
-            tower_mac_auth::layer::XiaomiRefusals,
-            Account,
-        >,
-    >();
+    send::<ResponseFuture<Api, Body, ResponseBody<Body>, Account>>();
     unpin::<(Refresh, RequestBody<Body>, ResponseBody<Body>)>();
 }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_mac_auth::account::Account;
+use tower_mac_auth::account::{Account, AccountErrorKind};
 use tower_mac_auth::layer::{AuthErrorKind, Error, MacAuthLayer, PerRequest};
 use tower_mac_auth::provider::xiaomi::SigningRules;
+use tower_mac_auth::store::Generation;
 use tower_mac_auth::token::TokenSet;
 
 use crate::world::{Answer, HOST, HOUR, World, get, status};
@@ -17,6 +18,12 @@ use crate::world::{Answer, HOST, HOUR, World, get, status};
 pub async fn open(world: &World, tokens: TokenSet) -> Account {
     let builder = Account::builder(world.provider.endpoint()).clock(world.clock.clone());
     builder.tokens(tokens).open("other").await.unwrap()
+}
+
+/// The layer of all users.
+pub fn per_request(world: &World) -> MacAuthLayer<PerRequest> {
+    let layer = MacAuthLayer::per_request(world.account.provider());
+    layer.allow(HOST).unwrap()
 }
 
 pub fn get_as(account: &Account, path: &str) -> Request<Full<Bytes>> {
@@ -34,15 +41,9 @@ fn kind(answer: Answer) -> AuthErrorKind {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_lost_its_account_on_the_way_is_not_signed_as_another() {
-    let world = World::new().await;
-    let layer = MacAuthLayer::per_request(&provider.xiaomi())
-        .allow(HOST)
-        .unwrap();
-    for layer in [
-        layer.clone(),
-        layer.scheme(SigningRules::new().sign_form(true)),
-    ] {
-        let client = layer.layer(world.provider.api());
+    for rules in [SigningRules::new(), SigningRules::new().sign_form(true)] {
+        let world = World::with(|it| it.signing_rules(rules), |it| it).await;
+        let client = per_request(&world).layer(world.provider.api());
         // Follows one redirect, as many do: with a request that it makes anew.
         let hops = service_fn(move |request: Request<Full<Bytes>>| {
             let client = client.clone();
@@ -73,14 +74,43 @@ async fn the_layer_of_one_account_refuses_a_request_that_brings_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_code_or_tokens_of_another_user_change_nothing_and_are_handed_back() {
+    let world = World::new().await;
+    let signs_as = async |user: &TokenSet| {
+        assert_eq!(status(&world.get("/").await), StatusCode::OK);
+        let accepted = world.provider.accepted();
+        assert_eq!(
+            Some(&accepted.last().unwrap().subject),
+            user.subject.as_ref()
+        );
+    };
+    let code = world.provider.authorization_code();
+    let refused = world.account.authorize(code).await.unwrap_err();
+    assert_eq!(refused.kind(), AccountErrorKind::OtherUser);
+    let others = refused.into_tokens().unwrap();
+    assert_ne!(others.subject, world.tokens.subject);
+    let refused = world.account.install(others).await.unwrap_err();
+    assert_eq!(refused.kind(), AccountErrorKind::OtherUser);
+    let others = refused.into_tokens().unwrap();
+    assert_eq!(world.account.generation(), Generation::FIRST);
+    signs_as(&world.tokens).await;
+
+    // Of another user only if that is meant; the tokens that came back are good.
+    world.account.revoke().await.unwrap();
+    world.account.install(others.clone()).await.unwrap();
+    signs_as(&others).await;
+    let current = world.account.generation();
+    world.account.refresh_if_current(current).await.unwrap();
+    signs_as(&others).await;
+    assert!(world.provider.presented_twice().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_thousand_interleaved_requests_no_token_crosses_over() {
     let world = World::new().await;
     let other_tokens = world.provider.issue(HOUR);
     let other = open(&world, other_tokens.clone()).await;
-    let layer = MacAuthLayer::per_request(&provider.xiaomi())
-        .allow(HOST)
-        .unwrap();
-    let client = layer.layer(world.provider.api());
+    let client = per_request(&world).layer(world.provider.api());
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..1_000 {
         if number == 500 {
@@ -108,7 +138,7 @@ async fn of_a_thousand_interleaved_requests_no_token_crosses_over() {
         } else {
             &world.tokens
         };
-        assert_eq!(Some(accepted.open_id), owner.open_id);
+        assert_eq!(Some(accepted.subject), owner.subject);
     }
     assert_eq!(world.presented(), 2);
 }

@@ -14,12 +14,12 @@ use http_body_util::Full;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::Account;
-use tower_mac_auth::layer::{Attempt, MacAuthLayer, PerRequest, RequestBody};
+use tower_mac_auth::layer::{Attempt, RequestBody};
 use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::testing::{Api, Fault, TestClock};
 
-use crate::users::{get_as, open};
-use crate::world::{Answer, HOST, HOUR, World, post, status};
+use crate::users::{get_as, open, per_request};
+use crate::world::{Answer, HOUR, World, post, status};
 
 type Sent = Request<RequestBody<Full<Bytes>>>;
 
@@ -36,11 +36,7 @@ where
     S: Clone + Send + 'static,
     S::Future: Send,
 {
-    let layer = MacAuthLayer::per_request(&provider.xiaomi())
-        .allow(HOST)
-        .unwrap();
-    let layer = layer.scheme(SigningRules::new().sign_form(true));
-    let client = layer.layer(ConcurrencyLimitLayer::new(1).layer(inner));
+    let client = per_request(world).layer(ConcurrencyLimitLayer::new(1).layer(inner));
     world
         .provider
         .fault_next(Fault::Delay(Duration::from_secs(20)));
@@ -70,8 +66,8 @@ async fn a_request_that_waits_for_its_credential_holds_up_no_other_user() {
 
 #[tokio::test(start_paused = true)]
 async fn a_form_that_waits_for_its_credential_holds_up_no_other_user() {
-    let scheme = SigningRules::new().sign_form(true);
-    let world = World::with(|provider| provider.scheme(scheme), |account| account).await;
+    let rules = SigningRules::new().sign_form(true);
+    let world = World::with(|it| it.signing_rules(rules), |it| it).await;
     let other = open(&world, world.provider.issue(10 * HOUR)).await;
     world.clock.advance(2 * HOUR);
     let mut slow = post("/form", "a=1");

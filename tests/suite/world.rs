@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt};
+use tower_mac_auth::AuthorizationCode;
 use tower_mac_auth::account::{Account, AccountBuilder, Event, Events};
 use tower_mac_auth::layer::{Error, MacAuth, MacAuthLayer, ResponseBody};
 use tower_mac_auth::store::{AccountName, Draft, Record, RecordStore, Replaced, Version};
@@ -66,6 +67,14 @@ impl World {
 
     pub async fn get(&self, path: &str) -> Answer {
         self.client().oneshot(get(path)).await
+    }
+
+    /// A code of the account's user, who agrees once more.
+    pub fn code(&self) -> AuthorizationCode {
+        let code = self
+            .provider
+            .authorization_code_of(&self.tokens.access_token);
+        code.unwrap()
     }
 
     /// How many refresh tokens the provider has seen.
