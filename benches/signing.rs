@@ -31,11 +31,11 @@ fn vector_1(criterion: &mut Criterion) {
     let credential = common::credential();
     let mut headers = HeaderMap::new();
     let uri = common::ready_uri();
-    let scheme = SigningRules::new().query_credentials(false);
+    let rules = SigningRules::new().query_credentials(false);
     group.bench_function("ready", |bencher| {
         bencher.iter(|| {
             common::ready(
-                black_box(&scheme),
+                black_box(&rules),
                 black_box(&credential),
                 black_box(&uri),
                 &mut headers,
@@ -43,13 +43,13 @@ fn vector_1(criterion: &mut Criterion) {
         });
     });
 
-    let scheme = SigningRules::new();
+    let rules = SigningRules::new();
     let uri = common::bare_uri();
     let mut target = uri.clone();
     group.bench_function("with_credentials", |bencher| {
         bencher.iter(|| {
             common::with_credentials(
-                black_box(&scheme),
+                black_box(&rules),
                 black_box(&credential),
                 black_box(&uri),
                 &mut target,
@@ -125,7 +125,7 @@ fn ten_pairs(criterion: &mut Criterion) {
     let credential = common::credential();
     let prepared = common::prepared();
     let mut headers = HeaderMap::new();
-    let scheme = SigningRules::new().query_credentials(false);
+    let rules = SigningRules::new().query_credentials(false);
     for (name, pairs) in [("unsorted", common::UNSORTED), ("respelt", common::RESPELT)] {
         let uri = common::ten_pairs_uri(pairs);
         let message = common::canonical(&uri);
@@ -135,7 +135,7 @@ fn ten_pairs(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 common::ready(
-                    black_box(&scheme),
+                    black_box(&rules),
                     black_box(&credential),
                     black_box(&uri),
                     &mut headers,

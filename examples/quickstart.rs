@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let server = provider.serve().await?;
     println!("a provider listens on {}", server.addr());
 
-    // Outside of tests: `TokenEndpoint::xiaomi(client_id, client_secret, redirect_uri)?`,
+    // Outside of tests: `Account::builder(Xiaomi::new(client_id, client_secret, redirect_uri))`,
     // and `.authorize("user-42", code)` in place of the last two.
     let account = Account::builder(server.endpoint()?)
         .tokens(provider.issue(Duration::from_secs(3600)))
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .http2_only(true)
         .build_http();
     let mut client = ServiceBuilder::new()
-        .layer(MacAuthLayer::new(account.clone()).allow(&server.authority())?)
+        .layer(MacAuthLayer::new(account.clone()))
         .service(hyper_client);
     let request = || Request::get(server.url("/user/profile")).body(Full::<Bytes>::default());
 

@@ -76,11 +76,11 @@ where
 }
 
 /// An account with the credential of published vector 1; nobody refreshes it.
-pub(crate) fn account() -> Account {
+pub(crate) fn account(rules: SigningRules) -> Account {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let provider = Provider::new();
+    let provider = Provider::builder().signing_rules(rules).build();
     assert_eq!(provider.client_id(), super::CLIENT_ID);
     let life = Duration::from_secs(90 * 24 * 60 * 60);
     let tokens = TokenSet::mac(super::TOKEN, super::MAC_KEY, "refresh", life);
@@ -90,12 +90,16 @@ pub(crate) fn account() -> Account {
 
 /// The layer around [`Memory`], for requests that carry their query already.
 pub(crate) fn ready_layer(resend_cap: usize) -> MacAuth<Memory> {
-    let scheme = SigningRules::new().query_credentials(false);
-    layer(resend_cap).scheme(scheme).layer(Memory)
+    let rules = SigningRules::new().query_credentials(false);
+    of_account(account(rules), resend_cap).layer(Memory)
 }
 
 /// The layer around [`Memory`], as it is by default but for the cap.
 pub(crate) fn layer(resend_cap: usize) -> MacAuthLayer {
-    let layer = MacAuthLayer::new(account()).resend_cap(resend_cap);
+    of_account(account(SigningRules::new()), resend_cap)
+}
+
+fn of_account(account: Account, resend_cap: usize) -> MacAuthLayer {
+    let layer = MacAuthLayer::new(account).resend_cap(resend_cap);
     layer.allow("open.account.xiamomi.com").unwrap()
 }

@@ -9,11 +9,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::uri::Uri;
 use sha1::Sha1;
-use tower_mac_auth::provider::RequestParts;
 use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+use tower_mac_auth::provider::{Bearer, Grant, OAuth2, Provider as _, RequestParts, TokenSet};
 use tower_mac_auth::sign::{Algorithm, MacKey};
 use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
 
@@ -31,6 +31,31 @@ pub(crate) const RESPELT: &str = "zone=east&user=2882303761517592427&page=12&lim
 pub(crate) fn credential() -> Credential {
     let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(MAC_KEY)).unwrap();
     Credential::new(&AccessToken::new(TOKEN), key).with_client_id(CLIENT_ID)
+}
+
+pub(crate) fn bearer() -> Bearer {
+    Bearer::new(OAuth2::new("https://server.example.com/token", CLIENT_ID))
+}
+
+pub(crate) fn bearer_credential(bearer: &Bearer) -> HeaderValue {
+    let grant = Grant::from(TokenSet::new(TOKEN));
+    bearer.credential(&grant).unwrap()
+}
+
+/// What a response usually has.
+pub(crate) fn eight_headers() -> HeaderMap {
+    let names = [
+        "date",
+        "content-type",
+        "content-length",
+        "server",
+        "vary",
+        "cache-control",
+        "etag",
+        "x-request-id",
+    ];
+    let header = |name| (HeaderName::from_static(name), HeaderValue::from_static("v"));
+    names.map(header).into_iter().collect()
 }
 
 /// The request of published vector 1.
@@ -85,31 +110,33 @@ pub(crate) fn floor(prepared: &Hmac<Sha1>, message: &[u8]) -> [u8; 20] {
 /// A request signed as it stands: nonce, clock, signature, header.
 #[inline]
 pub(crate) fn ready(
-    scheme: &SigningRules,
+    rules: &SigningRules,
     credential: &Credential,
     uri: &Uri,
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
-    headers.insert(AUTHORIZATION, signed.authorization);
+    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    let (authorization, ..) = signed.into_parts();
+    headers.insert(AUTHORIZATION, authorization.unwrap());
 }
 
 /// A request whose query the signer completes: the same, and a new URI. What is signed comes from
 /// `uri`; `target` gives its scheme and authority to the new one, as a request's own URI would.
 #[inline]
 pub(crate) fn with_credentials(
-    scheme: &SigningRules,
+    rules: &SigningRules,
     credential: &Credential,
     uri: &Uri,
     target: &mut Uri,
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let signed = scheme.sign(credential, &parts(uri), &nonce).unwrap();
-    headers.insert(AUTHORIZATION, signed.authorization);
+    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    let (authorization, _, path_and_query) = signed.into_parts();
+    headers.insert(AUTHORIZATION, authorization.unwrap());
     let mut target_parts = std::mem::take(target).into_parts();
-    target_parts.path_and_query = signed.path_and_query;
+    target_parts.path_and_query = path_and_query;
     *target = Uri::from_parts(target_parts).unwrap();
 }
 

@@ -24,11 +24,14 @@ use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
 /// How many accounts at once have a shared store looked at for writes of other processes.
 const LOOKS: usize = 8;
 
+/// What an account starts with, and how long its access token lives.
+type Seed = (Grant, Option<Duration>);
+
 /// Opens an [`Account`]. See the [module docs](super).
 #[must_use = "a builder does nothing until an account is opened or authorized"]
 pub struct AccountBuilder<P: Provider = Xiaomi> {
     knobs: Knobs<P>,
-    seed: Option<(Grant, Option<Duration>)>,
+    seed: Option<Seed>,
 }
 
 /// Makes [`Accounts`]: the knobs are those of an [`AccountBuilder`]. See the [module docs](super).
@@ -173,10 +176,7 @@ impl<P: Provider> AccountBuilder<P> {
     }
 
     /// An account of this name, of which nothing is known yet.
-    fn unopened(
-        self,
-        name: AccountName,
-    ) -> (Arc<AccountState<P>>, Option<(Grant, Option<Duration>)>) {
+    fn unopened(self, name: AccountName) -> (Arc<AccountState<P>>, Option<Seed>) {
         let context = self.knobs.context();
         let account = Arc::new(AccountState::unopened(&context, name));
         let listener: Weak<dyn Listener> = Arc::downgrade(&account) as _;

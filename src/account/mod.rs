@@ -17,7 +17,7 @@
 //! use tower_mac_auth::account::{Account, Event};
 //! use tower_mac_auth::testing::Provider;
 //!
-//! // Stands in for `TokenEndpoint::xiaomi(…)?` and a user who has just agreed.
+//! // Stands in for `Xiaomi::new(…)` and a user who has just agreed.
 //! let provider = Provider::new();
 //! let (endpoint, code) = (provider.endpoint(), provider.authorization_code());
 //!
@@ -55,7 +55,7 @@
 //! use http_body_util::Empty;
 //! use tower::{Layer, ServiceExt};
 //! use tower_mac_auth::account::Accounts;
-//! use tower_mac_auth::layer::{MacAuthLayer, PerRequest};
+//! use tower_mac_auth::layer::MacAuthLayer;
 //! use tower_mac_auth::testing::Provider;
 //!
 //! # let provider = Provider::new();
@@ -65,7 +65,7 @@
 //! accounts.authorize("user-42", provider.authorization_code()).await?;
 //!
 //! // A request to which nobody has given an account is not sent.
-//! let client = MacAuthLayer::per_request(&provider.xiaomi()).layer(http_client);
+//! let client = MacAuthLayer::per_request(accounts.provider()).layer(http_client);
 //!
 //! // For each request: whose is it?
 //! let account = accounts.get("user-42").await?;
@@ -226,10 +226,9 @@
 //! use tower_mac_auth::testing::{Fault, Provider};
 //!
 //! let provider = Provider::new();
-//! let account = Account::builder(provider.endpoint())
-//!     .tokens(provider.issue(Duration::from_secs(3600)))
-//!     .open("user-42")
-//!     .await?;
+//! let tokens = provider.issue(Duration::from_secs(3600));
+//! let access_token = tokens.access_token.clone();
+//! let account = Account::builder(provider.endpoint()).tokens(tokens).open("user-42").await?;
 //! let mut events = account.events();
 //!
 //! // The provider rotates, and its answer is lost.
@@ -240,7 +239,8 @@
 //! assert!(matches!(events.next().await, Some(Event::ReauthorizationRequired { .. })));
 //!
 //! // The user agrees once more, and all is well.
-//! account.authorize(provider.authorization_code()).await?;
+//! let code = provider.authorization_code_of(&access_token).ok_or("a user")?;
+//! account.authorize(code).await?;
 //! assert!(account.expires_at().is_some());
 //! # Ok(())
 //! # }

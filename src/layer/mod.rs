@@ -128,7 +128,7 @@
 //! # let hour = Duration::from_secs(3600);
 //! # let builder = Account::builder(provider.endpoint());
 //! # let ben = builder.tokens(provider.issue(hour)).open("ben").await?;
-//! let client = MacAuthLayer::per_request(&provider.xiaomi()).layer(provider.api());
+//! let client = MacAuthLayer::per_request(ben.provider()).layer(provider.api());
 //!
 //! // Signed as Ben.
 //! let request = Request::get("https://open.account.xiaomi.com/user/profile")

@@ -45,15 +45,19 @@ pub(super) fn sign<A: Identity, B>(
         body,
     };
     let signed = call.provider().sign(ready.credential()?, &parts, fresh)?;
-    let (signature, path_and_query) = signed.into_parts();
+    let (authorization, others, path_and_query) = signed.into_parts();
     let headers = request.headers_mut();
-    if signature.len() > 1 {
+    if !others.is_empty() {
         // Before any is set, so that all of them are or none.
-        let room = headers.try_reserve(signature.len());
+        let room = headers.try_reserve(others.len() + 1);
         room.map_err(|_| Cause::Headers)?;
     }
-    for (name, value) in signature {
-        // Replaces whatever the caller, or a client before us, had put there.
+    // They replace whatever the caller, or a client before us, had put there.
+    if let Some(value) = authorization {
+        let inserted = headers.try_insert(header::AUTHORIZATION, value);
+        inserted.map_err(|_| Cause::Headers)?;
+    }
+    for (name, value) in others {
         let inserted = headers.try_insert(name, value);
         inserted.map_err(|_| Cause::Headers)?;
     }

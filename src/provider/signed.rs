@@ -1,19 +1,17 @@
 use std::fmt;
 
-use arrayvec::ArrayVec;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 
-use crate::sign::{SignError, SignErrorKind};
-
-/// No provider wants more headers of a signature.
-const MOST_HEADERS: usize = 4;
-
 /// What to change in a request so that it is signed: some headers, and perhaps its path and query.
+///
+/// `Authorization` has a place of its own, because nearly every signature is that header alone: others
+/// take an allocation.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Signed {
-    headers: ArrayVec<(HeaderName, HeaderValue), MOST_HEADERS>,
+    authorization: Option<HeaderValue>,
+    others: Vec<(HeaderName, HeaderValue)>,
     path_and_query: Option<PathAndQuery>,
 }
 
@@ -24,24 +22,22 @@ impl Signed {
         Self::default()
     }
 
-    /// With this value of `Authorization`.
+    /// With this value of `Authorization`. It is marked sensitive.
     #[inline]
-    pub fn with_authorization(mut self, value: HeaderValue) -> Self {
-        self.put(AUTHORIZATION, value);
+    pub fn with_authorization(mut self, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        self.authorization = Some(value);
         self
     }
 
-    /// With this header, in place of whatever the caller has put there.
-    ///
-    /// # Errors
-    ///
-    /// If there are four already.
-    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Result<Self, SignError> {
-        if self.put(name, value) {
-            return Ok(self);
+    /// With this header, in place of whatever the caller has put there. It is marked sensitive.
+    pub fn with_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+        if name == AUTHORIZATION {
+            return self.with_authorization(value);
         }
-        let reason = "there is room for four that sign a request";
-        Err(SignError::new(SignErrorKind::TooLong, "headers", reason))
+        value.set_sensitive(true);
+        self.others.push((name, value));
+        self
     }
 
     /// With this path and query, which must be sent in place of the old ones, or the signature does
@@ -52,22 +48,14 @@ impl Signed {
         self
     }
 
-    /// All that is put in is marked sensitive.
-    #[inline]
-    fn put(&mut self, name: HeaderName, mut value: HeaderValue) -> bool {
-        value.set_sensitive(true);
-        self.headers.try_push((name, value)).is_ok()
-    }
-
-    /// The headers to be set.
-    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
-    }
-
     /// The value of `Authorization`, if it is to be set.
     pub fn authorization(&self) -> Option<&HeaderValue> {
-        let found = self.headers.iter().find(|(name, _)| *name == AUTHORIZATION);
-        found.map(|(_, value)| value)
+        self.authorization.as_ref()
+    }
+
+    /// The other headers to be set.
+    pub fn other_headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.others
     }
 
     /// The new path and query, if it is not the old one that is sent.
@@ -75,16 +63,17 @@ impl Signed {
         self.path_and_query.as_ref()
     }
 
-    /// All of it, to be put into a request: the headers to be set, and the new path and query, if it
-    /// is not the old one that is sent.
+    /// All of it, to be put into a request: the value of `Authorization`, the other headers, and the
+    /// new path and query.
     #[inline]
     pub fn into_parts(
         self,
     ) -> (
-        impl ExactSizeIterator<Item = (HeaderName, HeaderValue)>,
+        Option<HeaderValue>,
+        Vec<(HeaderName, HeaderValue)>,
         Option<PathAndQuery>,
     ) {
-        (self.headers.into_iter(), self.path_and_query)
+        (self.authorization, self.others, self.path_and_query)
     }
 }
 
@@ -104,30 +93,17 @@ mod tests {
 
     #[test]
     fn what_signs_is_sensitive_and_not_printed() {
+        let canary = || HeaderValue::from_static("MAC access_token=\"CANARY\"");
         let signed = Signed::new()
-            .with_authorization(HeaderValue::from_static("MAC access_token=\"CANARY\""))
+            .with_header(AUTHORIZATION, canary())
+            .with_header(HeaderName::from_static("x-token"), canary())
             .with_path_and_query(PathAndQuery::from_static("/me?token=CANARY"));
-        assert!(
-            signed
-                .headers()
-                .iter()
-                .all(|(_, value)| value.is_sensitive())
-        );
-        let shown = format!("{signed:?} {:?}", signed.headers());
+        assert!(signed.authorization().unwrap().is_sensitive());
+        assert!(signed.other_headers()[0].1.is_sensitive());
+        let shown = format!("{signed:?} {:?}", signed.other_headers());
         assert!(
             shown.contains("/me") && !shown.contains("CANARY"),
             "{shown}"
         );
-    }
-
-    #[test]
-    fn a_fifth_header_is_refused_by_name() {
-        let name = |at: usize| HeaderName::try_from(format!("x-{at}")).unwrap();
-        let value = HeaderValue::from_static("v");
-        let four = (0..4).try_fold(Signed::new(), |signed, at| {
-            signed.with_header(name(at), value.clone())
-        });
-        let error = four.unwrap().with_header(name(4), value).unwrap_err();
-        assert!(error.to_string().starts_with("headers: "), "{error}");
     }
 }

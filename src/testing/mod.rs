@@ -58,9 +58,7 @@
 //! use http::{Request, header::AUTHORIZATION};
 //! use http_body_util::Full;
 //! use tower::ServiceExt;
-//! use tower_mac_auth::provider::RequestParts;
-//! use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
-//! use tower_mac_auth::sign::MacKey;
+//! use tower_mac_auth::provider::{Fresh, Provider as _, RequestParts};
 //! use tower_mac_auth::testing::{Provider, TestClock};
 //! use tower_mac_auth::Clock;
 //!
@@ -71,14 +69,13 @@
 //! let tokens = provider.issue(Duration::from_secs(3600));
 //!
 //! // By hand what a signing layer does.
-//! let key = MacKey::new(tokens.algorithm, &tokens.mac_key)?;
-//! let credential =
-//!     Credential::new(&tokens.access_token, key).with_client_id(provider.client_id());
+//! let xiaomi = provider.xiaomi();
+//! let credential = xiaomi.credential(&tokens.into())?;
 //! let parts = RequestParts::new("POST", "api.example", "/lamp");
-//! let signed = SigningRules::new().sign(&credential, &parts, &Nonce::fresh(clock.now()))?;
-//! let uri = format!("https://api.example{}", signed.path_and_query.ok_or("a path")?);
+//! let signed = xiaomi.sign(&credential, &parts, Fresh::at(clock.now()))?;
+//! let uri = format!("https://api.example{}", signed.path_and_query().ok_or("a path")?);
 //! let request = Request::post(uri)
-//!     .header(AUTHORIZATION, signed.authorization)
+//!     .header(AUTHORIZATION, signed.authorization().ok_or("a signature")?)
 //!     .body(Full::new(Bytes::from("on")))?;
 //!
 //! let response = provider.api().oneshot(request.clone()).await?;

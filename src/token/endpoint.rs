@@ -249,7 +249,7 @@ impl<P: Provider> Connected<P> {
         };
         redact(&mut outcome, &sent);
         match &outcome {
-            Outcome::RateLimited(limited) => limiter.hold(limited.retry_after()),
+            Outcome::RateLimited(busy) => limiter.hold(busy.retry_after()),
             Outcome::Unsent(_) => {}
             _ => limiter.was_let_through(),
         }

@@ -5,6 +5,7 @@ use crate::provider::TokenSet;
 
 /// How long what was issued lives, on this process's clock.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the names they have in a record")]
 pub(in crate::account) struct Lives {
     pub(super) issued_at: Timestamp,
     /// When the access token ends; `None` if that is not known.

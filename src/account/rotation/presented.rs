@@ -28,6 +28,7 @@ impl PresentedTokens {
     }
 
     /// The token turned out not to have been spent.
+    #[expect(clippy::needless_pass_by_value, reason = "it is of use once")]
     pub(super) fn forget(&self, before: BeforePresented) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = before.0;
     }
