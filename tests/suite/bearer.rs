@@ -52,36 +52,25 @@ impl State {
         let form: HashMap<_, _> = form_urlencoded::parse(request.body())
             .into_owned()
             .collect();
-        match &*form["grant_type"] {
-            "authorization_code" => {
-                let verifier = CodeVerifier::new(&*form["code_verifier"]);
-                assert_eq!(verifier.challenge(), self.challenge);
-                assert_eq!(form["redirect_uri"], "https://me.example/callback");
-                self.presented.push(form["code"].clone());
-                self.issued += 1;
-                let access_token = self.access_token();
-                (
-                    200,
-                    format!(
-                        r#"{{"access_token":"{access_token}","token_type":"Bearer","refresh_token":"R"}}"#
-                    ),
-                )
-            }
-            _ => {
-                self.presented.push(form["refresh_token"].clone());
-                if let Some((status, body)) = self.says {
-                    return (status, body.to_owned());
-                }
-                self.issued += 1;
-                let access_token = self.access_token();
-                (
-                    200,
-                    format!(
-                        r#"{{"access_token":"{access_token}","token_type":"Bearer","error":""}}"#
-                    ),
-                )
-            }
+        if form["grant_type"] == "authorization_code" {
+            let verifier = CodeVerifier::new(&*form["code_verifier"]);
+            assert_eq!(verifier.challenge(), self.challenge);
+            assert_eq!(form["redirect_uri"], "https://me.example/callback");
+            self.presented.push(form["code"].clone());
+            return self.issue(r#""refresh_token":"R""#);
         }
+        self.presented.push(form["refresh_token"].clone());
+        match self.says {
+            Some((status, body)) => (status, body.to_owned()),
+            None => self.issue(r#""error":"""#),
+        }
+    }
+
+    fn issue(&mut self, more: &str) -> (u16, String) {
+        self.issued += 1;
+        let token = self.access_token();
+        let body = format!(r#"{{"access_token":"{token}","token_type":"Bearer",{more}}}"#);
+        (200, body)
     }
 
     fn serve<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
