@@ -5,10 +5,12 @@ use std::fmt::Debug;
 use std::hint::black_box;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Empty;
 use tower::Service;
 use tower_mac_auth::provider::xiaomi::SigningRules;
+use tower_mac_auth::provider::{Fresh, Provider as _};
+use tower_mac_auth::{Clock as _, SystemClock};
 
 mod common;
 
@@ -28,6 +30,8 @@ fn main() {
         "unsorted" => unsorted(rounds),
         "respelt" => respelt(rounds),
         "obvious" => obvious(rounds),
+        "bearer" => bearer(rounds),
+        "bearer_head" => bearer_head(rounds),
         "service" => service(rounds),
         "resend_off" => resend_off(rounds),
         "resendable_get" => resendable_get(rounds),
@@ -39,6 +43,8 @@ fn main() {
             unsorted,
             respelt,
             obvious,
+            bearer,
+            bearer_head,
             service,
             resend_off,
             resendable_get,
@@ -115,6 +121,30 @@ fn obvious(rounds: usize) {
             black_box(&uri),
             &mut headers,
         );
+    }
+}
+
+/// A bearer token, without the insertion of its header.
+#[inline(never)]
+fn bearer(rounds: usize) {
+    let bearer = common::bearer();
+    let credential = common::bearer_credential(&bearer);
+    let uri = common::ready_uri();
+    let parts = common::parts(&uri);
+    let fresh = Fresh::at(SystemClock.now());
+    for _ in 0..rounds {
+        let signed = black_box(&bearer).sign(black_box(&credential), black_box(&parts), fresh);
+        black_box(&signed);
+    }
+}
+
+/// What is read of a response that is no refusal: of eight headers none is a challenge.
+#[inline(never)]
+fn bearer_head(rounds: usize) {
+    let bearer = common::bearer();
+    let headers = common::eight_headers();
+    for _ in 0..rounds {
+        black_box(black_box(&bearer).read_head(black_box(StatusCode::OK), black_box(&headers)));
     }
 }
 

@@ -67,7 +67,7 @@ secret_text! {
     /// Proves that whoever brings an authorization code is who asked for it (RFC 7636): 43 to 128
     /// characters `A-Z a-z 0-9 - . _ ~`. What goes out with the question is its
     /// [challenge](CodeVerifier::challenge), and the verifier itself goes
-    /// [with the code](AuthorizationCode::with_verifier).
+    /// [with the code](crate::AuthorizationCode::with_verifier).
     CodeVerifier;
     /// A value that a provider sent beside the tokens: an `id_token`, an `instance_url`. It may be a
     /// secret, so it is kept like one.

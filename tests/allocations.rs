@@ -27,10 +27,7 @@ fn allocations(rules: &SigningRules, uri: &str) -> u64 {
         let signed = rules
             .sign(&credential, &request, &nonce)
             .expect("a good request");
-        let (signature, path_and_query) = signed.into_parts();
-        for (name, value) in signature {
-            headers.insert(name, value);
-        }
+        let path_and_query = signed.set_headers(&mut headers).expect("few headers");
         if path_and_query.is_some() {
             let mut parts = std::mem::take(&mut uri).into_parts();
             parts.path_and_query = path_and_query;

@@ -12,8 +12,8 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::uri::Uri;
 use sha1::Sha1;
-use tower_mac_auth::provider::RequestParts;
 use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+use tower_mac_auth::provider::{Bearer, Grant, OAuth2, Provider as _, RequestParts, TokenSet};
 use tower_mac_auth::sign::{Algorithm, MacKey};
 use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
 
@@ -31,6 +31,31 @@ pub(crate) const RESPELT: &str = "zone=east&user=2882303761517592427&page=12&lim
 pub(crate) fn credential() -> Credential {
     let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(MAC_KEY)).unwrap();
     Credential::new(&AccessToken::new(TOKEN), key).with_client_id(CLIENT_ID)
+}
+
+pub(crate) fn bearer() -> Bearer {
+    Bearer::new(OAuth2::new("https://server.example.com/token", CLIENT_ID))
+}
+
+pub(crate) fn bearer_credential(bearer: &Bearer) -> HeaderValue {
+    let grant = Grant::from(TokenSet::new(TOKEN));
+    bearer.credential(&grant).unwrap()
+}
+
+/// What a response usually has.
+pub(crate) fn eight_headers() -> HeaderMap {
+    let names = [
+        "date",
+        "content-type",
+        "content-length",
+        "server",
+        "vary",
+        "cache-control",
+        "etag",
+        "x-request-id",
+    ];
+    let header = |name| (HeaderName::from_static(name), HeaderValue::from_static("v"));
+    names.map(header).into_iter().collect()
 }
 
 /// The request of published vector 1.
@@ -92,15 +117,7 @@ pub(crate) fn ready(
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
     let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
-    let (signature, _) = signed.into_parts();
-    put(signature, headers);
-}
-
-#[inline]
-fn put(signature: impl Iterator<Item = (HeaderName, HeaderValue)>, headers: &mut HeaderMap) {
-    for (name, value) in signature {
-        headers.insert(name, value);
-    }
+    signed.set_headers(headers).unwrap();
 }
 
 /// A request whose query the signer completes: the same, and a new URI. What is signed comes from
@@ -115,8 +132,7 @@ pub(crate) fn with_credentials(
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
     let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
-    let (signature, path_and_query) = signed.into_parts();
-    put(signature, headers);
+    let path_and_query = signed.set_headers(headers).unwrap();
     let mut target_parts = std::mem::take(target).into_parts();
     target_parts.path_and_query = path_and_query;
     *target = Uri::from_parts(target_parts).unwrap();

@@ -168,9 +168,9 @@ impl Provider for TikTokShop {
         let body = request.body.unwrap_or_default();
         let sign = key.hex(&self.text(request.path, &parameters, body));
         let target = parameters.with("sign", &sign).target(request.path)?;
-        Signed::new()
+        Ok(Signed::new()
             .with_path_and_query(target.path_and_query().cloned())
-            .with_header(TOKEN, token.clone())
+            .with_header(TOKEN, token.clone()))
     }
 
     fn read_head(&self, status: StatusCode, _: &HeaderMap) -> Head {

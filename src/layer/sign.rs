@@ -46,9 +46,8 @@ pub(super) fn sign<P: Provider, B>(
     let signed = account
         .provider()
         .sign(ready.credential()?, &parts, fresh)?;
-    let inserted = signed.headers.insert_into(request.headers_mut());
-    inserted.map_err(|_| Cause::Headers)?;
-    if let Some(path_and_query) = signed.path_and_query {
+    let path_and_query = signed.set_headers(request.headers_mut());
+    if let Some(path_and_query) = path_and_query.map_err(|_| Cause::Headers)? {
         let mut parts = mem::take(request.uri_mut()).into_parts();
         parts.path_and_query = Some(path_and_query);
         // It had a scheme and an authority, or it would not have been allowed.

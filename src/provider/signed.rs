@@ -1,30 +1,25 @@
-use std::{fmt, slice, vec};
+use std::{fmt, slice};
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, MaxSizeReached};
 use http::uri::PathAndQuery;
 
-use crate::sign::{SignError, SignErrorKind};
-
-/// No provider wants more headers of a signature.
-const MOST_HEADERS: usize = 4;
-
 /// What to change in a request so that it is signed: some headers, and perhaps its path and query.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Signed {
-    pub(crate) headers: Headers,
-    pub(crate) path_and_query: Option<PathAndQuery>,
+    headers: Headers,
+    path_and_query: Option<PathAndQuery>,
 }
 
 type Header = (HeaderName, HeaderValue);
 
 /// The headers to be set, each of them marked sensitive.
 ///
-/// Nearly always there is one. With room for four in place, all of it would be large to move, and it
-/// is moved often.
+/// Nearly always there is one. With room for more in place it would be large to move, and it is moved
+/// often.
 #[derive(Clone, Default)]
-pub(crate) enum Headers {
+enum Headers {
     #[default]
     None,
     One(Header),
@@ -59,48 +54,7 @@ impl Headers {
         headers.push(header);
         Self::More(headers)
     }
-
-    /// Sets them, all or none, in place of whatever the caller, or a client before us, had put there.
-    #[inline]
-    pub(crate) fn insert_into(self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
-        match self {
-            Self::None => {}
-            Self::One((name, value)) => {
-                headers.try_insert(name, value)?;
-            }
-            Self::More(more) => {
-                headers.try_reserve(more.len())?;
-                for (name, value) in more {
-                    headers.try_insert(name, value)?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
-
-/// The headers of a signature.
-struct IntoHeaders {
-    one: Option<Header>,
-    more: vec::IntoIter<Header>,
-}
-
-impl Iterator for IntoHeaders {
-    type Item = Header;
-
-    #[inline]
-    fn next(&mut self) -> Option<Header> {
-        self.one.take().or_else(|| self.more.next())
-    }
-
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let len = usize::from(self.one.is_some()) + self.more.len();
-        (len, Some(len))
-    }
-}
-
-impl ExactSizeIterator for IntoHeaders {}
 
 impl Signed {
     /// Nothing is to be changed.
@@ -117,17 +71,9 @@ impl Signed {
     }
 
     /// With this header, in place of whatever the caller has put there.
-    ///
-    /// # Errors
-    ///
-    /// If there are four already.
-    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Result<Self, SignError> {
-        if self.headers().len() >= MOST_HEADERS {
-            let reason = "there is room for four that sign a request";
-            return Err(SignError::new(SignErrorKind::TooLong, "headers", reason));
-        }
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         let headers = self.headers.and((name, value));
-        Ok(Self { headers, ..self })
+        Self { headers, ..self }
     }
 
     /// With this path and query, which must be sent in place of the old ones, or the signature does
@@ -160,22 +106,31 @@ impl Signed {
         self.path_and_query.as_ref()
     }
 
-    /// All of it, to be put into a request: the headers to be set, and the new path and query, if it
-    /// is not the old one that is sent.
+    /// Sets the headers, all or none, in place of whatever was there; what is left is the new path and
+    /// query, if it is not the old one that is sent.
+    ///
+    /// # Errors
+    ///
+    /// If there are too many headers.
     #[inline]
-    pub fn into_parts(
+    pub fn set_headers(
         self,
-    ) -> (
-        impl ExactSizeIterator<Item = (HeaderName, HeaderValue)>,
-        Option<PathAndQuery>,
-    ) {
-        let (one, more) = match self.headers {
-            Headers::None => (None, Vec::new()),
-            Headers::One(header) => (Some(header), Vec::new()),
-            Headers::More(headers) => (None, headers),
-        };
-        let more = more.into_iter();
-        (IntoHeaders { one, more }, self.path_and_query)
+        headers: &mut HeaderMap,
+    ) -> Result<Option<PathAndQuery>, MaxSizeReached> {
+        match self.headers {
+            Headers::None => {}
+            Headers::One((name, value)) => {
+                headers.try_insert(name, value)?;
+            }
+            Headers::More(more) => {
+                // Before any is set.
+                headers.try_reserve(more.len())?;
+                for (name, value) in more {
+                    headers.try_insert(name, value)?;
+                }
+            }
+        }
+        Ok(self.path_and_query)
     }
 }
 
@@ -212,41 +167,31 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_headers_comes_out_in_order() {
-        let mut signed = Signed::new();
-        for count in 0..=4 {
-            let (headers, target) = signed.clone().into_parts();
-            assert_eq!((headers.len(), target), (count, None));
-            let names: Vec<_> = headers.map(|(name, _)| name.to_string()).collect();
-            let expected: Vec<_> = (0..count).map(|at| format!("x-{at}")).collect();
-            assert_eq!(names, expected);
-
-            let mut map = HeaderMap::new();
-            map.append("x-0", HeaderValue::from_static("theirs"));
-            map.append("x-0", HeaderValue::from_static("theirs, too"));
-            let kept = usize::from(count == 0) * 2;
-            signed.clone().headers.insert_into(&mut map).unwrap();
-            assert_eq!(map.len(), count + kept);
-
-            if count < 4 {
-                let name = HeaderName::try_from(format!("x-{count}")).unwrap();
-                let value = HeaderValue::from_static("v");
-                signed = signed.with_header(name, value).unwrap();
-            }
-        }
-        // One that signs is never left out.
-        let signed = signed.with_authorization(HeaderValue::from_static("v"));
-        assert!(signed.authorization().is_some());
-    }
-
-    #[test]
-    fn a_fifth_header_is_refused_by_name() {
+    fn headers_are_set_all_or_none() {
         let name = |at: usize| HeaderName::try_from(format!("x-{at}")).unwrap();
         let value = HeaderValue::from_static("v");
-        let four = (0..4).try_fold(Signed::new(), |signed, at| {
-            signed.with_header(name(at), value.clone())
-        });
-        let error = four.unwrap().with_header(name(4), value).unwrap_err();
-        assert!(error.to_string().starts_with("headers: "), "{error}");
+        let signed = |count: usize| {
+            let start = Signed::new();
+            (0..count).fold(start, |signed, at| {
+                signed.with_header(name(at), value.clone())
+            })
+        };
+        for count in 0..5 {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-0", HeaderValue::from_static("the caller's"));
+            let left = signed(count).set_headers(&mut headers).unwrap();
+            assert_eq!((left, headers.len()), (None, count.max(1)));
+            assert_eq!(headers["x-0"] == "v", count > 0);
+        }
+        // As many as there can be, but one.
+        let mut full = HeaderMap::new();
+        while full
+            .try_insert(name(full.len() + 10), value.clone())
+            .is_ok()
+        {}
+        full.remove(name(10));
+        let before = full.len();
+        assert!(signed(2).set_headers(&mut full).is_err());
+        assert_eq!(full.len(), before);
     }
 }

@@ -145,7 +145,7 @@ impl Provider {
             access_token: signer.authorization.access_token().clone(),
             subject: signer.holder.subject,
             generation: signer.holder.generation,
-            nonce: signer.authorization.nonce().as_str().to_owned(),
+            nonce: signer.authorization.nonce().to_owned(),
             at,
         });
         response

@@ -66,17 +66,12 @@ impl Provider {
         let request = RequestParts::new(head.method.as_str(), host, head.uri.path())
             .with_query(head.uri.query())
             .with_body(form);
-        let nonce = authorization.nonce();
-        Verifier::with_rules(config.signing_rules.clone()).check(
-            &key,
-            &request,
-            nonce,
-            authorization.mac(),
-        )?;
-        let now = config.clock.now();
-        check_window(nonce, now, config.clock_window)?;
+        let verifier = Verifier::with_rules(config.signing_rules.clone());
+        verifier.check(&key, &request, &authorization)?;
+        let (now, window) = (config.clock.now(), config.clock_window);
+        check_window(&authorization, now, window)?;
         let mut state = self.state();
-        if !state.nonces.first_use(nonce, now, config.clock_window) {
+        if !state.nonces.first_use(&authorization, now, window) {
             return Err(denied("nonce: used before"));
         }
         match state.grants.lapse_of(access_token, now) {

@@ -11,6 +11,7 @@ mod adversity;
 mod attack;
 mod attempts;
 mod bad_input;
+mod bearer;
 mod clock_jumps;
 mod conformance;
 mod debug;

@@ -133,8 +133,8 @@ mod tests {
         let request = RequestParts::new("GET", "server.example.com", "/resource");
         let fresh = Fresh::at(Timestamp::from_millis(0));
         let signed = Bearer::new(oauth2()).sign(&value, &request, fresh).unwrap();
-        assert_eq!(signed.headers().len(), 1);
         assert_eq!(signed.authorization(), Some(&value));
+        assert_eq!(signed.headers().len(), 1);
         assert!(signed.headers()[0].1.is_sensitive());
         assert!(signed.path_and_query().is_none());
     }

@@ -690,15 +690,17 @@ mod tests {
 
         // Without one that can be read, the field that the user names.
         let body = body.replace(&payload, "e30");
-        let named = client().with_subject_field("user_id");
+        let with_field = client().with_subject_field("user_id");
         assert_eq!(
-            tokens(refreshed(&named, 200, &body)).subject.as_deref(),
+            tokens(refreshed(&with_field, 200, &body))
+                .subject
+                .as_deref(),
             Some("42")
         );
         assert_eq!(tokens(refreshed(&client(), 200, &body)).subject, None);
         let text = with("user_id", r#""u 1""#);
         assert_eq!(
-            tokens(refreshed(&named, 200, text)).subject.as_deref(),
+            tokens(refreshed(&with_field, 200, text)).subject.as_deref(),
             Some("u 1")
         );
     }

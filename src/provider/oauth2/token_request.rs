@@ -7,6 +7,7 @@ use super::client_authentication::{ClientAuthentication, basic};
 use crate::provider::parameters::Parameters;
 use crate::provider::{AuthorizeRequest, Fresh, Presented};
 use crate::sign::SignError;
+use crate::{ClientSecret, CodeVerifier};
 
 impl OAuth2 {
     /// The `POST` that presents a refresh token or a code (RFC 6749 §4.1.3, §6).
@@ -87,7 +88,7 @@ pub(super) fn own_parameters<'a>(client: &'a OAuth2, presented: Presented<'a>) -
         Presented::AuthorizationCode(code) => {
             parameters.push("code", code.expose_secret());
             parameters.push_some("redirect_uri", client.redirect_uri.as_deref());
-            let verifier = code.verifier().map(|verifier| verifier.expose_secret());
+            let verifier = code.verifier().map(CodeVerifier::expose_secret);
             parameters.push_some("code_verifier", verifier);
         }
     }
@@ -97,7 +98,7 @@ pub(super) fn own_parameters<'a>(client: &'a OAuth2, presented: Presented<'a>) -
     }
     if authentication == ClientAuthentication::Body {
         let secret = client.client_secret.as_ref();
-        parameters.push_some("client_secret", secret.map(|secret| secret.expose_secret()));
+        parameters.push_some("client_secret", secret.map(ClientSecret::expose_secret));
     }
     parameters
 }
@@ -106,7 +107,7 @@ pub(super) fn own_parameters<'a>(client: &'a OAuth2, presented: Presented<'a>) -
 mod tests {
     use super::*;
     use crate::provider::{Bearer, GrantType, Provider as _};
-    use crate::{AuthorizationCode, ClientSecret, RefreshToken, Timestamp};
+    use crate::{AuthorizationCode, RefreshToken, Timestamp};
 
     const TOKEN_URL: &str = "https://server.example.com/token";
     /// Of RFC 7636, Appendix B.
@@ -196,9 +197,9 @@ mod tests {
             ("redirect_uri", "https://client.example.com/cb"),
         ];
         same(body(&exchange(&redirected, &code)), &published);
-        let verified = exchange(&redirected, &code.with_verifier(VERIFIER));
-        let verifier = ("code_verifier", VERIFIER);
-        same(body(&verified), &[&published[..], &[verifier]].concat());
+        let request = exchange(&redirected, &code.with_verifier(VERIFIER));
+        let more = [("code_verifier", VERIFIER)];
+        same(body(&request), &[&published[..], &more].concat());
         // Neither goes with a refresh.
         assert_eq!(body(&refresh(&redirected)).len(), 2);
     }

@@ -19,10 +19,8 @@
 //!     .with_query("lang=en");
 //! let signed = SigningRules::new().sign(&credential, &request, &nonce)?;
 //!
-//! let (name, value) = &signed.headers()[0];
-//! assert_eq!(name, "authorization");
 //! assert_eq!(
-//!     value.to_str().unwrap(),
+//!     signed.authorization().unwrap(),
 //!     "MAC access_token=\"eJxjYGAQ\", nonce=\"2870867952176701445%3A23282360\",\
 //!      mac=\"SvaV2%2Bu0UovpHcZo%2F%2FGyRe80FT4%3D\"",
 //! );
@@ -79,7 +77,6 @@
 
 mod canonical;
 mod credential;
-mod digits;
 mod error_code;
 mod header;
 mod nonce;

@@ -36,8 +36,7 @@ struct Plain<'a> {
     refresh_token: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     scope: Option<Cow<'a, str>>,
-    // Records that were written while there was one provider alone have its word for it.
-    #[serde(borrow, alias = "open_id", skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     subject: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     client_id: Option<Cow<'a, str>>,
@@ -304,23 +303,6 @@ mod tests {
                 assert!(matches!(read, Secrets::Unreadable(_)), "bit {bit}");
             }
         }
-    }
-
-    #[test]
-    fn a_grant_that_was_written_with_an_open_id_is_read() {
-        let json = br#"{"access":{"token":"AT-1","mac_key":"KEY-1","algorithm":"HmacSha1"},"refresh_token":"RT-1","scope":"1 3","open_id":"2.0:user-1","client_id":"42"}"#;
-        let mut bytes = begin(PLAIN, json.len());
-        bytes.extend_from_slice(json);
-        let Secrets::Open(read) = Secrets::from_bytes(&end(bytes)) else {
-            panic!("it could not be read")
-        };
-        let written = Grant {
-            subject: Some("2.0:user-1".to_owned()),
-            client_id: Some("42".into()),
-            scope: Some("1 3".to_owned()),
-            ..TokenSet::mac("AT-1", "KEY-1", "RT-1", Duration::ZERO).into()
-        };
-        assert_eq!(read, written);
     }
 
     #[test]
