@@ -269,11 +269,9 @@ mod tests {
                 }
             }
         }
-        let hex: String = whole.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert!(
-            decode_runs(format!("0{hex}").as_bytes())
-                .iter()
-                .any(|run| **run == whole)
-        );
+        let hex = whole
+            .iter()
+            .fold("0".to_owned(), |hex, byte| format!("{hex}{byte:02x}"));
+        assert!(decode_runs(hex.as_bytes()).iter().any(|run| **run == whole));
     }
 }

@@ -123,7 +123,6 @@ fn nothing_that_signs_or_is_signed_shows_a_token() {
     for (name, value) in signed.headers() {
         debug(&(name, value));
     }
-    debug(&signed.into_parts().0.collect::<Vec<_>>());
     let bearer = Bearer::new(OAuth2::new("https://as.example/token", "id"));
     debug(&bearer.credential(&Grant::from(tokens())).unwrap());
 
