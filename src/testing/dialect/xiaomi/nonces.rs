@@ -10,11 +10,16 @@ use crate::provider::xiaomi::Nonce;
 /// client that resends a request with the next token and the old nonce is to be caught here. Nor does
 /// a `ReplayGuard` go back in time, as tests do.
 #[derive(Default)]
-pub(super) struct Nonces(BTreeMap<u64, HashSet<String>>);
+pub(in crate::testing) struct Nonces(BTreeMap<u64, HashSet<String>>);
 
 impl Nonces {
     /// `false` if it was seen before. Those too old to get this far are forgotten.
-    pub(super) fn first_use(&mut self, nonce: &Nonce, now: Timestamp, window: Duration) -> bool {
+    pub(in crate::testing) fn first_use(
+        &mut self,
+        nonce: &Nonce,
+        now: Timestamp,
+        window: Duration,
+    ) -> bool {
         let oldest = now.saturating_sub(window).as_secs() / 60;
         if self.0.keys().next().is_some_and(|first| *first < oldest) {
             self.0 = self.0.split_off(&oldest);
