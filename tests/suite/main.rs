@@ -10,6 +10,7 @@ mod accounts;
 mod adversity;
 mod attack;
 mod bad_input;
+mod bearer;
 mod clock_jumps;
 mod conformance;
 #[cfg(unix)]
