@@ -3,7 +3,6 @@
 #![expect(clippy::expect_used, reason = "a test may stop")]
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use http::uri::Uri;
 use tower_mac_auth::provider::RequestParts;
 use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
@@ -28,8 +27,7 @@ fn allocations(rules: &SigningRules, uri: &str) -> u64 {
         let signed = rules
             .sign(&credential, &request, &nonce)
             .expect("a good request");
-        let (authorization, _, path_and_query) = signed.into_parts();
-        headers.insert(AUTHORIZATION, authorization.expect("a signature"));
+        let path_and_query = signed.set_headers(&mut headers).expect("few headers");
         if path_and_query.is_some() {
             let mut parts = std::mem::take(&mut uri).into_parts();
             parts.path_and_query = path_and_query;

@@ -117,8 +117,7 @@ pub(crate) fn ready(
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
     let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
-    let (authorization, ..) = signed.into_parts();
-    headers.insert(AUTHORIZATION, authorization.unwrap());
+    signed.set_headers(headers).unwrap();
 }
 
 /// A request whose query the signer completes: the same, and a new URI. What is signed comes from
@@ -133,8 +132,7 @@ pub(crate) fn with_credentials(
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
     let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
-    let (authorization, _, path_and_query) = signed.into_parts();
-    headers.insert(AUTHORIZATION, authorization.unwrap());
+    let path_and_query = signed.set_headers(headers).unwrap();
     let mut target_parts = std::mem::take(target).into_parts();
     target_parts.path_and_query = path_and_query;
     *target = Uri::from_parts(target_parts).unwrap();

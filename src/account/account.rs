@@ -202,8 +202,8 @@ impl<P: Provider> Account<P> {
         self.0.corrected(now)
     }
 
-    /// Learns the clock offset from the `Date` of a response that refused a nonce or a MAC.
-    pub(crate) fn correct_clock(&self, server_time: Timestamp) {
+    /// Learns the clock offset from the time of a server that refused a nonce or a MAC.
+    pub(crate) fn learn_time(&self, server_time: Timestamp) {
         let now = self.0.clock.now();
         let secs = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
         let offset_secs =

@@ -1,4 +1,11 @@
-/// Which attempt a response answers; in its extensions.
+use http::Extensions;
+
+use crate::store::Generation;
+
+/// Which attempt a request is, and which one a response answers: in the extensions of both.
+///
+/// A layer below so knows a request that was sent before. OpenTelemetry, for one, wants the span of
+/// each attempt to have `http.request.resend_count`, which is [one less](Self::number).
 ///
 /// ```
 /// use tower_mac_auth::layer::Attempt;
@@ -22,5 +29,12 @@ impl Attempt {
     /// 1 or 2.
     pub const fn number(self) -> u8 {
         self.0
+    }
+
+    /// Says so in the extensions of a request or a response, and who signed.
+    #[cold]
+    pub(super) fn report(self, generation: Generation, extensions: &mut Extensions) {
+        extensions.insert(generation);
+        extensions.insert(self);
     }
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{Response, header};
+use http::Response;
 
 use super::config::Config;
 use super::error::AuthError;
 use super::identity::Identity;
-use crate::Timestamp;
 use crate::account::{Account, Refresh, Signer};
 use crate::provider::Refusal;
 use crate::store::Generation;
@@ -55,9 +54,7 @@ impl<A: Identity> Call<A> {
         match refusal {
             Refusal::TokenRejected => Some(self.account().refresh_if_current(generation)),
             Refusal::SignatureRejected => {
-                if let Some(time) = server_time(response) {
-                    self.account().correct_clock(time);
-                }
+                self.account().correct_clock(response.headers());
                 match self.account().signer() {
                     Signer::Ready(_) => None,
                     // It ended meanwhile.
@@ -66,15 +63,4 @@ impl<A: Identity> Call<A> {
             }
         }
     }
-}
-
-/// The server's clock, as `Date` (RFC 9110 §6.6.1) tells it; nothing if a cache has kept the
-/// response, which `Age` says (RFC 9111 §5.1).
-fn server_time<B>(response: &Response<B>) -> Option<Timestamp> {
-    let mut ages = response.headers().get_all(header::AGE).iter();
-    if ages.any(|age| age.as_bytes() != b"0") {
-        return None;
-    }
-    let date = response.headers().get(header::DATE)?.to_str().ok()?;
-    httpdate::parse_http_date(date).ok().map(Timestamp::from)
 }

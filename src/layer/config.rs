@@ -9,5 +9,5 @@ pub(super) struct Config<A> {
     pub(super) allowed: AllowedAuthorities,
     pub(super) resend_cap: usize,
     pub(super) inspection_limit: Duration,
-    pub(super) report_every_response: bool,
+    pub(super) report_every_attempt: bool,
 }

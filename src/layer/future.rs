@@ -182,18 +182,20 @@ where
             let this = self.as_mut().project();
             let (config, provider) = (&this.call.config, this.call.provider());
             let next = match this.state.project() {
-                StateProjection::Unsent { unsent } => match ready!(unsent.poll(this.call, cx)) {
-                    Ok(sent) => {
-                        *this.generation = sent.generation;
-                        *this.resend = sent.resend;
-                        let future = sent.future;
-                        Next::State(State::Called { future })
+                StateProjection::Unsent { unsent } => {
+                    match ready!(unsent.poll(this.call, *this.attempt, cx)) {
+                        Ok(sent) => {
+                            *this.generation = sent.generation;
+                            *this.resend = sent.resend;
+                            let future = sent.future;
+                            Next::State(State::Called { future })
+                        }
+                        Err(Error::Auth(error)) if *this.attempt != Attempt::FIRST => {
+                            Next::End(Err(Error::Auth(error.of_resend())))
+                        }
+                        Err(error) => Next::End(Err(error)),
                     }
-                    Err(Error::Auth(error)) if *this.attempt != Attempt::FIRST => {
-                        Next::End(Err(Error::Auth(error.of_resend())))
-                    }
-                    Err(error) => Next::End(Err(error)),
-                },
+                }
                 StateProjection::Called { future } => match ready!(future.poll(cx)) {
                     Ok(response) => {
                         let mut response = response.map(ResponseBody::new);
@@ -202,7 +204,7 @@ where
                         // What nearly every response is.
                         if reading.is_clear()
                             && *this.attempt == Attempt::FIRST
-                            && !config.report_every_response
+                            && !config.report_every_attempt
                         {
                             self.project().state.set(State::Done);
                             return Poll::Ready(Ok(response));
@@ -253,9 +255,9 @@ where
         } = inspected;
         let this = self.as_mut().project();
         let first = *this.attempt == Attempt::FIRST;
-        if refusal.is_some() || !first || this.call.config.report_every_response {
-            response.extensions_mut().insert(*this.generation);
-            response.extensions_mut().insert(*this.attempt);
+        if refusal.is_some() || !first || this.call.config.report_every_attempt {
+            let extensions = response.extensions_mut();
+            this.attempt.report(*this.generation, extensions);
         }
         let Some(refusal) = refusal else {
             return Next::End(Ok(response));

@@ -46,7 +46,7 @@ impl<A: Identity> MacAuthLayer<A> {
             allowed,
             resend_cap: RESEND_CAP,
             inspection_limit: INSPECTION_LIMIT,
-            report_every_response: false,
+            report_every_attempt: false,
         };
         Self { config }
     }
@@ -84,10 +84,11 @@ impl<A: Identity> MacAuthLayer<A> {
     }
 
     /// Puts [`Generation`](crate::store::Generation) and [`Attempt`](super::Attempt) into the
-    /// extensions of every response, at the price of some allocations each. Default: only of a
-    /// response that is a refusal, or whose request was sent again.
-    pub fn report_every_response(mut self, report: bool) -> Self {
-        self.config.report_every_response = report;
+    /// extensions of every request that the inner service gets, and of every response, at the price
+    /// of some allocations each. Default: only of a request that is sent again and its response, and
+    /// of a response that is a refusal.
+    pub fn report_every_attempt(mut self, report: bool) -> Self {
+        self.config.report_every_attempt = report;
         self
     }
 }

@@ -109,7 +109,7 @@
 //! | where | what |
 //! |---|---|
 //! | request | the [`Account`](crate::account::Account) that signs it, for a layer for many users: [`PerRequest`]. The layer takes it out |
-//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if the response is a refusal or its request was sent again, or [always](MacAuthLayer::report_every_response) |
+//! | response | the [`Generation`](crate::store::Generation) that signed and the [`Attempt`], if the response is a refusal or its request was sent again, or [always](MacAuthLayer::report_every_attempt) |
 //! | response | the [`RefreshError`](crate::account::RefreshError), if the response is a refusal after which the request would have been sent again, had the refresh not failed |
 //!
 //! ```
@@ -206,6 +206,7 @@
 
 mod attempt;
 mod call;
+mod clock;
 mod config;
 mod error;
 mod future;
@@ -225,6 +226,7 @@ mod response_body;
 mod scripted;
 mod service;
 mod sign;
+mod sign_request;
 mod size_hint;
 mod unsent;
 
@@ -240,3 +242,4 @@ pub use layer::MacAuthLayer;
 pub use request_body::{RequestBody, RequestBodyError, RequestBodyErrorKind};
 pub use response_body::ResponseBody;
 pub use service::MacAuth;
+pub use sign_request::SignRequest;

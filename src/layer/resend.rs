@@ -80,7 +80,8 @@ where
         copy_head(request, &mut resend.head);
         resend
     });
-    sign(call, ready, request, body.map(|body| &**body))?;
+    let (account, allowed) = (call.account(), &call.config.allowed);
+    sign(account, allowed, ready, request, body.map(|body| &**body))?;
     Ok(resend)
 }
 

@@ -7,6 +7,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use super::attempt::Attempt;
 use super::call::Call;
 use super::config::Config;
 use super::error::Error;
@@ -103,6 +104,9 @@ where
                 return ResponseFuture::unsigned(error);
             }
         };
+        if call.config.report_every_attempt {
+            Attempt::FIRST.report(ready.generation(), request.extensions_mut());
+        }
         let sent = Sent {
             generation: ready.generation(),
             resend,

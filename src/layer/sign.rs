@@ -4,19 +4,18 @@ use std::mem;
 
 use http::{Method, Request, Uri, header};
 
-use super::call::Call;
 use super::error::{AuthError, Cause};
-use super::identity::Identity;
-use crate::account::Ready;
-use crate::provider::{Fresh, Provider, RequestParts};
+use crate::account::{Account, Ready};
+use crate::provider::{AllowedAuthorities, Fresh, Provider, RequestParts};
 use crate::sign::SignError;
 
-/// Signs `request`, and its body, if that is signed. On an error the request is as it
-/// was.
+/// Signs `request`, and its body, if that is signed, if it goes to a host that is `allowed`. On an
+/// error the request is as it was.
 #[inline]
-pub(super) fn sign<A: Identity, B>(
-    call: &Call<A>,
-    ready: &Ready<<A::Provider as Provider>::Credential>,
+pub(super) fn sign<P: Provider, B>(
+    account: &Account<P>,
+    allowed: &AllowedAuthorities,
+    ready: &Ready<P::Credential>,
     request: &mut Request<B>,
     body: Option<&[u8]>,
 ) -> Result<(), AuthError> {
@@ -29,8 +28,8 @@ pub(super) fn sign<A: Identity, B>(
     let host_headers = request.headers().iter();
     let host_headers = host_headers.filter(|(name, _)| **name == header::HOST);
     let host_headers = host_headers.map(|(_, value)| value);
-    let destination = call.config.allowed.check(uri, host_headers)?;
-    let fresh = Fresh::at(call.account().nonce_time(ready.now));
+    let destination = allowed.check(uri, host_headers)?;
+    let fresh = Fresh::at(account.nonce_time(ready.now));
     let (path, query) = match uri.path_and_query() {
         Some(both) => (both.path(), both.query()),
         None => ("/", None),
@@ -44,24 +43,11 @@ pub(super) fn sign<A: Identity, B>(
         headers: Some(request.headers()),
         body,
     };
-    let signed = call.provider().sign(ready.credential()?, &parts, fresh)?;
-    let (authorization, others, path_and_query) = signed.into_parts();
-    let headers = request.headers_mut();
-    if !others.is_empty() {
-        // Before any is set, so that all of them are or none.
-        let room = headers.try_reserve(others.len() + 1);
-        room.map_err(|_| Cause::Headers)?;
-    }
-    // They replace whatever the caller, or a client before us, had put there.
-    if let Some(value) = authorization {
-        let inserted = headers.try_insert(header::AUTHORIZATION, value);
-        inserted.map_err(|_| Cause::Headers)?;
-    }
-    for (name, value) in others {
-        let inserted = headers.try_insert(name, value);
-        inserted.map_err(|_| Cause::Headers)?;
-    }
-    if let Some(path_and_query) = path_and_query {
+    let signed = account
+        .provider()
+        .sign(ready.credential()?, &parts, fresh)?;
+    let path_and_query = signed.set_headers(request.headers_mut());
+    if let Some(path_and_query) = path_and_query.map_err(|_| Cause::Headers)? {
         let mut parts = mem::take(request.uri_mut()).into_parts();
         parts.path_and_query = Some(path_and_query);
         // It had a scheme and an authority, or it would not have been allowed.

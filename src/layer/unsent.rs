@@ -8,6 +8,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use super::attempt::Attempt;
 use super::call::Call;
 use super::error::{AuthError, Error};
 use super::identity::Identity;
@@ -95,6 +96,7 @@ where
     pub(super) fn poll<A: Identity>(
         &mut self,
         call: &Call<A>,
+        attempt: Attempt,
         cx: &mut Context<'_>,
     ) -> Poll<Attempted<S, B>> {
         loop {
@@ -117,7 +119,8 @@ where
                     let Some(outgoing) = self.outgoing.take() else {
                         panic!("an `Unsent` was polled after it was ready");
                     };
-                    return Poll::Ready(self.send(call, outgoing, &ready).map_err(Error::Auth));
+                    let sent = self.send(call, attempt, outgoing, &ready);
+                    return Poll::Ready(sent.map_err(Error::Auth));
                 }
                 // The credential ended meanwhile.
                 Signer::Wait(refresh) => {
@@ -132,6 +135,7 @@ where
     fn send<A: Identity>(
         &mut self,
         call: &Call<A>,
+        attempt: Attempt,
         outgoing: Outgoing<B>,
         ready: &Ready<<A::Provider as Provider>::Credential>,
     ) -> Result<Sent<S, B>, AuthError> {
@@ -142,6 +146,9 @@ where
         } = outgoing;
         let signed = signed.as_ref();
         let resend = prepare(call, &self.service, &mut request, signed, handle, ready)?;
+        if attempt != Attempt::FIRST || call.config.report_every_attempt {
+            attempt.report(ready.generation(), request.extensions_mut());
+        }
         Ok(Sent {
             generation: ready.generation(),
             resend,

@@ -1,18 +1,59 @@
-use std::fmt;
+use std::{fmt, slice};
 
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue, MaxSizeReached};
 use http::uri::PathAndQuery;
 
 /// What to change in a request so that it is signed: some headers, and perhaps its path and query.
-///
-/// `Authorization` has a place of its own, because nearly every signature is that header alone: others
-/// take an allocation.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Signed {
-    authorization: Option<HeaderValue>,
-    others: Vec<(HeaderName, HeaderValue)>,
+    headers: Headers,
     path_and_query: Option<PathAndQuery>,
+}
+
+type Header = (HeaderName, HeaderValue);
+
+/// The headers to be set, each of them marked sensitive.
+///
+/// Nearly always there is one. With room for more in place it would be large to move, and it is moved
+/// often.
+#[derive(Clone, Default)]
+enum Headers {
+    #[default]
+    None,
+    One(Header),
+    More(Vec<Header>),
+}
+
+impl Headers {
+    fn as_slice(&self) -> &[Header] {
+        match self {
+            Self::None => &[],
+            Self::One(header) => slice::from_ref(header),
+            Self::More(headers) => headers,
+        }
+    }
+
+    #[inline]
+    fn and(self, (name, mut value): Header) -> Self {
+        value.set_sensitive(true);
+        match self {
+            Self::None => Self::One((name, value)),
+            headers => headers.and_more((name, value)),
+        }
+    }
+
+    #[cold]
+    fn and_more(self, header: Header) -> Self {
+        let mut headers = match self {
+            Self::None => Vec::new(),
+            Self::One(first) => vec![first],
+            Self::More(headers) => headers,
+        };
+        headers.push(header);
+        Self::More(headers)
+    }
 }
 
 impl Signed {
@@ -22,40 +63,42 @@ impl Signed {
         Self::default()
     }
 
-    /// With this value of `Authorization`. It is marked sensitive.
+    /// With this value of `Authorization`.
     #[inline]
-    pub fn with_authorization(mut self, mut value: HeaderValue) -> Self {
-        value.set_sensitive(true);
-        self.authorization = Some(value);
-        self
+    pub fn with_authorization(self, value: HeaderValue) -> Self {
+        let headers = self.headers.and((AUTHORIZATION, value));
+        Self { headers, ..self }
     }
 
-    /// With this header, in place of whatever the caller has put there. It is marked sensitive.
-    pub fn with_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
-        if name == AUTHORIZATION {
-            return self.with_authorization(value);
-        }
-        value.set_sensitive(true);
-        self.others.push((name, value));
-        self
+    /// With this header, in place of whatever the caller has put there.
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        let headers = self.headers.and((name, value));
+        Self { headers, ..self }
     }
 
     /// With this path and query, which must be sent in place of the old ones, or the signature does
     /// not hold.
     #[inline]
-    pub fn with_path_and_query(mut self, path_and_query: impl Into<Option<PathAndQuery>>) -> Self {
-        self.path_and_query = path_and_query.into();
-        self
+    pub fn with_path_and_query(self, path_and_query: impl Into<Option<PathAndQuery>>) -> Self {
+        let path_and_query = path_and_query.into();
+        Self {
+            path_and_query,
+            ..self
+        }
+    }
+
+    /// The headers to be set.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        self.headers.as_slice()
     }
 
     /// The value of `Authorization`, if it is to be set.
     pub fn authorization(&self) -> Option<&HeaderValue> {
-        self.authorization.as_ref()
-    }
-
-    /// The other headers to be set.
-    pub fn other_headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.others
+        let found = self
+            .headers()
+            .iter()
+            .find(|(name, _)| *name == AUTHORIZATION);
+        found.map(|(_, value)| value)
     }
 
     /// The new path and query, if it is not the old one that is sent.
@@ -63,17 +106,31 @@ impl Signed {
         self.path_and_query.as_ref()
     }
 
-    /// All of it, to be put into a request: the value of `Authorization`, the other headers, and the
-    /// new path and query.
+    /// Sets the headers, all or none, in place of whatever was there; what is left is the new path and
+    /// query, if it is not the old one that is sent.
+    ///
+    /// # Errors
+    ///
+    /// If there are too many headers.
     #[inline]
-    pub fn into_parts(
+    pub fn set_headers(
         self,
-    ) -> (
-        Option<HeaderValue>,
-        Vec<(HeaderName, HeaderValue)>,
-        Option<PathAndQuery>,
-    ) {
-        (self.authorization, self.others, self.path_and_query)
+        headers: &mut HeaderMap,
+    ) -> Result<Option<PathAndQuery>, MaxSizeReached> {
+        match self.headers {
+            Headers::None => {}
+            Headers::One((name, value)) => {
+                headers.try_insert(name, value)?;
+            }
+            Headers::More(more) => {
+                // Before any is set.
+                headers.try_reserve(more.len())?;
+                for (name, value) in more {
+                    headers.try_insert(name, value)?;
+                }
+            }
+        }
+        Ok(self.path_and_query)
     }
 }
 
@@ -93,17 +150,48 @@ mod tests {
 
     #[test]
     fn what_signs_is_sensitive_and_not_printed() {
-        let canary = || HeaderValue::from_static("MAC access_token=\"CANARY\"");
         let signed = Signed::new()
-            .with_header(AUTHORIZATION, canary())
-            .with_header(HeaderName::from_static("x-token"), canary())
+            .with_authorization(HeaderValue::from_static("MAC access_token=\"CANARY\""))
             .with_path_and_query(PathAndQuery::from_static("/me?token=CANARY"));
-        assert!(signed.authorization().unwrap().is_sensitive());
-        assert!(signed.other_headers()[0].1.is_sensitive());
-        let shown = format!("{signed:?} {:?}", signed.other_headers());
+        assert!(
+            signed
+                .headers()
+                .iter()
+                .all(|(_, value)| value.is_sensitive())
+        );
+        let shown = format!("{signed:?} {:?}", signed.headers());
         assert!(
             shown.contains("/me") && !shown.contains("CANARY"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn headers_are_set_all_or_none() {
+        let name = |at: usize| HeaderName::try_from(format!("x-{at}")).unwrap();
+        let value = HeaderValue::from_static("v");
+        let signed = |count: usize| {
+            let start = Signed::new();
+            (0..count).fold(start, |signed, at| {
+                signed.with_header(name(at), value.clone())
+            })
+        };
+        for count in 0..5 {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-0", HeaderValue::from_static("the caller's"));
+            let left = signed(count).set_headers(&mut headers).unwrap();
+            assert_eq!((left, headers.len()), (None, count.max(1)));
+            assert_eq!(headers["x-0"] == "v", count > 0);
+        }
+        // As many as there can be, but one.
+        let mut full = HeaderMap::new();
+        while full
+            .try_insert(name(full.len() + 10), value.clone())
+            .is_ok()
+        {}
+        full.remove(name(10));
+        let before = full.len();
+        assert!(signed(2).set_headers(&mut full).is_err());
+        assert_eq!(full.len(), before);
     }
 }

@@ -7,6 +7,10 @@ use std::str::FromStr;
 pub enum Algorithm {
     /// HMAC with SHA-1 (RFC 2104), the one the Xiaomi Open API issues.
     HmacSha1,
+    /// HMAC with SHA-256 (RFC 4868), the other one of the IETF drafts.
+    HmacSha256,
+    /// HMAC with SHA-512 (RFC 4868).
+    HmacSha512,
 }
 
 impl Algorithm {
@@ -14,6 +18,8 @@ impl Algorithm {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::HmacSha1 => "hmac-sha-1",
+            Self::HmacSha256 => "hmac-sha-256",
+            Self::HmacSha512 => "hmac-sha-512",
         }
     }
 }
@@ -27,15 +33,23 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = AlgorithmError;
 
-    /// Compares trimmed and without case: `HmacSha1`, `HmacSHA1`, `" HMacSha1"` are what
-    /// the Xiaomi documents and servers write, `hmac-sha-1` the IETF drafts.
+    /// Compares trimmed, without case, and without the hyphens: `HmacSha1`, `HmacSHA1`, `" HMacSha1"`
+    /// are what the Xiaomi documents and servers write, `hmac-sha-1` the IETF drafts, `HMAC-SHA256`
+    /// many others.
     fn from_str(name: &str) -> Result<Self, AlgorithmError> {
-        let name = name.trim();
-        if name.eq_ignore_ascii_case("hmacsha1") || name.eq_ignore_ascii_case("hmac-sha-1") {
-            Ok(Self::HmacSha1)
-        } else {
-            Err(AlgorithmError(()))
-        }
+        let is = |known: &str| {
+            let letters = name.trim().bytes().filter(|byte| !b"-_".contains(byte));
+            letters
+                .map(|byte| byte.to_ascii_lowercase())
+                .eq(known.bytes())
+        };
+        let known = [
+            ("hmacsha1", Self::HmacSha1),
+            ("hmacsha256", Self::HmacSha256),
+            ("hmacsha512", Self::HmacSha512),
+        ];
+        let found = known.into_iter().find(|(known, _)| is(known));
+        found.map_or(Err(AlgorithmError(())), |(_, algorithm)| Ok(algorithm))
     }
 }
 
@@ -46,7 +60,7 @@ pub struct AlgorithmError(());
 
 impl fmt::Display for AlgorithmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("mac_algorithm: not known; hmac-sha-1 is")
+        f.write_str("mac_algorithm: not known; hmac-sha-1, -256 and -512 are")
     }
 }
 
@@ -58,15 +72,54 @@ mod tests {
 
     #[test]
     fn every_spelling_seen_in_the_wild_is_read() {
-        for name in [
-            "HmacSha1",
-            "HmacSHA1",
-            "HMacSha1",
-            " HmacSha1",
-            "hmac-sha-1",
-            "HMACSHA1\n",
+        for (algorithm, names) in [
+            (
+                Algorithm::HmacSha1,
+                &[
+                    "HmacSha1",
+                    "HmacSHA1",
+                    "HMacSha1",
+                    " HmacSha1",
+                    "hmac-sha-1",
+                    "HMAC-SHA1",
+                    "HMACSHA1\n",
+                ][..],
+            ),
+            (
+                Algorithm::HmacSha256,
+                &["hmac-sha-256", "HmacSHA256", "HMAC-SHA256", "HMAC_SHA256"],
+            ),
+            (
+                Algorithm::HmacSha512,
+                &["hmac-sha-512", "HmacSHA512", "hmac-sha512"],
+            ),
         ] {
-            assert_eq!(name.parse(), Ok(Algorithm::HmacSha1), "{name:?}");
+            for name in names {
+                assert_eq!(name.parse(), Ok(algorithm), "{name:?}");
+            }
+            assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_spelling_of_one_is_refused() {
+        for name in [
+            "",
+            "-",
+            "hmac",
+            "sha1",
+            "HmacSha",
+            "HmacSha11",
+            "HmacSha-512/256",
+            "HmacMd5",
+            "hmac sha1",
+            "plain",
+        ] {
+            assert_eq!(
+                name.parse::<Algorithm>(),
+                Err(AlgorithmError(())),
+                "{name:?}"
+            );
         }
     }
 

@@ -127,7 +127,7 @@ fn bad_bytes(chunk: &[u8; 16], good: impl Fn(u8) -> bool) -> u128 {
     u128::from_le_bytes(chunk.map(|byte| u8::from(!good(byte))))
 }
 
-const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
+pub(super) const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 const fn hex_value(digit: u8) -> Option<u8> {
     match digit {

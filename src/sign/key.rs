@@ -2,12 +2,13 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use hmac::KeyInit as _;
 use hmac::block_api::HmacCore;
-use hmac::digest::Output;
-use hmac::digest::block_api::{Buffer, FixedOutputCore as _, UpdateCore as _};
+use hmac::digest::block_api::{Buffer, BufferKindUser, Eager, FixedOutputCore, UpdateCore};
+use hmac::digest::{KeyInit, Output};
 use sha1::Sha1;
+use sha2::{Sha256, Sha512};
 
+use super::encode::UPPER_HEX;
 use super::{Algorithm, SignError};
 use crate::{ClientSecret, MacKeyText};
 
@@ -21,10 +22,12 @@ const MAX_KEY: usize = 4096;
 #[derive(Clone)]
 pub struct MacKey(Prepared);
 
+/// The bare cores: `Hmac` would carry, and copy, an empty block with it.
 #[derive(Clone)]
 enum Prepared {
-    /// The bare core: `Hmac` would carry, and copy, an empty block with it.
     HmacSha1(HmacCore<Sha1>),
+    HmacSha256(HmacCore<Sha256>),
+    HmacSha512(HmacCore<Sha512>),
 }
 
 impl MacKey {
@@ -46,11 +49,18 @@ impl MacKey {
         if key.len() > MAX_KEY {
             return Err(SignError::too_long(field, "is longer than 4 KiB"));
         }
-        match algorithm {
-            Algorithm::HmacSha1 => HmacCore::new_from_slice(key)
-                .map(|state| Self(Prepared::HmacSha1(state)))
-                .map_err(|_| SignError::malformed(field, "has a length HMAC cannot take")),
-        }
+        let unfit = |_| SignError::malformed(field, "has a length HMAC cannot take");
+        Ok(Self(match algorithm {
+            Algorithm::HmacSha1 => {
+                Prepared::HmacSha1(HmacCore::new_from_slice(key).map_err(unfit)?)
+            }
+            Algorithm::HmacSha256 => {
+                Prepared::HmacSha256(HmacCore::new_from_slice(key).map_err(unfit)?)
+            }
+            Algorithm::HmacSha512 => {
+                Prepared::HmacSha512(HmacCore::new_from_slice(key).map_err(unfit)?)
+            }
+        }))
     }
 
     /// The same, of a client's secret, where that is what signs.
@@ -66,6 +76,8 @@ impl MacKey {
     pub const fn algorithm(&self) -> Algorithm {
         match self.0 {
             Prepared::HmacSha1(_) => Algorithm::HmacSha1,
+            Prepared::HmacSha256(_) => Algorithm::HmacSha256,
+            Prepared::HmacSha512(_) => Algorithm::HmacSha512,
         }
     }
 
@@ -75,19 +87,54 @@ impl MacKey {
         BASE64_STANDARD.encode(self.tag(message).as_bytes())
     }
 
+    /// The MAC of `message` in hexadecimal, in lower case.
+    pub fn hex(&self, message: &[u8]) -> String {
+        hex(self.tag(message).as_bytes(), b"0123456789abcdef")
+    }
+
+    /// The MAC of `message` in hexadecimal, in upper case.
+    pub fn upper_hex(&self, message: &[u8]) -> String {
+        hex(self.tag(message).as_bytes(), UPPER_HEX)
+    }
+
     #[inline]
     pub(crate) fn tag(&self, message: &[u8]) -> Tag {
         match &self.0 {
-            Prepared::HmacSha1(state) => {
-                let mut state = state.clone();
-                let mut block = Buffer::<HmacCore<Sha1>>::default();
-                block.digest_blocks(message, |blocks| state.update_blocks(blocks));
-                let mut tag = Output::<HmacCore<Sha1>>::default();
-                state.finalize_fixed_core(&mut block, &mut tag);
-                Tag::HmacSha1(tag)
-            }
+            Prepared::HmacSha1(state) => Tag::HmacSha1(finish(state.clone(), message)),
+            Prepared::HmacSha256(state) => Tag::HmacSha256(finish(state.clone(), message)),
+            Prepared::HmacSha512(state) => Tag::HmacSha512(finish(state.clone(), message)),
         }
     }
+
+    /// The MAC, if it is of SHA-1. Its bytes go from the hash into registers, which those of any
+    /// [`Tag`] do not.
+    #[inline]
+    pub(crate) fn sha1_tag(&self, message: &[u8]) -> Option<Output<HmacCore<Sha1>>> {
+        match &self.0 {
+            Prepared::HmacSha1(state) => Some(finish(state.clone(), message)),
+            _ => None,
+        }
+    }
+}
+
+#[inline]
+fn finish<C>(mut state: C, message: &[u8]) -> Output<C>
+where
+    C: UpdateCore + FixedOutputCore + BufferKindUser<BufferKind = Eager>,
+{
+    let mut block = Buffer::<C>::default();
+    block.digest_blocks(message, |blocks| state.update_blocks(blocks));
+    let mut tag = Output::<C>::default();
+    state.finalize_fixed_core(&mut block, &mut tag);
+    tag
+}
+
+fn hex(bytes: &[u8], digits: &[u8; 16]) -> String {
+    let digit = |value: u8| char::from(digits[usize::from(value & 15)]);
+    let pairs = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(*byte)]);
+    pairs.collect()
 }
 
 impl fmt::Debug for MacKey {
@@ -96,13 +143,12 @@ impl fmt::Debug for MacKey {
     }
 }
 
-/// The longest MAC, in bytes.
-pub(crate) const MAX_TAG: usize = 20;
-
 /// The bytes of a MAC.
 #[derive(Clone, Copy)]
 pub(crate) enum Tag {
     HmacSha1(Output<HmacCore<Sha1>>),
+    HmacSha256(Output<HmacCore<Sha256>>),
+    HmacSha512(Output<HmacCore<Sha512>>),
 }
 
 impl Tag {
@@ -110,6 +156,8 @@ impl Tag {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::HmacSha1(bytes) => bytes,
+            Self::HmacSha256(bytes) => bytes,
+            Self::HmacSha512(bytes) => bytes,
         }
     }
 }
@@ -123,13 +171,45 @@ mod tests {
         MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(text))
     }
 
-    /// RFC 2202, case 2.
+    /// Case 2 of RFC 2202 and of RFC 4231.
     #[test]
-    fn the_mac_is_the_one_of_rfc_2202() {
-        assert_eq!(
-            key("Jefe").unwrap().mac(b"what do ya want for nothing?"),
-            "7/zfauXrL6LSdBbV8YTfnCWafHk="
-        );
+    fn each_mac_is_the_one_of_its_rfc() {
+        for (algorithm, hex) in [
+            (
+                Algorithm::HmacSha1,
+                "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+            ),
+            (
+                Algorithm::HmacSha256,
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                Algorithm::HmacSha512,
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549\
+                 758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+            ),
+        ] {
+            let key = MacKey::new(algorithm, &MacKeyText::new("Jefe")).unwrap();
+            assert_eq!(key.algorithm(), algorithm);
+            let message = b"what do ya want for nothing?";
+            assert_eq!(key.hex(message), hex);
+            assert_eq!(key.upper_hex(message), hex.to_uppercase());
+            let mac = BASE64_STANDARD.decode(key.mac(message)).unwrap();
+            assert_eq!(mac, key.tag(message).as_bytes());
+        }
+        let mac = key("Jefe").unwrap().mac(b"what do ya want for nothing?");
+        assert_eq!(mac, "7/zfauXrL6LSdBbV8YTfnCWafHk=");
+    }
+
+    /// As `hmac` does it, which is tested with the RFC's other cases.
+    #[test]
+    fn a_key_and_a_message_may_be_longer_than_a_block() {
+        let key = MacKey::new(Algorithm::HmacSha256, &MacKeyText::new("k".repeat(131))).unwrap();
+        let mut state = hmac::Hmac::<Sha256>::new_from_slice("k".repeat(131).as_bytes()).unwrap();
+        let message = [b'm'; 152];
+        hmac::Mac::update(&mut state, &message);
+        let expected = hmac::Mac::finalize(state).into_bytes();
+        assert_eq!(key.tag(&message).as_bytes(), expected.as_slice());
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! ```
 
 mod algorithm;
+pub(crate) mod base64;
 pub(crate) mod encode;
 mod error;
 mod key;
@@ -23,4 +24,4 @@ pub use algorithm::{Algorithm, AlgorithmError};
 pub(crate) use encode::Text;
 pub use error::{SignError, SignErrorKind};
 pub use key::MacKey;
-pub(crate) use key::{MAX_TAG, Tag};
+pub(crate) use key::Tag;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
 use http::{Request, Uri};
 
 use super::answer::{read_answer, too_long};
@@ -241,8 +241,7 @@ impl<P: Provider> Connected<P> {
                 return Outcome::Unsent(Unsent::new(UnsentKind::Request, Some(source)));
             }
         };
-        let authorization = request.headers().get(AUTHORIZATION).cloned();
-        let sent = Sent::new(provider.client_secret(), presented, authorization.as_ref());
+        let sent = Sent::new(provider.client_secret(), presented);
         let mut outcome = match self.connection.send(request).await {
             Ok(answer) => read_answer(provider, presented, answer),
             Err(error) => not_answered(error),

@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
@@ -12,15 +13,15 @@ use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper::rt::{Read, Write};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
 use zeroize::Zeroizing;
 
+use super::connector::{Connector, Stream};
 use super::transport::{BoxError, MAX_ANSWER_LEN};
 use super::{Connection, EndpointError, EndpointErrorKind, SendError, Transport, TransportError};
 use crate::tls::Trust;
@@ -35,7 +36,7 @@ use crate::tls::Trust;
 /// The timeouts are tokio's, and stand still while the machine sleeps.
 #[derive(Clone)]
 pub struct HyperTransport {
-    connector: HttpsConnector<HttpConnector>,
+    connector: Connector,
     connect_timeout: Duration,
     answer_timeout: Duration,
 }
@@ -67,8 +68,45 @@ impl HyperTransport {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
+        Self::with_connector(HttpsConnector::from((http, Arc::new(config))))
+    }
+
+    /// With a connector of your own, in place of TCP and TLS: through a proxy, or with another TLS.
+    ///
+    /// It is called with the endpoint's URL, which has no secret in it. What it connects is taken as it
+    /// is, so **for an `https` URL it must have TLS on it, and the server's certificate verified**. It
+    /// must be a new connection at each call, never one from a pool, and speak HTTP/1.1.
+    ///
+    /// ```no_run
+    /// use hyper_rustls::HttpsConnectorBuilder;
+    /// use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
+    /// use tower_mac_auth::provider::Xiaomi;
+    /// use tower_mac_auth::token::{HyperTransport, TokenEndpoint};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// // TLS with the endpoint, through a proxy that sees none of it.
+    /// let proxy = Tunnel::new("http://proxy.example:3128".parse()?, HttpConnector::new());
+    /// let connector = HttpsConnectorBuilder::new()
+    ///     .try_with_platform_verifier()?
+    ///     .https_only()
+    ///     .enable_http1()
+    ///     .wrap_connector(proxy);
+    ///
+    /// let xiaomi = Xiaomi::new("client id", "client secret", "https://me.example/callback");
+    /// let endpoint = TokenEndpoint::builder(xiaomi)
+    ///     .transport(HyperTransport::with_connector(connector))
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn with_connector<C>(connector: C) -> Self
+    where
+        C: Service<Uri> + Clone + Send + 'static,
+        C::Response: Read + Write + Send + 'static,
+        C::Error: Into<Box<dyn Error + Send + Sync>>,
+        C::Future: Send,
+    {
         Self {
-            connector: HttpsConnector::from((http, Arc::new(config))),
+            connector: Connector::new(connector),
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),
         }
@@ -116,10 +154,8 @@ impl Transport for HyperTransport {
         &'a self,
         endpoint: &'a Uri,
     ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
-        let mut connector = self.connector.clone();
         let connect = async move {
-            poll_fn(|cx| connector.poll_ready(cx)).await?;
-            let stream = connector.call(endpoint.clone()).await?;
+            let stream = self.connector.connect(endpoint).await?;
             let (sender, driver) = http1::handshake(stream).await?;
             Ok::<_, BoxError>(Box::new(HyperConnection {
                 sender,
@@ -135,8 +171,6 @@ impl Transport for HyperTransport {
         })
     }
 }
-
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 struct HyperConnection {
     sender: http1::SendRequest<Full<Bytes>>,
@@ -234,13 +268,14 @@ mod tests {
     use crate::RefreshToken;
     use crate::provider::Xiaomi;
     use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, UnsentKind};
+    use hyper_util::client::legacy::connect::proxy::Tunnel;
+    use hyper_util::rt::TokioIo;
     use rustls::pki_types::PrivatePkcs8KeyDer;
     use rustls::{RootCertStore, ServerConfig, ServerConnection};
-    use std::error::Error;
-    use std::io::{Read, Write};
+    use std::io::{Read as _, Write as _};
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::task::JoinHandle;
 
     const TOKENS: &str =
@@ -610,22 +645,109 @@ mod tests {
         (address, made.cert, server)
     }
 
-    #[tokio::test]
-    async fn a_trusted_server_is_asked_over_tls() {
-        let (address, certificate, server) = tls_server();
+    fn trusting(certificate: &rcgen::Certificate) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth();
-        let transport = HyperTransport::with_tls_config(config);
+            .with_no_client_auth()
+    }
+
+    #[tokio::test]
+    async fn a_trusted_server_is_asked_over_tls() {
+        let (address, certificate, server) = tls_server();
+        let transport = HyperTransport::with_tls_config(trusting(&certificate));
         let endpoint = endpoint(format!("https://{address}/t"), transport);
         let outcome = refresh(&endpoint).await;
         assert!(matches!(outcome, Outcome::Tokens(_)), "{outcome:?}");
         assert!(server.await.unwrap().starts_with("GET /t?client_id="));
+    }
+
+    /// A proxy that opens one tunnel: its address, what it was asked for, and what went through it
+    /// toward the server.
+    async fn proxy() -> (SocketAddr, JoinHandle<(String, Vec<u8>)>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let proxy = tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let asked = read_request(&mut client).await;
+            let to = asked.split(' ').nth(1).unwrap().to_owned();
+            let mut server = TcpStream::connect(to).await.unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let (mut from_client, mut to_client) = client.split();
+            let (mut from_server, mut to_server) = server.split();
+            let mut passed = Vec::new();
+            let there = async {
+                let mut bytes = [0; 4096];
+                while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
+                    passed.extend_from_slice(&bytes[..read]);
+                    to_server.write_all(&bytes[..read]).await.unwrap();
+                }
+                let _ = to_server.shutdown().await;
+            };
+            let _ = tokio::join!(there, tokio::io::copy(&mut from_server, &mut to_client));
+            (asked, passed)
+        });
+        (address, proxy)
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_asked_for_a_tunnel_and_sees_nothing_of_the_request() {
+        let (address, certificate, server) = tls_server();
+        let (proxy_address, proxy) = proxy().await;
+        let proxy_url = format!("http://{proxy_address}").parse().unwrap();
+        let tunnel = Tunnel::new(proxy_url, HttpConnector::new());
+        let mut config = trusting(&certificate);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let connector = HttpsConnector::from((tunnel, Arc::new(config)));
+        let transport = HyperTransport::with_connector(connector);
+        let endpoint = endpoint(format!("https://{address}/t"), transport);
+        let outcome = refresh(&endpoint).await;
+        assert!(matches!(outcome, Outcome::Tokens(_)), "{outcome:?}");
+        let sent = server.await.unwrap();
+        assert!(sent.starts_with("GET /t?client_id=") && sent.contains("R%2F1%2B%3D"));
+        let (asked, passed) = proxy.await.unwrap();
+        assert!(asked.starts_with(&format!("CONNECT {address} HTTP/1.1\r\n")));
+        assert!(!passed.is_empty());
+        for text in [&b"client_id"[..], b"R%2F1"] {
+            assert!(
+                !asked
+                    .as_bytes()
+                    .windows(text.len())
+                    .any(|part| part == text)
+            );
+            assert!(!passed.windows(text.len()).any(|part| part == text));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connector_that_fails_or_hangs_has_sent_nothing() {
+        let failing = tower::service_fn(|_: Uri| async {
+            Err::<TokioIo<TcpStream>, _>("the proxy is closed")
+        });
+        // In a box, which is not `Sync`.
+        let failing = tower::util::BoxCloneService::new(failing);
+        let transport = HyperTransport::with_connector(failing);
+        let url = "https://127.0.0.1/t";
+        let unsent = endpoint(url.to_owned(), transport)
+            .connect()
+            .await
+            .unwrap_err();
+        assert_eq!(unsent.kind(), UnsentKind::Connect);
+        assert_eq!(unsent.source().unwrap().to_string(), "the proxy is closed");
+
+        let hanging = tower::service_fn(|_: Uri| {
+            std::future::pending::<Result<TokioIo<TcpStream>, BoxError>>()
+        });
+        let transport = HyperTransport::with_connector(hanging).connect_timeout(SOON);
+        let unsent = endpoint(url.to_owned(), transport)
+            .connect()
+            .await
+            .unwrap_err();
+        assert_eq!(unsent.kind(), UnsentKind::ConnectTimeout);
     }
 
     #[tokio::test]

@@ -57,12 +57,15 @@
 mod answer;
 mod authorize_url;
 mod builder;
+#[cfg(feature = "transport")]
+mod connector;
 pub(crate) mod content_coding;
 mod endpoint;
 #[cfg(feature = "transport")]
 mod hyper_transport;
 mod limiter;
 mod redact;
+mod spelling;
 mod transport;
 
 /// What a [`Transport`] returns: `futures_core`'s, for those who implement the trait.

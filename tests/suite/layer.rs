@@ -500,18 +500,6 @@ fn the_layers_future_is_no_larger_than_the_inner_one_and_256_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_response_reports_its_generation_if_asked() {
-    let world = World::new().await;
-    let client = world
-        .layer()
-        .report_every_response(true)
-        .layer(world.provider.api());
-    let answer = client.oneshot(get("/")).await.unwrap();
-    assert_eq!(answer.extensions().get(), Some(&Generation::FIRST));
-    assert_eq!(answer.extensions().get(), Some(&Attempt::FIRST));
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_inbound_authorization_and_token_are_replaced() {
     let world = World::new().await;
     let mut request = Request::get(format!("https://{HOST}/x?token=theirs&a=1&clientId=theirs"))

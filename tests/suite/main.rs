@@ -9,6 +9,7 @@
 mod accounts;
 mod adversity;
 mod attack;
+mod attempts;
 mod bad_input;
 mod bearer;
 mod clock_jumps;
@@ -39,6 +40,7 @@ mod resend;
 mod rotation;
 mod runtimes;
 mod secrets;
+mod sign_request;
 mod sockets;
 mod store_faults;
 mod types;

@@ -6,15 +6,16 @@ use http::HeaderValue;
 
 use super::nonce::MAX_NONCE;
 use super::{Credential, Nonce};
-use crate::sign::{MAX_TAG, SignError, Tag};
+use crate::sign::base64::{Base64, MAX_BASE64, letter_of, sextets};
+use crate::sign::{MacKey, SignError};
 
 /// `MAC access_token="T", nonce="N",mac="M"`, in one allocation of its exact size, so that it
-/// becomes a `HeaderValue` without another.
+/// becomes a `HeaderValue` without another. `M` is the MAC of `message`.
 #[inline]
 pub(super) fn authorization(
     credential: &Credential,
     nonce: &Nonce,
-    tag: &Tag,
+    message: &[u8],
 ) -> Result<HeaderValue, SignError> {
     let mut tail = Tail::new();
     if let Some((number, minutes)) = nonce.usual() {
@@ -26,7 +27,10 @@ pub(super) fn authorization(
         tail.put_odd_nonce(nonce);
         tail.put(b"\",mac=\"");
     }
-    tail.put_tag(tag);
+    match credential.key().sha1_tag(message) {
+        Some(tag) => tail.put_tag(&tag.into()),
+        None => tail.put_odd_mac(credential.key(), message),
+    }
     tail.put(b"\"");
     let (prefix, tail) = (credential.header_prefix(), tail.0.as_slice());
     let mut value = Vec::with_capacity(prefix.len() + tail.len());
@@ -41,10 +45,9 @@ struct Tail(ArrayVec<u8, TAIL>);
 
 /// The longest nonce and the longest MAC, three bytes for each of theirs, what is between and
 /// after, and room for copies that are longer than what they bring.
-const TAIL: usize = 3 * MAX_NONCE + 7 + 3 * CHARACTERS + 1 + CHARACTERS;
-/// Three words of a MAC make sixteen characters of base64.
-const WORDS: usize = MAX_TAG.div_ceil(12) * 3;
-const CHARACTERS: usize = WORDS / 3 * 16;
+const TAIL: usize = 3 * MAX_NONCE + 7 + 3 * MAX_BASE64 + 1 + CHARACTERS;
+/// Two thirds of a character for each byte of a MAC of SHA-1, rounded up.
+const CHARACTERS: usize = 32;
 
 impl Tail {
     #[inline]
@@ -66,30 +69,23 @@ impl Tail {
         }
     }
 
-    /// The MAC in padded standard base64, form-encoded.
+    /// The MAC that `key` gives of `message`, which is not one of SHA-1: the vendor issues no such keys.
+    #[cold]
+    #[inline(never)]
+    fn put_odd_mac(&mut self, key: &MacKey, message: &[u8]) {
+        for part in form_urlencoded::byte_serialize(Base64::of(&key.tag(message)).as_bytes()) {
+            self.put(part.as_bytes());
+        }
+    }
+
+    /// A MAC of SHA-1 in padded standard base64, form-encoded.
     #[inline]
-    fn put_tag(&mut self, tag: &Tag) {
-        let tag = tag.as_bytes();
-        // Word by word, as the hash has written them: a load that spans two stores has to wait
-        // for both.
-        let mut words = [0; WORDS];
-        for (word, bytes) in words.iter_mut().zip(tag.chunks_exact(4)) {
-            *word = u64::from(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-        }
-        let mut sextets = [0; CHARACTERS];
-        for (three, sixteen) in words.chunks_exact(3).zip(sextets.chunks_exact_mut(16)) {
-            let (first, last) = sixteen.split_at_mut(8);
-            let (high, low) = (
-                three[0] << 16 | three[1] >> 16,
-                (three[1] & 0xFFFF) << 32 | three[2],
-            );
-            first.copy_from_slice(&spread(high).to_be_bytes());
-            last.copy_from_slice(&spread(low).to_be_bytes());
-        }
+    fn put_tag(&mut self, tag: &[u8; 20]) {
+        let sextets = sextets::<6, CHARACTERS>(tag);
         // All at a time, then those between two escapes: there are fewer than one on average.
         let mut base64 = [0; 2 * CHARACTERS];
         for (character, sextet) in base64.iter_mut().zip(sextets) {
-            *character = character_of(sextet);
+            *character = letter_of(sextet);
         }
         let mut escapes = escapes_in(&sextets);
         let mut from = 0;
@@ -130,22 +126,6 @@ fn escapes_in(sextets: &[u8; CHARACTERS]) -> u64 {
     bits
 }
 
-/// Spreads 48 bits over eight bytes, six in each.
-#[inline]
-const fn spread(bits: u64) -> u64 {
-    let bits = (bits & 0xFF_FFFF) | (bits & 0xFFFF_FF00_0000) << 8;
-    let bits = (bits & 0x0FFF_0000_0FFF) | (bits & 0x00FF_F000_00FF_F000) << 4;
-    (bits & 0x003F_003F_003F_003F) | (bits & 0x0FC0_0FC0_0FC0_0FC0) << 2
-}
-
-/// The character of a sextet; the last two, `+` and `/`, are escaped anyway.
-#[inline]
-const fn character_of(sextet: u8) -> u8 {
-    let small = if sextet >= 26 { b'a' - b'Z' - 1 } else { 0 };
-    let digit = if sextet >= 52 { b'z' + 1 - b'0' } else { 0 };
-    (b'A' + sextet + small).wrapping_sub(digit)
-}
-
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
@@ -153,6 +133,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sign::Algorithm;
+    use crate::{AccessToken, MacKeyText};
 
     proptest! {
         #[test]
@@ -160,7 +142,7 @@ mod tests {
             let base64 = BASE64_STANDARD.encode(bytes);
             let expected: String = form_urlencoded::byte_serialize(base64.as_bytes()).collect();
             let mut tail = Tail::new();
-            tail.put_tag(&Tag::HmacSha1(bytes.into()));
+            tail.put_tag(&bytes);
             prop_assert_eq!(tail.0.as_slice(), expected.as_bytes());
         }
     }
@@ -170,9 +152,25 @@ mod tests {
         let mut tail = Tail::new();
         tail.put_odd_nonce(&Nonce::verbatim(&"/".repeat(64)).unwrap());
         tail.put(b"\",mac=\"");
-        tail.put_tag(&Tag::HmacSha1([0xFF; 20].into()));
+        tail.put_tag(&[0xFF; 20]);
         tail.put(b"\"");
         let expected = format!("{}\",mac=\"{}8%3D\"", "%2F".repeat(64), "%2F".repeat(26));
         assert_eq!(tail.0.as_slice(), expected.as_bytes());
+        const { assert!(3 * (MAX_NONCE + MAX_BASE64) + 8 <= TAIL) };
+    }
+
+    #[test]
+    fn a_mac_of_another_algorithm_is_form_encoded_too() {
+        for algorithm in [Algorithm::HmacSha256, Algorithm::HmacSha512] {
+            let key = MacKey::new(algorithm, &MacKeyText::new("k")).unwrap();
+            let mac = key.mac(b"message");
+            let mac: String = form_urlencoded::byte_serialize(mac.as_bytes()).collect();
+            let credential = Credential::new(&AccessToken::new("t"), key);
+            let nonce = "1:2".parse().unwrap();
+            assert_eq!(
+                authorization(&credential, &nonce, b"message").unwrap(),
+                format!("MAC access_token=\"t\", nonce=\"1%3A2\",mac=\"{mac}\"")
+            );
+        }
     }
 }

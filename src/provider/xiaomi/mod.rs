@@ -84,6 +84,7 @@ mod nonce;
 mod query;
 mod refusals;
 mod signing_rules;
+mod target;
 mod token_answer;
 mod token_request;
 mod vendor;

@@ -1,10 +1,10 @@
-use bytes::Bytes;
 use http::uri::PathAndQuery;
 
 use super::canonical::{write_canonical, write_clean};
 use super::credential::TOKEN;
 use super::header::authorization;
 use super::query::{Pair, Pairs, each_pair};
+use super::target::rewritten;
 use super::{Credential, Nonce};
 use crate::provider::{RequestParts, Signed};
 use crate::sign::lines::{checked_path, write_host, write_method};
@@ -101,10 +101,10 @@ impl SigningRules {
             nonce,
             &mut sent,
         )?;
-        let tag = credential.key().tag(text.as_slice());
-        let authorization = authorization(credential, nonce, &tag)?;
-        let signed = Signed::new().with_authorization(authorization);
-        Ok(signed.with_path_and_query(sent))
+        let authorization = authorization(credential, nonce, text.as_slice())?;
+        // In this order less is moved.
+        let signed = Signed::new().with_path_and_query(sent);
+        Ok(signed.with_authorization(authorization))
     }
 
     /// Whether the body of a form is signed.
@@ -276,20 +276,4 @@ pub(crate) enum HostLine {
     Given,
     /// Nothing: so Xiaomi signs its callbacks.
     Empty,
-}
-
-/// The path and the query to send: the caller's own pairs, then those of the credential.
-#[inline]
-fn rewritten(path: &[u8], callers: &[Pair<'_>], owned: &[u8]) -> Result<PathAndQuery, SignError> {
-    let callers_len: usize = callers.iter().map(|pair| pair.text().len() + 1).sum();
-    let mut text = Vec::with_capacity(path.len() + 1 + callers_len + owned.len());
-    text.extend_from_slice(path);
-    text.push(b'?');
-    for pair in callers {
-        text.extend_from_slice(pair.text());
-        text.push(b'&');
-    }
-    text.extend_from_slice(owned);
-    PathAndQuery::from_maybe_shared(Bytes::from(text))
-        .map_err(|_| SignError::malformed("query", "does not fit into a URI"))
 }

@@ -1,0 +1,133 @@
+//! Padded standard base64 (RFC 4648 §4) of a MAC, without a branch and many characters at a time.
+
+use super::Tag;
+
+/// The longest MAC in base64.
+pub(crate) const MAX_BASE64: usize = 88;
+
+/// The MAC in base64.
+pub(crate) struct Base64 {
+    /// What is past the last character is of no account.
+    text: [u8; ROOM],
+    len: usize,
+}
+
+/// A copy of what was written has a length that is known, whatever the MAC, if it takes all of it.
+const ROOM: usize = 96;
+
+impl Base64 {
+    #[inline]
+    pub(crate) fn of(tag: &Tag) -> Self {
+        match tag {
+            Tag::HmacSha1(bytes) => Self::encoded::<6, 32>(bytes),
+            Tag::HmacSha256(bytes) => Self::encoded::<9, 48>(bytes),
+            Tag::HmacSha512(bytes) => Self::encoded::<18, 96>(bytes),
+        }
+    }
+
+    #[inline]
+    fn encoded<const WORDS: usize, const CHARACTERS: usize>(bytes: &[u8]) -> Self {
+        let mut text = [b'='; ROOM];
+        let sextets = sextets::<WORDS, CHARACTERS>(bytes);
+        for (character, sextet) in text.iter_mut().zip(sextets) {
+            *character = character_of(sextet);
+        }
+        // What is left of the last three bytes is padded.
+        let (len, bare) = (bytes.len().div_ceil(3) * 4, (8 * bytes.len()).div_ceil(6));
+        text[bare..len].fill(b'=');
+        Self { text, len }
+    }
+
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
+}
+
+/// The sextets of a MAC, and some zeroes. `WORDS` is the number of its words of four bytes, rounded up to
+/// a multiple of three, which make sixteen `CHARACTERS`.
+#[inline]
+pub(crate) fn sextets<const WORDS: usize, const CHARACTERS: usize>(tag: &[u8]) -> [u8; CHARACTERS] {
+    // Word by word, as the hash has written them: a load that spans two stores has to wait for both.
+    let mut words = [0; WORDS];
+    for (word, bytes) in words.iter_mut().zip(tag.chunks_exact(4)) {
+        *word = u64::from(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    }
+    let mut sextets = [0; CHARACTERS];
+    for (three, sixteen) in words.chunks_exact(3).zip(sextets.chunks_exact_mut(16)) {
+        let (first, last) = sixteen.split_at_mut(8);
+        let (high, low) = (
+            three[0] << 16 | three[1] >> 16,
+            (three[1] & 0xFFFF) << 32 | three[2],
+        );
+        first.copy_from_slice(&spread(high).to_be_bytes());
+        last.copy_from_slice(&spread(low).to_be_bytes());
+    }
+    sextets
+}
+
+/// Spreads 48 bits over eight bytes, six in each.
+#[inline]
+const fn spread(bits: u64) -> u64 {
+    let bits = (bits & 0xFF_FFFF) | (bits & 0xFFFF_FF00_0000) << 8;
+    let bits = (bits & 0x0FFF_0000_0FFF) | (bits & 0x00FF_F000_00FF_F000) << 4;
+    (bits & 0x003F_003F_003F_003F) | (bits & 0x0FC0_0FC0_0FC0_0FC0) << 2
+}
+
+/// The character of a sextet below 62; of the last two, some other.
+#[inline]
+pub(crate) const fn letter_of(sextet: u8) -> u8 {
+    let small = if sextet >= 26 { b'a' - b'Z' - 1 } else { 0 };
+    let digit = if sextet >= 52 { b'z' + 1 - b'0' } else { 0 };
+    (b'A' + sextet + small).wrapping_sub(digit)
+}
+
+/// The character of a sextet.
+#[inline]
+const fn character_of(sextet: u8) -> u8 {
+    // The two that `letter_of` gives in place of these follow the digits.
+    let sign = if sextet >= 62 { b'9' + 1 - b'+' } else { 0 };
+    let last = if sextet >= 63 { b'/' - b'+' - 1 } else { 0 };
+    letter_of(sextet) - sign + last
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(tag: &Tag) -> String {
+        String::from_utf8(Base64::of(tag).as_bytes().to_vec()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_standard_base64(bytes in any::<[u8; 64]>()) {
+            for (tag, len) in [
+                (Tag::HmacSha1(bytes.first_chunk::<20>().copied().unwrap().into()), 20),
+                (Tag::HmacSha256(bytes.first_chunk::<32>().copied().unwrap().into()), 32),
+                (Tag::HmacSha512(bytes.into()), 64),
+            ] {
+                prop_assert_eq!(written(&tag), BASE64_STANDARD.encode(&bytes[..len]));
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_fits() {
+        let text = written(&Tag::HmacSha512([0xFF; 64].into()));
+        assert_eq!(text.len(), MAX_BASE64);
+        assert_eq!(text, BASE64_STANDARD.encode([0xFF; 64]));
+    }
+
+    #[test]
+    fn each_sextet_has_its_character() {
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        for (sextet, character) in (0..64).zip(alphabet) {
+            assert_eq!(character_of(sextet), *character, "{sextet}");
+        }
+    }
+}
