@@ -15,7 +15,7 @@ use sha1::{Digest, Sha1};
 use tower_service::Service;
 
 use super::answer::{self, JSON};
-use super::check::{Denial, Signer};
+use super::dialect::{Denial, Signer};
 use super::{AcceptedRequest, Provider, RefusedRequest};
 use crate::provider::xiaomi::ErrorCode;
 
@@ -78,7 +78,7 @@ impl Provider {
             state.records.api_requests += 1;
             state.early_refusal
         };
-        let is_form = config.signing_rules.signs_form() && is_form(&head);
+        let is_form = config.dialect.signs_form(config) && is_form(&head);
         let checked = (early && !is_form).then(|| self.check(&head, None));
         let checked = match checked {
             Some(Err(denial)) => return self.refuse(&head, denial),
@@ -142,25 +142,25 @@ impl Provider {
             body_len: received.len,
             body_sha1: received.sha1,
             trailers: received.trailers,
-            access_token: signer.authorization.access_token().clone(),
+            access_token: signer.access_token,
             subject: signer.holder.subject,
             generation: signer.holder.generation,
-            nonce: signer.authorization.nonce().to_owned(),
+            nonce: signer.nonce,
             at,
         });
         response
     }
 
-    fn refuse(&self, head: &Parts, Denial { code, reason }: Denial) -> Response<Bytes> {
+    fn refuse(&self, head: &Parts, denial: Denial) -> Response<Bytes> {
         let config = self.config();
         let at = config.clock.now();
         let style = self.state().refusal_style;
-        let answer = answer::api_refusal(config, style, code, &reason);
+        let answer = config.dialect.api_refusal(config, style, &denial);
         self.state().records.refused.push(RefusedRequest {
             method: head.method.clone(),
             path: head.uri.path().to_owned(),
-            code,
-            reason: reason.into_owned(),
+            code: denial.code,
+            reason: denial.reason.into_owned(),
             at,
         });
         answer

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::Provider;
 use super::config::Config;
+use super::dialect::OAuth2Rules;
 use super::grants::Rules;
-use crate::provider::xiaomi::SigningRules;
+use super::{Dialect, Provider};
+use crate::provider::oauth2::ClientAuthentication;
+use crate::provider::xiaomi::{ErrorCode, SigningRules};
 use crate::{ClientSecret, Clock, SystemClock};
 
 /// Makes a [`Provider`]. What can be changed while it runs is a method of the provider.
@@ -20,6 +22,8 @@ impl ProviderBuilder {
     pub(super) fn new() -> Self {
         Self {
             config: Config {
+                dialect: Dialect::default(),
+                oauth2: OAuth2Rules::default(),
                 client_id: "179887661252608".to_owned(),
                 // With every character that a sloppy encoder gets wrong.
                 client_secret: ClientSecret::new("s3cret+/= &%41"),
@@ -27,12 +31,14 @@ impl ProviderBuilder {
                 clock: Arc::new(SystemClock),
                 lifetime: Duration::from_secs(360_000),
                 rules: Rules {
+                    grace_window: Duration::ZERO,
+                    rotate_refresh_tokens: true,
                     reuse_kills_grant: false,
                     rotation_kills_access_token: false,
                 },
                 plain_answers: false,
                 string_codes: false,
-                token_refusal_status: StatusCode::OK,
+                token_refusal_status: None,
                 prefixed_refusals: false,
                 clock_window: Duration::from_secs(600),
                 query_credentials: true,
@@ -41,6 +47,12 @@ impl ProviderBuilder {
                 accept_any_body: false,
             },
         }
+    }
+
+    /// What it speaks. [`Dialect::Xiaomi`] by default.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.config.dialect = dialect;
+        self
     }
 
     /// The one client that is registered. By default it has a secret full of characters that must
@@ -60,8 +72,8 @@ impl ProviderBuilder {
         self
     }
 
-    /// The registered redirect URI, which every request to the token endpoint must name. An empty
-    /// text leaves the default.
+    /// The registered redirect URI, which every request to the token endpoint must name, or with
+    /// RFC 6749 every one with a code. An empty text leaves the default.
     pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
         let redirect_uri = redirect_uri.into();
         if !redirect_uri.is_empty() {
@@ -90,6 +102,24 @@ impl ProviderBuilder {
         self
     }
 
+    /// For how long after it was spent a refresh token is answered again, as Okta, Auth0 and others
+    /// do it for clients that have lost an answer. Not at all by default.
+    ///
+    /// It gets the refresh token that it was spent for and a new access token, but only until
+    /// that refresh token is presented in its turn. [`Provider::presentations`] tells what came
+    /// within the window from what came later, counted from the first presentation.
+    pub fn grace_window(mut self, window: Duration) -> Self {
+        self.config.rules.grace_window = window;
+        self
+    }
+
+    /// Whether each refresh brings a new refresh token. On; if off, the first one stays good
+    /// (RFC 6749 §6).
+    pub fn rotate_refresh_tokens(mut self, rotate: bool) -> Self {
+        self.config.rules.rotate_refresh_tokens = rotate;
+        self
+    }
+
     /// Whether a rotation ends the access token before it. Off: it lives as long as it was issued
     /// for.
     pub fn rotation_kills_access_token(mut self, kills: bool) -> Self {
@@ -110,9 +140,52 @@ impl ProviderBuilder {
         self
     }
 
-    /// The status of a refusal of the token endpoint. 200 by default; 400 occurs as well.
+    /// The status of every refusal of the token endpoint. By default Xiaomi's is 200, where 400
+    /// occurs as well, and that of RFC 6749 is 400, or 401 for the client.
     pub fn token_refusal_status(mut self, status: StatusCode) -> Self {
-        self.config.token_refusal_status = status;
+        self.config.token_refusal_status = Some(status);
+        self
+    }
+
+    /// How the client is registered to authenticate at an RFC 6749 endpoint: in this way, and in
+    /// no other beside it. In the body by default; [`ClientAuthentication::None`] makes it a
+    /// public client.
+    pub fn client_authentication(mut self, how: ClientAuthentication) -> Self {
+        self.config.oauth2.client_authentication = how;
+        self
+    }
+
+    /// Whether an RFC 6749 endpoint wants an object of JSON in place of a form. Off.
+    pub fn json_requests(mut self, json: bool) -> Self {
+        self.config.oauth2.json_requests = json;
+        self
+    }
+
+    /// Whether the answers of an RFC 6749 endpoint have `expires_in`. On.
+    pub fn announce_lifetime(mut self, announce: bool) -> Self {
+        self.config.oauth2.announce_lifetime = announce;
+        self
+    }
+
+    /// Whether the answers of an RFC 6749 endpoint have an `id_token` that says who the user is.
+    /// Off: then they do not say it.
+    pub fn id_tokens(mut self, issue: bool) -> Self {
+        self.config.oauth2.id_tokens = issue;
+        self
+    }
+
+    /// What the answers with tokens of an RFC 6749 endpoint have besides, or in place of the usual:
+    /// `instance_url`, say, or an `error` that is empty.
+    pub fn token_extra(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let extra = (name.into(), value.into().into());
+        self.config.oauth2.extras.push(extra);
+        self
+    }
+
+    /// The `error` of an RFC 6749 endpoint for this code, in place of the
+    /// [usual](Dialect::Bearer): GitHub's `bad_refresh_token`, say.
+    pub fn token_error(mut self, code: ErrorCode, error: impl Into<String>) -> Self {
+        self.config.oauth2.errors.push((code, error.into()));
         self
     }
 

@@ -18,7 +18,10 @@ pub(super) fn refresh_token(tokens: &TokenSet) -> RefreshToken {
 }
 
 /// Presents a refresh token.
-pub(super) async fn refresh(endpoint: &TokenEndpoint, token: &RefreshToken) -> Outcome {
+pub(super) async fn refresh<P: crate::provider::Provider>(
+    endpoint: &TokenEndpoint<P>,
+    token: &RefreshToken,
+) -> Outcome {
     match endpoint.connect().await {
         Ok(connected) => connected.refresh(token).await,
         Err(unsent) => Outcome::Unsent(unsent),
@@ -26,7 +29,10 @@ pub(super) async fn refresh(endpoint: &TokenEndpoint, token: &RefreshToken) -> O
 }
 
 /// The same, where tokens are expected.
-pub(super) async fn rotated(endpoint: &TokenEndpoint, tokens: &TokenSet) -> TokenSet {
+pub(super) async fn rotated<P: crate::provider::Provider>(
+    endpoint: &TokenEndpoint<P>,
+    tokens: &TokenSet,
+) -> TokenSet {
     match refresh(endpoint, &refresh_token(tokens)).await {
         Outcome::Tokens(next) => next,
         other => panic!("{other:?}"),

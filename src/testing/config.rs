@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::Dialect;
+use super::dialect::OAuth2Rules;
 use super::grants::Rules;
 use crate::provider::xiaomi::SigningRules;
 use crate::{ClientSecret, Clock};
@@ -10,6 +12,8 @@ use crate::{ClientSecret, Clock};
 /// What does not change while a provider runs.
 #[expect(clippy::struct_excessive_bools, reason = "knobs, each on or off")]
 pub(super) struct Config {
+    pub(super) dialect: Dialect,
+    pub(super) oauth2: OAuth2Rules,
     pub(super) client_id: String,
     pub(super) client_secret: ClientSecret,
     pub(super) redirect_uri: String,
@@ -18,7 +22,7 @@ pub(super) struct Config {
     pub(super) rules: Rules,
     pub(super) plain_answers: bool,
     pub(super) string_codes: bool,
-    pub(super) token_refusal_status: StatusCode,
+    pub(super) token_refusal_status: Option<StatusCode>,
     pub(super) prefixed_refusals: bool,
     pub(super) clock_window: Duration,
     pub(super) query_credentials: bool,

@@ -51,9 +51,10 @@ pub enum Fault {
     Reset,
     /// Acts, then resets the connection: short for `Fault::Reset.consumed()`.
     ConsumedThenReset,
-    /// Acts, and issues tokens for a MAC algorithm that nobody knows.
+    /// Acts, and issues tokens that nobody can sign with: for a MAC algorithm or, in the dialect
+    /// `Bearer`, of a type that is not known.
     WrongAlgorithm,
-    /// Refuses with this code.
+    /// Refuses with this code, as the [dialect](super::Dialect) writes it.
     RefuseWith(ErrorCode),
     /// Nobody listens. On a socket the listener is closed, for the API as well, and opened again
     /// on the same port when the fault is gone; connections that are open stay.
@@ -129,9 +130,12 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "transport")]
+    use super::super::Server;
     use super::super::by_hand::{refresh, refresh_token, rotated};
-    use super::super::{Presented, Provider};
+    use super::super::{Dialect, Presented, Provider};
     use super::*;
+    use crate::provider::Bearer;
     use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, UnsentKind};
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -142,7 +146,7 @@ mod tests {
         Tokens,
         Unsent(UnsentKind),
         RateLimited(Option<Duration>),
-        Refused(u32),
+        Refused(String),
         Ambiguous(AmbiguousKind),
     }
 
@@ -152,7 +156,7 @@ mod tests {
                 Outcome::Tokens(_) => Self::Tokens,
                 Outcome::Unsent(unsent) => Self::Unsent(unsent.kind()),
                 Outcome::RateLimited(limited) => Self::RateLimited(limited.retry_after()),
-                Outcome::Refused(refusal) => Self::Refused(refusal.code().parse().unwrap()),
+                Outcome::Refused(refusal) => Self::Refused(refusal.code().to_owned()),
                 Outcome::Ambiguous(ambiguous) => Self::Ambiguous(ambiguous.kind()),
             }
         }
@@ -165,6 +169,7 @@ mod tests {
         let busy = StatusCode::SERVICE_UNAVAILABLE;
         let moment = Duration::from_millis(1);
         let denied = ErrorCode::Denied;
+        let refused = || Seen::Refused("96012".to_owned());
         vec![
             (Fault::Delay(moment), Seen::Tokens, true),
             (Fault::Delay(moment).consumed(), Seen::Tokens, true),
@@ -191,16 +196,15 @@ mod tests {
             (Fault::ConsumedThenReset, seen(Lost), true),
             (Fault::WrongAlgorithm, seen(Field), true),
             (Fault::WrongAlgorithm.consumed(), seen(Field), true),
-            (Fault::RefuseWith(denied), Seen::Refused(96012), false),
-            (
-                Fault::RefuseWith(denied).consumed(),
-                Seen::Refused(96012),
-                true,
-            ),
+            (Fault::RefuseWith(denied), refused(), false),
+            (Fault::RefuseWith(denied).consumed(), refused(), true),
         ]
     }
 
-    async fn each_fault_is_seen_as_it_should(provider: &Provider, endpoint: &TokenEndpoint) {
+    async fn each_fault_is_seen_as_it_should<P: crate::provider::Provider>(
+        provider: &Provider,
+        endpoint: &TokenEndpoint<P>,
+    ) {
         for (fault, expected, spent) in every_fault() {
             let tokens = provider.issue(HOUR);
             provider.clear_records();
@@ -229,19 +233,38 @@ mod tests {
         each_fault_is_seen_as_it_should(&provider, &provider.endpoint()).await;
     }
 
+    fn bearer() -> Provider {
+        Provider::builder().dialect(Dialect::Bearer).build()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_fault_is_the_same_in_another_dialect() {
+        let provider = bearer();
+        let endpoint = provider.endpoint_of(Bearer::new(provider.oauth2()));
+        each_fault_is_seen_as_it_should(&provider, &endpoint).await;
+    }
+
     #[cfg(feature = "transport")]
-    #[tokio::test]
-    async fn each_fault_on_a_socket_is_the_real_thing() {
-        let provider = Provider::new();
+    async fn each_fault_on_a_socket<P: crate::provider::Provider>(
+        provider: Provider,
+        client: impl FnOnce(&Server) -> P,
+    ) {
         let server = provider.serve().await.unwrap();
         let transport = crate::token::HyperTransport::new()
             .unwrap()
             .answer_timeout(Duration::from_millis(300));
-        let endpoint = TokenEndpoint::builder(server.xiaomi())
+        let endpoint = TokenEndpoint::builder(client(&server))
             .transport(transport)
             .build()
             .unwrap();
         each_fault_is_seen_as_it_should(&provider, &endpoint).await;
+    }
+
+    #[cfg(feature = "transport")]
+    #[tokio::test]
+    async fn each_fault_on_a_socket_is_the_real_thing() {
+        each_fault_on_a_socket(Provider::new(), Server::xiaomi).await;
+        each_fault_on_a_socket(bearer(), |server| Bearer::new(server.oauth2())).await;
     }
 
     async fn a_rate_limit_is_no_presentation(provider: &Provider, endpoint: &TokenEndpoint) {

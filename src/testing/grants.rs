@@ -6,12 +6,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 
+use super::Presented;
+use super::codes::Codes;
 use crate::provider::TokenSet;
 use crate::provider::xiaomi::ErrorCode;
-use crate::{AuthorizationCode, MacKeyText, Timestamp};
-
-/// How long an authorization code works; the provider documents five to ten minutes.
-const CODE_LIFE: Duration = Duration::from_secs(5 * 60);
+use crate::sign::Algorithm;
+use crate::{AuthorizationCode, MacKeyText, RefreshToken, Timestamp};
 
 #[derive(Default)]
 pub(super) struct Grants {
@@ -19,22 +19,15 @@ pub(super) struct Grants {
     all: Vec<Grant>,
     access: HashMap<String, Access>,
     refresh: HashMap<String, Refresh>,
-    /// A spent one is gone.
-    codes: HashMap<String, Code>,
+    codes: Codes,
 }
 
 struct Grant {
     subject: String,
     generation: u64,
-    /// The access token of that generation.
+    /// The access token that was issued last.
     current: String,
     revoked: bool,
-}
-
-/// What an authorization code is for.
-struct Code {
-    subject: String,
-    works_until: Timestamp,
 }
 
 struct Access {
@@ -47,7 +40,13 @@ struct Access {
 struct Refresh {
     grant: usize,
     generation: u64,
-    spent: bool,
+    spent: Option<Spent>,
+}
+
+/// When a refresh token was spent, and for which.
+struct Spent {
+    at: Timestamp,
+    successor: String,
 }
 
 /// What the provider knows of an access token.
@@ -57,9 +56,18 @@ pub(super) struct Holder {
     pub(super) mac_key: MacKeyText,
 }
 
-/// What a rotation does besides.
+/// What came of a request for tokens.
+pub(super) struct Granted {
+    pub(super) tokens: TokenSet,
+    pub(super) outcome: Presented,
+}
+
+/// What a refresh does besides.
 #[derive(Clone, Copy)]
 pub(super) struct Rules {
+    /// For how long a spent refresh token is answered again.
+    pub(super) grace_window: Duration,
+    pub(super) rotate_refresh_tokens: bool,
     pub(super) reuse_kills_grant: bool,
     pub(super) rotation_kills_access_token: bool,
 }
@@ -92,8 +100,13 @@ impl Grants {
 
     /// A code of a new user.
     pub(super) fn authorization_code(&mut self, now: Timestamp) -> AuthorizationCode {
+        self.agree(None, now)
+    }
+
+    /// The same, asked for with this challenge.
+    pub(super) fn agree(&mut self, challenge: Option<String>, now: Timestamp) -> AuthorizationCode {
         let subject = self.new_user();
-        self.code_of(subject, now)
+        self.codes.issue(subject, challenge, now)
     }
 
     /// A code of the user whose access token this is.
@@ -103,32 +116,21 @@ impl Grants {
         now: Timestamp,
     ) -> Option<AuthorizationCode> {
         let subject = self.holder_of(access_token)?.subject;
-        Some(self.code_of(subject, now))
-    }
-
-    fn code_of(&mut self, subject: String, now: Timestamp) -> AuthorizationCode {
-        let code = format!("code.{}", odd_text());
-        let works_until = now.saturating_add(CODE_LIFE);
-        let of_code = Code {
-            subject,
-            works_until,
-        };
-        self.codes.insert(code.clone(), of_code);
-        AuthorizationCode::new(code)
+        Some(self.codes.issue(subject, None, now))
     }
 
     pub(super) fn exchange(
         &mut self,
         code: &str,
+        verifier: Option<&str>,
         now: Timestamp,
         life: Duration,
-    ) -> Result<TokenSet, Refused> {
-        const REJECTED: ErrorCode = ErrorCode::CodeRejected;
-        match self.codes.remove(code) {
-            None => Err((REJECTED, "code: not known, or used before")),
-            Some(code) if now >= code.works_until => Err((REJECTED, "code: expired")),
-            Some(code) => Ok(self.issue_to(code.subject, now, life)),
-        }
+    ) -> Result<Granted, Refused> {
+        let subject = self.codes.redeem(code, verifier, now)?;
+        Ok(Granted {
+            tokens: self.issue_to(subject, now, life),
+            outcome: Presented::Rotated,
+        })
     }
 
     pub(super) fn rotate(
@@ -137,17 +139,23 @@ impl Grants {
         now: Timestamp,
         life: Duration,
         rules: Rules,
-    ) -> Result<TokenSet, Refused> {
+    ) -> Result<Granted, Refused> {
         const REJECTED: ErrorCode = ErrorCode::RefreshTokenRejected;
-        let Some(refresh) = self.refresh.get_mut(token) else {
+        let Some(refresh) = self.refresh.get(token) else {
             return Err((REJECTED, "refresh_token: not known"));
         };
         let index = refresh.grant;
-        let spent = std::mem::replace(&mut refresh.spent, true);
+        let again = refresh.spent.as_ref().map(|spent| {
+            let in_time = now < spent.at.saturating_add(rules.grace_window);
+            // A successor that was presented has arrived: then nobody can need it again.
+            let next = self.refresh.get(&spent.successor);
+            let next = next.filter(|next| in_time && next.spent.is_none());
+            next.map(|next| (spent.successor.clone(), next.generation))
+        });
         let Some(grant) = self.all.get_mut(index) else {
             return Err((REJECTED, "refresh_token: not known"));
         };
-        if spent {
+        if again == Some(None) {
             grant.revoked |= rules.reuse_kills_grant;
             return Err((REJECTED, "refresh_token: used before"));
         }
@@ -159,7 +167,29 @@ impl Grants {
         {
             access.expires_at = Timestamp::EPOCH;
         }
-        Ok(self.next(index, now, life))
+        if let Some((successor, generation)) = again.flatten() {
+            let tokens = self.access_token(index, generation, now, life);
+            let tokens = tokens.with_refresh_token(successor);
+            let outcome = Presented::Replayed;
+            return Ok(Granted { tokens, outcome });
+        }
+        let tokens = if rules.rotate_refresh_tokens {
+            let tokens = self.next(index, now, life);
+            let successor = tokens
+                .refresh_token
+                .as_ref()
+                .map(RefreshToken::expose_secret);
+            if let Some(refresh) = self.refresh.get_mut(token) {
+                let successor = successor.unwrap_or_default().to_owned();
+                refresh.spent = Some(Spent { at: now, successor });
+            }
+            tokens
+        } else {
+            let generation = self.next_generation(index);
+            self.access_token(index, generation, now, life)
+        };
+        let outcome = Presented::Rotated;
+        Ok(Granted { tokens, outcome })
     }
 
     /// The user and the generation a refresh token was issued with.
@@ -213,17 +243,41 @@ impl Grants {
 
     /// The next tokens of a grant.
     fn next(&mut self, index: usize, now: Timestamp, life: Duration) -> TokenSet {
-        let number = index + 1;
-        let access_token = format!("at.{number}.{}", odd_text());
-        let refresh_token = format!("rt.{number}.{}", odd_text());
-        let mac_key = MacKeyText::new(BASE64_URL_SAFE_NO_PAD.encode(random::<20>()));
-        let mut subject = String::new();
-        let mut generation = 1;
-        if let Some(grant) = self.all.get_mut(index) {
+        let generation = self.next_generation(index);
+        let refresh_token = format!("rt.{}.{}", index + 1, odd_text());
+        self.refresh.insert(
+            refresh_token.clone(),
+            Refresh {
+                grant: index,
+                generation,
+                spent: None,
+            },
+        );
+        self.access_token(index, generation, now, life)
+            .with_refresh_token(refresh_token)
+    }
+
+    fn next_generation(&mut self, index: usize) -> u64 {
+        self.all.get_mut(index).map_or(1, |grant| {
             grant.generation += 1;
+            grant.generation
+        })
+    }
+
+    /// A new access token of a grant, which is its current one from now on.
+    fn access_token(
+        &mut self,
+        index: usize,
+        generation: u64,
+        now: Timestamp,
+        life: Duration,
+    ) -> TokenSet {
+        let access_token = format!("at.{}.{}", index + 1, odd_text());
+        let mac_key = MacKeyText::new(BASE64_URL_SAFE_NO_PAD.encode(random::<20>()));
+        let mut subject = None;
+        if let Some(grant) = self.all.get_mut(index) {
             grant.current.clone_from(&access_token);
-            generation = grant.generation;
-            subject.clone_from(&grant.subject);
+            subject = Some(grant.subject.clone());
         }
         self.access.insert(
             access_token.clone(),
@@ -234,24 +288,18 @@ impl Grants {
                 expires_at: now.saturating_add(life),
             },
         );
-        self.refresh.insert(
-            refresh_token.clone(),
-            Refresh {
-                grant: index,
-                generation,
-                spent: false,
-            },
-        );
         TokenSet {
             scope: Some("1 3".to_owned()),
-            subject: Some(subject),
-            ..TokenSet::mac(access_token, mac_key, refresh_token, life)
+            subject,
+            ..TokenSet::new(access_token)
+                .with_mac_key(mac_key, Algorithm::HmacSha1)
+                .with_expires_in(life)
         }
     }
 }
 
 /// Random text with every character that a sloppy encoder gets wrong.
-fn odd_text() -> String {
+pub(super) fn odd_text() -> String {
     format!("{}+/=", BASE64_STANDARD.encode(random::<15>()))
 }
 

@@ -7,12 +7,15 @@
 //!   [want](ProviderBuilder::reuse_kills_grant). [`Provider::presentations`] has each one that
 //!   came;
 //! - a request to the API must be signed over exactly what arrived, by a token that lives, with
-//!   a nonce of about now that nobody has used. [`Provider::accepted`] has what was let through,
+//!   a nonce of about now that nobody has used; or bring a bearer token that lives, in
+//!   `Authorization` and not in its URL. [`Provider::accepted`] has what was let through,
 //!   bytes and all, [`Provider::refused`] what was not, and why;
 //! - tokens expire and grants end [when you say](Provider::expire_access_tokens), and its clock
 //!   is yours: see [`TestClock`];
 //! - it says no in each [way](RefusalStyle) providers do, and its token endpoint fails in each
 //!   way networks do: see [`Fault`].
+//!
+//! It speaks what the Xiaomi Open API does or, as a [`Dialect`], RFC 6749 and RFC 6750.
 //!
 //! It keeps everything it sees in memory, in the clear: for tests alone.
 //!
@@ -90,6 +93,49 @@
 //! # }
 //! ```
 //!
+//! # Bearer tokens
+//!
+//! As [`Dialect::Bearer`] the token endpoint is that of RFC 6749, as strict: a `POST` of a form, each
+//! parameter once, no secret in the URL, the client authenticated in the way it is
+//! [registered](ProviderBuilder::client_authentication) for and in no other, a code with its redirect
+//! URI and the verifier of its challenge. What providers in the wild do otherwise has a knob each: a
+//! [grace window](ProviderBuilder::grace_window), refresh tokens that
+//! [stay](ProviderBuilder::rotate_refresh_tokens), [statuses](ProviderBuilder::token_refusal_status),
+//! [errors](ProviderBuilder::token_error) and [fields](ProviderBuilder::token_extra) of their own.
+//! [`Provider::oauth2`] and [`Server::oauth2`] are the client that fits.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt};
+//! use tower_mac_auth::account::Account;
+//! use tower_mac_auth::layer::MacAuthLayer;
+//! use tower_mac_auth::provider::Bearer;
+//! use tower_mac_auth::testing::{Dialect, Provider};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let provider = Provider::builder().dialect(Dialect::Bearer).build();
+//! let endpoint = provider.endpoint_of(Bearer::new(provider.oauth2().allow("api.example")?));
+//!
+//! // A user opens the URL and agrees; the code works with the verifier alone.
+//! let asked = endpoint.authorize_url("state").ok_or("a URL")?;
+//! let code = provider.agree_to(&asked.url)?;
+//! let code = code.with_verifier(asked.code_verifier.ok_or("a verifier")?);
+//! let account = Account::builder(endpoint).authorize("user-42", code).await?;
+//!
+//! // The API says no, and the layer has the token refreshed.
+//! provider.expire_access_tokens();
+//! let client = MacAuthLayer::new(account).layer(provider.api());
+//! let request = Request::get("https://api.example/me").body(Full::<Bytes>::default())?;
+//! assert_eq!(client.oneshot(request).await?.status(), 200);
+//! assert_eq!(provider.refused()[0].reason, "access_token: expired");
+//! assert_eq!(provider.presentations().len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A store of your own
 //!
 //! [`Conformance`] holds it to what every store promises.
@@ -99,14 +145,15 @@ mod api;
 mod builder;
 #[cfg(test)]
 mod by_hand;
-mod check;
+mod clients;
 mod clock;
+mod codes;
 mod config;
 pub mod conformance;
+mod dialect;
 mod faults;
 mod gate;
 mod grants;
-mod nonces;
 mod provider;
 mod record;
 mod server;
@@ -137,6 +184,7 @@ pub use self::api::Api;
 pub use self::builder::ProviderBuilder;
 pub use self::clock::TestClock;
 pub use self::conformance::Conformance;
+pub use self::dialect::Dialect;
 pub use self::faults::Fault;
 pub use self::provider::Provider;
 pub use self::record::{AcceptedRequest, Presentation, Presented, RefusedRequest};

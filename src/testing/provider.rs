@@ -5,16 +5,16 @@ use std::time::Duration;
 use super::answer::RefusalStyle;
 use super::builder::ProviderBuilder;
 use super::config::Config;
+use super::dialect::Nonces;
 use super::faults::Faults;
 use super::gate::Gate;
 use super::grants::Grants;
-use super::nonces::Nonces;
 use super::record::Records;
 use super::{AcceptedRequest, Fault, Presentation, RefusedRequest};
 use crate::token::TokenSet;
 use crate::{AccessToken, AuthorizationCode, ClientSecret};
 
-/// A strict provider of MAC tokens, and the API that takes them.
+/// A strict provider of tokens, and the API that takes them.
 ///
 /// A cheap clone: all clones are one provider. See the [module docs](super).
 #[derive(Clone)]
@@ -35,6 +35,7 @@ pub(super) struct State {
     pub(super) records: Records,
     pub(super) refusal_style: RefusalStyle,
     pub(super) early_refusal: bool,
+    pub(super) lacks_scope: bool,
     faults: Faults,
     gates: Vec<Weak<Gate>>,
 }
@@ -100,8 +101,9 @@ impl Provider {
 
     /// Issues tokens out of band, to a new user; they have generation 1.
     pub fn issue(&self, expires_in: Duration) -> TokenSet {
-        let now = self.config().clock.now();
-        self.state().grants.issue(now, expires_in)
+        let config = self.config();
+        let tokens = self.state().grants.issue(config.clock.now(), expires_in);
+        config.dialect.issued(tokens)
     }
 
     /// An authorization code of a new user, as if one had just agreed. It works once, for five
@@ -132,8 +134,8 @@ impl Provider {
         self.state().grants.expire(token.expose_secret())
     }
 
-    /// Ends the grant that this access token, current or not, belongs to: its access tokens get
-    /// 96008, its refresh token 96009. `false` if it was never issued here.
+    /// Ends the grant that this access token, current or not, belongs to: its access tokens and
+    /// its refresh token are refused. `false` if it was never issued here.
     pub fn revoke_grant(&self, token: &AccessToken) -> bool {
         self.state().grants.revoke(token.expose_secret())
     }
@@ -190,15 +192,22 @@ impl Provider {
         self.state().early_refusal = early;
     }
 
+    /// Whether the API says from now on that the scope of each access token falls short
+    /// (`insufficient_scope`, RFC 6750 §3.1), in the dialect `Bearer`. Off by default.
+    pub fn set_insufficient_scope(&self, short: bool) {
+        self.state().lacks_scope = short;
+    }
+
     /// Every refresh token that has reached the token endpoint, in order.
     pub fn presentations(&self) -> Vec<Presentation> {
         self.state().records.presentations.clone()
     }
 
-    /// The presentations that should never have been: of a token presented before.
+    /// The presentations that should never have been: of a token presented before, where that is
+    /// not [allowed](Presentation::allowed).
     pub fn presented_twice(&self) -> Vec<Presentation> {
         let mut presentations = self.presentations();
-        presentations.retain(|presentation| presentation.times > 1);
+        presentations.retain(|presentation| !presentation.allowed);
         presentations
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
+use super::grants::Rules;
 use crate::provider::xiaomi::ErrorCode;
 use crate::{AccessToken, RefreshToken, Timestamp};
 
@@ -13,9 +14,13 @@ use crate::{AccessToken, RefreshToken, Timestamp};
 pub struct Presentation {
     /// The token. It prints as `[redacted]`.
     pub token: RefreshToken,
-    /// How often this token had been presented when it was, this time included: more than 1 is
-    /// a client's fault.
+    /// How often this token had been presented when it was, this time included.
     pub times: u32,
+    /// Whether it was the client's right: the first time, within the
+    /// [grace window](super::ProviderBuilder::grace_window) after the first time, or any time
+    /// where refresh tokens are [not rotated](super::ProviderBuilder::rotate_refresh_tokens).
+    /// Anything else is the client's fault.
+    pub allowed: bool,
     /// The user it was issued for, as in [`TokenSet::subject`](crate::token::TokenSet::subject);
     /// `None` if the provider never issued it.
     pub subject: Option<String>,
@@ -34,6 +39,9 @@ pub struct Presentation {
 pub enum Presented {
     /// The next tokens were issued; whether the client ever saw them is another matter.
     Rotated,
+    /// It was spent, and answered once more with the refresh token that it was spent for: within
+    /// the [grace window](super::ProviderBuilder::grace_window).
+    Replayed,
     /// It was refused.
     Refused(ErrorCode),
     /// A [`Fault`](super::Fault) came first: the token is as good as before.
@@ -61,14 +69,14 @@ pub struct AcceptedRequest {
     pub body_sha1: [u8; 20],
     /// What came after the body.
     pub trailers: Option<HeaderMap>,
-    /// The access token that it was signed with. It prints as `[redacted]`.
+    /// The access token that it came with. It prints as `[redacted]`.
     pub access_token: AccessToken,
     /// The user the token was issued for, as in
     /// [`TokenSet::subject`](crate::token::TokenSet::subject).
     pub subject: String,
     /// The generation of the token: 1 for the first of the grant, one more for each rotation.
     pub generation: u64,
-    /// The nonce.
+    /// The nonce; empty where nothing is signed with one.
     pub nonce: String,
     /// When, by the provider's clock.
     pub at: Timestamp,
@@ -111,8 +119,8 @@ pub(super) struct Records {
     pub(super) presentations: Vec<Presentation>,
     /// How many presentations were cleared: the number of the first one in the list.
     cleared: u64,
-    /// How often each refresh token was presented; not cleared.
-    times: HashMap<String, u32>,
+    /// How often each refresh token was presented, and when first; not cleared.
+    times: HashMap<String, (u32, Timestamp)>,
     pub(super) accepted: Vec<AcceptedRequest>,
     pub(super) refused: Vec<RefusedRequest>,
     pub(super) token_requests: u64,
@@ -121,11 +129,14 @@ pub(super) struct Records {
 
 impl Records {
     /// Puts a presentation down; its number.
-    pub(super) fn note(&mut self, mut presentation: Presentation) -> u64 {
+    pub(super) fn note(&mut self, rules: Rules, mut presentation: Presentation) -> u64 {
         let token = presentation.token.expose_secret().to_owned();
-        let times = self.times.entry(token).or_default();
+        let now = presentation.at;
+        let (times, first) = self.times.entry(token).or_insert((0, now));
         *times += 1;
         presentation.times = *times;
+        let in_grace = now < first.saturating_add(rules.grace_window);
+        presentation.allowed = *times == 1 || in_grace || !rules.rotate_refresh_tokens;
         self.presentations.push(presentation);
         self.cleared + self.presentations.len() as u64 - 1
     }

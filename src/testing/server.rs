@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -25,7 +25,6 @@ use super::Provider;
 use super::gate::Gate;
 use super::token_endpoint::{PATH, Reply};
 use super::wire::Wire;
-use crate::provider::{AllowedAuthorities, Xiaomi};
 
 /// A [`Provider`] on a real socket: see [`Provider::serve`].
 ///
@@ -85,6 +84,10 @@ impl Server {
         Ok(server)
     }
 
+    pub(super) fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
     /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.gate.addr()
@@ -113,35 +116,6 @@ impl Server {
     /// Whether it listens: not under a [`Fault::ConnectionRefused`](super::Fault).
     pub fn is_listening(&self) -> bool {
         self.gate.is_open()
-    }
-
-    /// The client that is registered, as it is configured for this server: see
-    /// [`Provider::xiaomi`]. It may send its credentials to the server, and nowhere else.
-    #[expect(
-        clippy::expect_used,
-        clippy::missing_panics_doc,
-        reason = "the address of a socket is a host and a port"
-    )]
-    pub fn xiaomi(&self) -> Xiaomi {
-        let allowed = AllowedAuthorities::new([self.authority()]).expect("an address");
-        self.provider
-            .xiaomi()
-            .with_token_url(self.token_url())
-            .allowed_authorities(allowed)
-    }
-
-    /// The token endpoint over the socket, by the built-in transport, ready made for the
-    /// [registered client](Self::xiaomi); without a limit of requests.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`TokenEndpointBuilder::build`](crate::token::TokenEndpointBuilder::build).
-    #[cfg(feature = "transport")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
-    pub fn endpoint(&self) -> Result<crate::token::TokenEndpoint, crate::token::EndpointError> {
-        crate::token::TokenEndpoint::builder(self.xiaomi())
-            .requests_per_second(None)
-            .build()
     }
 
     /// Does what dropping it does, and waits until every task has ended.
@@ -227,6 +201,9 @@ async fn connection(provider: Provider, stream: TcpStream, open: Arc<AtomicUsize
     }
 }
 
+/// The longest request to the token endpoint, in bytes.
+const MAX_REQUEST: usize = 1024 * 1024;
+
 type Answer = Response<Either<Full<Bytes>, Endless>>;
 
 async fn answer(
@@ -238,8 +215,14 @@ async fn answer(
         let answer = provider.api_request(request).await;
         return Ok(answer.map(|body| Either::Left(Full::new(body))));
     }
-    let (head, _) = request.into_parts();
-    match provider.token_request(&head).await {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_REQUEST).collect().await else {
+        // It broke off, or never ends: nothing has arrived that could be acted on.
+        reset.cancel();
+        return std::future::pending().await;
+    };
+    let request = Request::from_parts(head, body.to_bytes());
+    match provider.token_request(&request).await {
         Reply::Answer(answer) => Ok(answer.map(|body| Either::Left(Full::new(body)))),
         Reply::Endless(head) => Ok(head.map(|()| Either::Right(Endless))),
         Reply::Reset => {
@@ -268,7 +251,6 @@ impl Body for Endless {
 #[cfg(test)]
 mod tests {
     use http::Version;
-    use http_body_util::BodyExt;
     use hyper_util::client::legacy::Client as HyperClient;
     use hyper_util::rt::TokioExecutor;
 

@@ -1,16 +1,13 @@
 //! The token endpoint: what a request is answered with, and how that goes wrong.
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use super::answer::{self, HTML, JSON};
-use super::check::once;
-use super::grants::Refused;
+use super::dialect::Asked;
+use super::grants::{Granted, Refused};
 use super::{Fault, Presentation, Presented, Provider};
-use crate::provider::TokenSet;
-use crate::provider::xiaomi::ErrorCode;
-use crate::{ClientSecret, RefreshToken};
+use crate::RefreshToken;
 
 /// The path of the token endpoint.
 pub(super) const PATH: &str = "/oauth2/token";
@@ -28,7 +25,7 @@ impl Provider {
     ///
     /// What has come is put down at once, and the endpoint acts in one go: dropping it loses the
     /// answer, as on a wire.
-    pub(super) async fn token_request(&self, request: &Parts) -> Reply {
+    pub(super) async fn token_request(&self, request: &Request<Bytes>) -> Reply {
         let fault = self.next_fault();
         if let Some(Fault::RateLimited { retry_after }) = fault {
             return Reply::Answer(answer::rate_limited(self.config(), retry_after));
@@ -36,10 +33,10 @@ impl Provider {
         let noted = self.note(request);
         let act = || self.act(request, noted);
         let (fault, acted) = match fault {
-            None => return Reply::Answer(self.answer(&act(), "HmacSha1")),
+            None => return Reply::Answer(self.answer(request, &act(), true)),
             Some(Fault::Delay(by)) => {
                 tokio::time::sleep(by).await;
-                return Reply::Answer(self.answer(&act(), "HmacSha1"));
+                return Reply::Answer(self.answer(request, &act(), true));
             }
             Some(Fault::ConsumedThenReset) => (Fault::Reset, Some(act())),
             Some(Fault::Consumed(fault)) => (*fault, Some(act())),
@@ -50,13 +47,16 @@ impl Provider {
         };
         let config = self.config();
         let ok = StatusCode::OK;
-        let whole = |algorithm| acted.as_ref().map(|acted| self.answer(acted, algorithm));
+        let whole = |usable| {
+            let acted = acted.as_ref();
+            acted.map(|acted| self.answer(request, acted, usable))
+        };
         Reply::Answer(match fault {
             Fault::Delay(by) => {
                 tokio::time::sleep(by).await;
-                match whole("HmacSha1") {
+                match whole(true) {
                     Some(answer) => answer,
-                    None => self.answer(&act(), "HmacSha1"),
+                    None => self.answer(request, &act(), true),
                 }
             }
             Fault::ServerError(status) => {
@@ -69,11 +69,12 @@ impl Provider {
                 let page = "<!DOCTYPE html><title>Welcome</title><p>Please log in.";
                 answer::response(config, ok, HTML, page)
             }
-            Fault::Compressed => answer::gzip(whole("HmacSha1").unwrap_or_default()),
-            Fault::CutShort => cut(whole("HmacSha1")),
-            Fault::WrongAlgorithm => whole("HmacSha999").unwrap_or_default(),
+            Fault::Compressed => answer::gzip(whole(true).unwrap_or_default()),
+            Fault::CutShort => cut(whole(true)),
+            Fault::WrongAlgorithm => whole(false).unwrap_or_default(),
             Fault::RefuseWith(code) => {
-                answer::token_refusal(config, code, "refused as the test wants")
+                let refused = (code, "refused as the test wants");
+                config.dialect.token_refusal(config, request, refused)
             }
             Fault::Endless => {
                 return Reply::Endless(
@@ -90,82 +91,67 @@ impl Provider {
     }
 
     /// Does what is asked, and puts down what came of it.
-    fn act(&self, request: &Parts, noted: Option<u64>) -> Result<TokenSet, Refused> {
+    fn act(&self, request: &Request<Bytes>, noted: Option<u64>) -> Result<Granted, Refused> {
         let result = self.grant(request);
         let outcome = match &result {
-            Ok(_) => Presented::Rotated,
+            Ok(granted) => granted.outcome,
             Err((code, _)) => Presented::Refused(*code),
         };
         self.state().records.set_outcome(noted, outcome);
         result
     }
 
-    fn grant(&self, request: &Parts) -> Result<TokenSet, Refused> {
-        const INVALID: ErrorCode = ErrorCode::InvalidRequest;
+    fn grant(&self, request: &Request<Bytes>) -> Result<Granted, Refused> {
         let config = self.config();
-        if request.method != Method::GET {
-            return Err((INVALID, "method: not GET"));
-        }
-        let query = request.uri.query().unwrap_or_default();
-        let wanted = |name, detail: &'static str| once(query, name).map_err(|()| (INVALID, detail));
-        if wanted("client_id", "client_id: wanted, once")? != config.client_id {
-            return Err((ErrorCode::ClientUnknown, "client_id: not known"));
-        }
-        let secret = wanted("client_secret", "client_secret: wanted, once")?;
-        if ClientSecret::new(secret) != config.client_secret {
-            let detail = "client_secret: wrong, or not percent-encoded";
-            return Err((ErrorCode::ClientMismatch, detail));
-        }
-        if wanted("redirect_uri", "redirect_uri: wanted, once")? != config.redirect_uri {
-            return Err((ErrorCode::RedirectUriMismatch, "redirect_uri: wrong"));
-        }
-        let mut types = form_urlencoded::parse(query.as_bytes()).filter(|it| it.0 == "token_type");
-        if types.any(|(_, value)| value != "mac") {
-            return Err((INVALID, "token_type: not mac"));
-        }
+        let asked = config.dialect.asked(config, request)?;
         let now = config.clock.now();
-        match &*wanted("grant_type", "grant_type: wanted, once")? {
-            "refresh_token" => {
-                let token = wanted("refresh_token", "refresh_token: wanted, once")?;
-                let grants = &mut self.state().grants;
-                grants.rotate(&token, now, config.lifetime, config.rules)
+        let grants = &mut self.state().grants;
+        match asked {
+            Asked::RefreshToken(token) => grants.rotate(&token, now, config.lifetime, config.rules),
+            Asked::Code { code, verifier } => {
+                grants.exchange(&code, verifier.as_deref(), now, config.lifetime)
             }
-            "authorization_code" => {
-                let code = wanted("code", "code: wanted, once")?;
-                let grants = &mut self.state().grants;
-                grants.exchange(&code, now, config.lifetime)
-            }
-            _ => Err((ErrorCode::UnsupportedGrantType, "grant_type: not known")),
         }
     }
 
-    fn answer(&self, acted: &Result<TokenSet, Refused>, algorithm: &str) -> Response<Bytes> {
+    /// With tokens that can be used, or with some that nobody can sign with.
+    fn answer(
+        &self,
+        request: &Request<Bytes>,
+        acted: &Result<Granted, Refused>,
+        usable: bool,
+    ) -> Response<Bytes> {
+        let config = self.config();
         match acted {
-            Ok(tokens) => answer::tokens(self.config(), tokens, algorithm),
-            Err((code, detail)) => answer::token_refusal(self.config(), *code, detail),
+            Ok(granted) => config.dialect.tokens(config, &granted.tokens, usable),
+            Err(refused) => config.dialect.token_refusal(config, request, *refused),
         }
     }
 
     /// Puts a presented refresh token down; where, if there is one.
-    fn note(&self, request: &Parts) -> Option<u64> {
-        let query = request.uri.query().unwrap_or_default();
-        let token = once(query, "refresh_token").ok()?;
-        let at = self.config().clock.now();
+    fn note(&self, request: &Request<Bytes>) -> Option<u64> {
+        let config = self.config();
+        let token = config.dialect.presented(request)?;
+        let at = config.clock.now();
         let mut state = self.state();
         let owner = state.grants.owner_of(&token);
         let (subject, generation) = match owner {
             Some((subject, generation)) => (Some(subject), generation),
             None => (None, 0),
         };
-        Some(state.records.note(Presentation {
-            token: RefreshToken::new(token),
-            // Counted where it is put down.
-            times: 0,
-            subject,
-            generation,
-            at,
-            outcome: Presented::NotActedOn,
-        }))
+        Some(state.records.note(
+            config.rules,
+            Presentation {
+                token: RefreshToken::new(token),
+                // Both are found where it is put down.
+                times: 0,
+                allowed: false,
+                subject,
+                generation,
+                at,
+                outcome: Presented::NotActedOn,
+            },
+        ))
     }
 }
 
@@ -182,20 +168,19 @@ fn cut(answer: Option<Response<Bytes>>) -> Response<Bytes> {
 mod tests {
     use std::time::Duration;
 
-    use http::Request;
-
     use super::super::TestClock;
     use super::super::by_hand::{refresh, refresh_token, refused_with, rotated};
     use super::*;
     use crate::AccessToken;
+    use crate::provider::xiaomi::ErrorCode;
     use crate::provider::{Provider as _, Xiaomi};
     use crate::token::Outcome;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     async fn get(provider: &Provider, target: &str) -> Response<Bytes> {
-        let (head, ()) = Request::get(target).body(()).unwrap().into_parts();
-        match provider.token_request(&head).await {
+        let request = Request::get(target).body(Bytes::new()).unwrap();
+        match provider.token_request(&request).await {
             Reply::Answer(answer) => answer,
             Reply::Endless(_) | Reply::Reset => panic!("no answer"),
         }

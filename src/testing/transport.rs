@@ -6,9 +6,8 @@ use futures_core::future::BoxFuture;
 use http::{Request, Response, Uri};
 
 use super::Provider;
-use super::token_endpoint::{PATH, Reply};
-use crate::provider::Xiaomi;
-use crate::token::{Connection, SendError, TokenEndpoint, Transport, TransportError};
+use super::token_endpoint::Reply;
+use crate::token::{Connection, SendError, Transport, TransportError};
 
 /// The way to a [`Provider`]'s token endpoint inside the process: see
 /// [`Provider::transport`].
@@ -41,40 +40,6 @@ impl Provider {
     pub fn transport(&self) -> InProcess {
         InProcess::new(self.clone())
     }
-
-    /// The client that is registered, as it is configured for this provider: its id and secret, its
-    /// redirect URI, the rules that requests are signed by.
-    pub fn xiaomi(&self) -> Xiaomi {
-        let config = self.config();
-        let secret = config.client_secret.clone();
-        Xiaomi::new(
-            config.client_id.as_str(),
-            secret,
-            config.redirect_uri.as_str(),
-        )
-        .with_token_url(format!("https://localhost{PATH}"))
-        .with_signing_rules(config.signing_rules.clone())
-    }
-
-    /// The token endpoint inside the process, ready made for the [registered client](Self::xiaomi);
-    /// without a limit of requests.
-    pub fn endpoint(&self) -> TokenEndpoint {
-        self.endpoint_of(self.xiaomi())
-    }
-
-    /// The same, for a client that is configured in another way.
-    ///
-    /// # Panics
-    ///
-    /// If that cannot be used.
-    #[expect(clippy::expect_used, reason = "a test is written wrongly")]
-    pub fn endpoint_of<P: crate::provider::Provider>(&self, client: P) -> TokenEndpoint<P> {
-        TokenEndpoint::builder(client)
-            .requests_per_second(None)
-            .transport(self.transport())
-            .build()
-            .expect("a client that can be used")
-    }
 }
 
 impl Transport for InProcess {
@@ -98,8 +63,7 @@ impl Connection for InProcess {
         request: Request<Bytes>,
     ) -> BoxFuture<'static, Result<Response<Bytes>, SendError>> {
         Box::pin(async move {
-            let (head, _) = request.into_parts();
-            let reply = self.provider.token_request(&head);
+            let reply = self.provider.token_request(&request);
             match tokio::time::timeout(self.answer_timeout, reply).await {
                 Ok(Reply::Answer(answer)) => Ok(answer),
                 Ok(Reply::Endless(_)) => Err(SendError::too_long()),

@@ -26,6 +26,7 @@ pub struct Orders {
     pub parent: u32,
     pub store: StoreSpec,
     pub journal: Option<PathBuf>,
+    pub oauth2: bool,
     pub authority: String,
     pub token_url: String,
     pub client_id: String,

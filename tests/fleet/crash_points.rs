@@ -9,7 +9,6 @@ use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 use tower_mac_auth::store::{AccountName, Issued, RecordStore, Status};
 use tower_mac_auth::testing::Fault;
-use tower_mac_auth::token::Outcome as TokenOutcome;
 
 use crate::backend::{Backend, StoreSpec};
 use crate::child::{Child, Outcome};
@@ -325,7 +324,7 @@ async fn overtaken(at: At) {
 /// Somebody outside spends the token: ours is refused, and the grant with it. Said, not repeated.
 async fn spent_outside(at: At) {
     let mut child = at.worker(None).await;
-    refresh_outside(&at.scene, at.name).await;
+    at.scene.refresh_outside(at.name).await;
     let expected = Outcome::Refresh("ReauthorizationRequired".to_owned());
     assert_eq!(child.get(at.name).await, expected);
     at.stands_at(Status::Revoked).await;
@@ -343,7 +342,7 @@ async fn rotated_outside(at: At) {
     let lenient = |provider: tower_mac_auth::testing::ProviderBuilder| provider;
     let scene = Scene::with(&at.spec, vec![name.clone()], lenient).await;
     let mut child = scene.worker().await;
-    let next = refresh_outside(&scene, &name).await;
+    let next = scene.refresh_outside(&name).await;
     let old = scene.record(&name).await;
     let access = old.grant().unwrap().access.as_ref().unwrap();
     scene.provider.expire_access_token(&access.access_token);
@@ -355,14 +354,4 @@ async fn rotated_outside(at: At) {
     scene.store.commit(&account, issued).await.unwrap();
     assert_eq!(child.answers().await[0].outcome, Outcome::Served);
     assert_eq!(scene.provider.presentations().len(), 2);
-}
-
-async fn refresh_outside(scene: &Scene, name: &str) -> tower_mac_auth::token::TokenSet {
-    let record = scene.record(name).await;
-    let token = record.grant().unwrap().refresh_token.clone().unwrap();
-    let connected = scene.server.endpoint().unwrap().connect().await.unwrap();
-    match connected.refresh(&token).await {
-        TokenOutcome::Tokens(tokens) => tokens,
-        outcome => panic!("{outcome:?}"),
-    }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tower_mac_auth::AccessToken;
 use tower_mac_auth::account::{Account, AccountError, InDoubtPolicy};
+use tower_mac_auth::provider::{self, Bearer};
 use tower_mac_auth::store::{AccountName, Generation, Issued, Record, RecordStore, SharedStore};
-use tower_mac_auth::testing::{Provider, ProviderBuilder, Server};
+use tower_mac_auth::testing::{Dialect, Provider, ProviderBuilder, Server};
+use tower_mac_auth::token::{Outcome as TokenOutcome, TokenEndpoint, TokenSet};
 
 use crate::backend::StoreSpec;
 use crate::child::{Child, Orders, Outcome};
@@ -21,8 +23,18 @@ const MOMENT: Duration = Duration::from_millis(250);
 /// What has to happen happens in this time, or never.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whether the provider speaks RFC 6749 and bearer tokens (`FLEET_DIALECT=oauth2`), and not Xiaomi's.
+pub fn speaks_oauth2() -> bool {
+    match std::env::var("FLEET_DIALECT").as_deref() {
+        Ok("oauth2") => true,
+        Ok("xiaomi") | Err(_) => false,
+        Ok(_) => panic!("FLEET_DIALECT is xiaomi or oauth2"),
+    }
+}
+
 pub struct Scene {
     spec: StoreSpec,
+    oauth2: bool,
     pub store: SharedStore,
     pub provider: Provider,
     pub server: Server,
@@ -46,7 +58,13 @@ impl Scene {
         accounts: Vec<String>,
         provider: impl FnOnce(ProviderBuilder) -> ProviderBuilder,
     ) -> Self {
-        let provider = provider(Provider::builder()).build();
+        let oauth2 = speaks_oauth2();
+        let dialect = if oauth2 {
+            Dialect::Bearer
+        } else {
+            Dialect::Xiaomi
+        };
+        let provider = provider(Provider::builder().dialect(dialect)).build();
         let store = spec.open().await;
         let mut users = HashMap::new();
         for name in &accounts {
@@ -58,6 +76,7 @@ impl Scene {
         }
         Self {
             spec: spec.clone(),
+            oauth2,
             store,
             server: provider.serve().await.unwrap(),
             provider,
@@ -74,6 +93,7 @@ impl Scene {
             parent: std::process::id(),
             store: self.spec.clone(),
             journal: self.journal.clone(),
+            oauth2: self.oauth2,
             authority: self.server.authority(),
             token_url: self.server.token_url(),
             client_id: self.provider.client_id().to_owned(),
@@ -107,8 +127,21 @@ impl Scene {
 
     /// The user agrees once more.
     pub async fn authorize(&self, account: &str) -> Result<(), AccountError> {
+        if self.oauth2 {
+            self.authorize_at(self.bearer(), account).await
+        } else {
+            let xiaomi = self.server.endpoint().unwrap();
+            self.authorize_at(xiaomi, account).await
+        }
+    }
+
+    async fn authorize_at<P: provider::Provider>(
+        &self,
+        endpoint: TokenEndpoint<P>,
+        account: &str,
+    ) -> Result<(), AccountError> {
         let code = self.provider.authorization_code_of(&self.users[account]);
-        Account::builder(self.server.endpoint().unwrap())
+        Account::builder(endpoint)
             .store(self.store.clone())
             .in_doubt(InDoubtPolicy::Never)
             .open(account)
@@ -116,6 +149,28 @@ impl Scene {
             .authorize(code.unwrap())
             .await
             .map(drop)
+    }
+
+    /// Somebody outside presents the account's refresh token.
+    pub async fn refresh_outside(&self, account: &str) -> TokenSet {
+        let record = self.record(account).await;
+        let token = record.grant().unwrap().refresh_token.clone().unwrap();
+        let outcome = if self.oauth2 {
+            let connected = self.bearer().connect().await.unwrap();
+            connected.refresh(&token).await
+        } else {
+            let connected = self.server.endpoint().unwrap().connect().await.unwrap();
+            connected.refresh(&token).await
+        };
+        match outcome {
+            TokenOutcome::Tokens(tokens) => tokens,
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
+    fn bearer(&self) -> TokenEndpoint<Bearer> {
+        let client = Bearer::new(self.server.oauth2());
+        self.server.endpoint_of(client).unwrap()
     }
 
     /// Has a worker make requests until one is served.

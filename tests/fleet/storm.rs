@@ -12,7 +12,7 @@ use tower_mac_auth::testing::{Fault, Presentation, Presented};
 use crate::backend::{Backend, Kind};
 use crate::child::{Child, Order, Outcome};
 use crate::report::{Tally, tell};
-use crate::scene::{ANSWER_TIMEOUT, Scene};
+use crate::scene::{ANSWER_TIMEOUT, Scene, speaks_oauth2};
 use crate::stops::LEASE;
 
 const PROCESSES: usize = 8;
@@ -33,7 +33,11 @@ pub async fn short(backend: Backend) {
 /// One round: faults for so long, then the account of what they did. `may_present_again`: under the
 /// default policy, so that a token in doubt may be presented once more, and no third time.
 pub async fn round(backend: &Backend, seed: u64, time: Duration, may_present_again: bool) -> Tally {
-    tell(format_args!("{:?}: FLEET_SEED={seed}", backend.kind));
+    let dialect = if speaks_oauth2() { "oauth2" } else { "xiaomi" };
+    let kind = backend.kind;
+    tell(format_args!(
+        "{kind:?}: FLEET_DIALECT={dialect} FLEET_SEED={seed}"
+    ));
     let mut random = fastrand::Rng::with_seed(seed);
     let accounts = (0..ACCOUNTS).map(|number| format!("{seed}-{number}"));
     let mut scene = Scene::with(&backend.spec, accounts.collect(), |provider| {

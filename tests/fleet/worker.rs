@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tower::{Layer, ServiceExt};
 use tower_mac_auth::account::{Account, AccountError, InDoubtPolicy, RefreshError};
 use tower_mac_auth::layer::{Error, MacAuth, MacAuthLayer, RequestBody};
-use tower_mac_auth::provider::Xiaomi;
+use tower_mac_auth::provider::{Bearer, OAuth2, Provider, Xiaomi};
 use tower_mac_auth::store::{Journal, SharedStore};
 use tower_mac_auth::token::{HyperTransport, TokenEndpoint};
 
@@ -43,8 +43,20 @@ pub async fn run(orders: Orders) {
     if parent != Some(orders.parent) {
         return;
     }
+    let id = orders.client_id.as_str();
+    let secret = orders.client_secret.as_str();
+    if orders.oauth2 {
+        let client = OAuth2::new(&orders.token_url, id).with_client_secret(secret);
+        obey(Bearer::new(client), orders).await;
+    } else {
+        let client = Xiaomi::new(id, secret, orders.redirect_uri.as_str());
+        obey(client.with_token_url(&orders.token_url), orders).await;
+    }
+}
+
+async fn obey<P: Provider>(client: P, orders: Orders) {
     let (go, may_go) = watch::channel(false);
-    let worker = Arc::new(Worker::new(orders, may_go).await);
+    let worker = Arc::new(Worker::new(client, orders, may_go).await);
     let mut clients = HashMap::new();
     for name in &worker.orders.accounts {
         clients.insert(name.clone(), worker.client(name).await);
@@ -100,25 +112,20 @@ fn now() -> Instant {
     Instant::now()
 }
 
-struct Worker {
+struct Worker<P: Provider> {
     orders: Orders,
     store: SharedStore,
     journal: Option<Journal>,
-    endpoint: TokenEndpoint,
+    endpoint: TokenEndpoint<P>,
     http: Inner,
 }
 
-impl Worker {
-    async fn new(orders: Orders, go: watch::Receiver<bool>) -> Self {
+impl<P: Provider> Worker<P> {
+    async fn new(client: P, orders: Orders, go: watch::Receiver<bool>) -> Self {
         let transport = HyperTransport::new()
             .unwrap()
             .answer_timeout(orders.answer_timeout * 4 / 5);
-        let xiaomi = Xiaomi::new(
-            orders.client_id.as_str(),
-            orders.client_secret.as_str(),
-            orders.redirect_uri.as_str(),
-        );
-        let endpoint = TokenEndpoint::builder(xiaomi.with_token_url(&orders.token_url))
+        let endpoint = TokenEndpoint::builder(client)
             .requests_per_second(None)
             .transport(transport)
             .build()
@@ -142,7 +149,7 @@ impl Worker {
         }
     }
 
-    async fn open(&self, name: &str) -> Result<Account, AccountError> {
+    async fn open(&self, name: &str) -> Result<Account<P>, AccountError> {
         let mut builder = Account::builder(self.endpoint.clone());
         if let Some(journal) = &self.journal {
             builder = builder.journal(journal.clone());
@@ -162,7 +169,7 @@ impl Worker {
     }
 
     /// The store may be restarting.
-    async fn client(&self, name: &str) -> MacAuth<Inner> {
+    async fn client(&self, name: &str) -> MacAuth<Inner, Account<P>> {
         loop {
             match self.open(name).await {
                 Ok(account) => {
@@ -175,7 +182,7 @@ impl Worker {
         }
     }
 
-    async fn get(&self, client: MacAuth<Inner>) -> Answer {
+    async fn get(&self, client: MacAuth<Inner, Account<P>>) -> Answer {
         let began = now();
         let request = Request::get(format!("http://{}/", self.orders.authority))
             .body(Full::default())
@@ -203,7 +210,7 @@ impl Worker {
         Answer { outcome, took }
     }
 
-    async fn storm(self: Arc<Self>, name: String, mut client: MacAuth<Inner>) {
+    async fn storm(self: Arc<Self>, name: String, mut client: MacAuth<Inner, Account<P>>) {
         loop {
             let answer = self.get(client.clone()).await;
             if answer.outcome != Outcome::Served {

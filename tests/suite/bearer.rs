@@ -1,208 +1,342 @@
-//! An account of an RFC 6749 provider with bearer tokens, from the code to a refresh.
+//! The same promises for a provider of bearer tokens, from the code to a refresh.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::Full;
-use tower::{ServiceExt as _, service_fn};
-use tower_layer::Layer as _;
-use tower_mac_auth::account::{Account, RefreshErrorKind};
-use tower_mac_auth::layer::MacAuthLayer;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::Barrier;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_mac_auth::account::{Account, AccountBuilder, InDoubtPolicy, RefreshErrorKind};
+use tower_mac_auth::layer::{Error, MacAuth, MacAuthLayer};
 use tower_mac_auth::provider::oauth2::ClientAuthentication;
+use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::provider::{Bearer, Meaning, OAuth2};
-use tower_mac_auth::testing::TestClock;
-use tower_mac_auth::token::{
-    BoxFuture, Connection, SendError, TokenEndpoint, Transport, TransportError,
+use tower_mac_auth::store::{AccountName, MemoryStore, Status};
+use tower_mac_auth::testing::{
+    Api, Dialect, Fault, Presented, Provider, ProviderBuilder, RefusalStyle, TestClock,
 };
-use tower_mac_auth::{AuthorizationCode, CodeVerifier};
 
-/// An authorization server and an API: the current access token, and what was presented.
-#[derive(Clone, Default)]
-struct Server(Arc<Mutex<State>>);
+use crate::world::{HOST, HOUR, at_once, get, record, status};
 
-#[derive(Default)]
-struct State {
-    challenge: String,
-    issued: u32,
-    presented: Vec<String>,
-    /// Answers a refresh in place of tokens.
-    says: Option<(u16, &'static str)>,
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An account of a user who has agreed.
+struct Scene {
+    provider: Provider,
+    account: Account<Bearer>,
+    store: MemoryStore,
 }
 
-impl State {
-    fn access_token(&self) -> String {
-        format!("A{}", self.issued)
+impl Scene {
+    async fn new() -> Self {
+        Self::with(|provider| provider, |client| client, |account| account).await
     }
 
-    fn answer(&mut self, request: &Request<Bytes>) -> (u16, String) {
-        assert_eq!(
-            (request.method(), request.uri().path()),
-            (&Method::POST, "/token")
-        );
-        assert_eq!(request.headers()[header::HOST], "as.example");
-        // `id:p%40ss`.
-        assert_eq!(
-            request.headers()[header::AUTHORIZATION],
-            "Basic aWQ6cCU0MHNz"
-        );
-        let form: HashMap<_, _> = form_urlencoded::parse(request.body())
-            .into_owned()
-            .collect();
-        if form["grant_type"] == "authorization_code" {
-            let verifier = CodeVerifier::new(&*form["code_verifier"]);
-            assert_eq!(verifier.challenge(), self.challenge);
-            assert_eq!(form["redirect_uri"], "https://me.example/callback");
-            self.presented.push(form["code"].clone());
-            return self.issue(r#""refresh_token":"R""#);
-        }
-        self.presented.push(form["refresh_token"].clone());
-        match self.says {
-            Some((status, body)) => (status, body.to_owned()),
-            None => self.issue(r#""error":"""#),
-        }
-    }
-
-    fn issue(&mut self, more: &str) -> (u16, String) {
-        self.issued += 1;
-        let token = self.access_token();
-        let body = format!(r#"{{"access_token":"{token}","token_type":"Bearer",{more}}}"#);
-        (200, body)
-    }
-
-    fn serve<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let wanted = format!("Bearer {}", self.access_token());
-        let response = Response::builder();
-        let response = if request.headers()[header::AUTHORIZATION] == *wanted {
-            response
-        } else {
-            response.status(StatusCode::UNAUTHORIZED).header(
-                header::WWW_AUTHENTICATE,
-                r#"Bearer realm="a, b", error="invalid_token""#,
-            )
-        };
-        response.body(Full::default()).unwrap()
-    }
-}
-
-impl Transport for Server {
-    fn connect<'a>(
-        &'a self,
-        _: &'a Uri,
-    ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
-        let connection: Box<dyn Connection> = Box::new(self.clone());
-        Box::pin(async { Ok(connection) })
-    }
-}
-
-impl Connection for Server {
-    fn send(
-        self: Box<Self>,
-        request: Request<Bytes>,
-    ) -> BoxFuture<'static, Result<Response<Bytes>, SendError>> {
-        let (status, body) = self.0.lock().unwrap().answer(&request);
-        let answer = Response::builder().status(status).body(body.into());
-        Box::pin(async { Ok(answer.unwrap()) })
-    }
-}
-
-impl Server {
-    /// An account of a user who has agreed.
-    async fn account(&self) -> Account<Bearer> {
-        let oauth2 = OAuth2::new("https://as.example/token", "id")
-            .with_client_secret("p@ss")
-            .with_client_authentication(ClientAuthentication::Basic)
-            .with_authorize_url("https://as.example/authorize")
-            .with_redirect_uri("https://me.example/callback")
-            .with_error("slow_down", Meaning::TryLater)
-            .allow("api.example")
-            .unwrap();
-        let endpoint = TokenEndpoint::builder(Bearer::new(oauth2)).transport(self.clone());
-        let endpoint = endpoint.build().unwrap();
+    async fn with(
+        provider: impl FnOnce(ProviderBuilder) -> ProviderBuilder,
+        client: impl FnOnce(OAuth2) -> OAuth2,
+        account: impl FnOnce(AccountBuilder<Bearer>) -> AccountBuilder<Bearer>,
+    ) -> Self {
+        let clock = TestClock::new();
+        let builder = Provider::builder()
+            .dialect(Dialect::Bearer)
+            .lifetime(HOUR)
+            .reuse_kills_grant(true)
+            .clock(clock.clone());
+        let provider = provider(builder).build();
+        let store = MemoryStore::with_clock(clock.clone());
+        let client = client(provider.oauth2()).allow(HOST).unwrap();
+        let endpoint = provider.endpoint_of(Bearer::new(client));
         let asked = endpoint.authorize_url("state").unwrap();
-        let (_, query) = asked.url.split_once('?').unwrap();
-        let query: HashMap<_, _> = form_urlencoded::parse(query.as_bytes())
-            .into_owned()
-            .collect();
-        self.0
-            .lock()
-            .unwrap()
-            .challenge
-            .clone_from(&query["code_challenge"]);
-        let code = AuthorizationCode::new("C").with_verifier(asked.code_verifier.unwrap());
-        let account = Account::builder(endpoint)
-            .clock(TestClock::new())
-            .min_rotation_interval(Duration::ZERO);
-        account.authorize("user", code).await.unwrap()
+        let code = provider.agree_to(&asked.url).unwrap();
+        let code = code.with_verifier(asked.code_verifier.unwrap());
+        let builder = Account::builder(endpoint).clock(clock).store(store.clone());
+        let account = account(builder).authorize("user", code).await.unwrap();
+        Self {
+            provider,
+            account,
+            store,
+        }
     }
 
-    async fn call(&self, account: &Account<Bearer>) -> StatusCode {
-        let server = self.clone();
-        let api = service_fn(move |request: Request<_>| {
-            let response = server.0.lock().unwrap().serve(&request);
-            async { Ok::<_, Infallible>(response) }
-        });
-        let client = MacAuthLayer::new(account.clone()).layer(api);
-        let request = Request::get("https://api.example/me").body(Full::<Bytes>::default());
-        client.oneshot(request.unwrap()).await.unwrap().status()
+    fn client(&self) -> MacAuth<Api, Account<Bearer>> {
+        MacAuthLayer::new(self.account.clone()).layer(self.provider.api())
     }
 
-    /// Ends the access token.
-    fn end(&self) {
-        self.0.lock().unwrap().issued += 1;
+    async fn call(&self) -> Result<StatusCode, RefreshErrorKind> {
+        match self.client().oneshot(get("/me")).await {
+            Ok(response) => Ok(response.status()),
+            Err(Error::Auth(error)) => Err(error.refresh_error().unwrap().kind()),
+            Err(Error::Service(never)) => match never {},
+        }
     }
 
-    fn presented(&self) -> Vec<String> {
-        self.0.lock().unwrap().presented.clone()
+    async fn refresh(&self) -> Result<(), RefreshErrorKind> {
+        let refresh = self.account.refresh_if_current(self.account.generation());
+        refresh.await.map(drop).map_err(|error| error.kind())
     }
+
+    async fn status(&self) -> Status {
+        record(&self.store, &AccountName::new("user").unwrap())
+            .await
+            .status
+    }
+
+    /// What came of each presentation, and whether it was allowed.
+    fn presented(&self) -> Vec<(bool, Presented)> {
+        let all = self.provider.presentations().into_iter();
+        all.map(|it| (it.allowed, it.outcome)).collect()
+    }
+}
+
+const STORM: usize = 500;
+
+/// The same service, of which the answers come back when there are as many as the storm has requests:
+/// so that each of them finds out by itself.
+fn together<S, B>(
+    inner: S,
+) -> impl Service<Request<B>, Response = S::Response, Error = S::Error, Future: Send> + Clone
+where
+    S: Service<Request<B>, Response: Send, Error: Send, Future: Send> + Clone + Send + 'static,
+    B: Send + 'static,
+{
+    let barrier = Arc::new(Barrier::new(STORM));
+    service_fn(move |request| {
+        let (inner, barrier) = (inner.clone(), Arc::clone(&barrier));
+        async move {
+            let answer = inner.oneshot(request).await;
+            barrier.wait().await;
+            answer
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_requests_that_find_a_token_rejected_make_one_presentation() {
+    for style in [
+        RefusalStyle::Unauthorized401,
+        RefusalStyle::BadRequest400,
+        RefusalStyle::Ok200WithCode,
+        RefusalStyle::Bare401,
+    ] {
+        let scene = Scene::new().await;
+        scene.provider.set_refusal_style(style);
+        scene.provider.expire_access_tokens();
+        let layer = MacAuthLayer::new(scene.account.clone());
+        let client = layer.layer(together(scene.provider.api()));
+        let answers = tokio::time::timeout(MINUTE, at_once(&client, STORM)).await;
+        for answer in answers.expect("none waits for what does not come") {
+            assert_eq!(status(&answer), StatusCode::OK, "{style:?}");
+        }
+        assert_eq!(scene.presented(), [(true, Presented::Rotated)], "{style:?}");
+        assert_eq!(scene.provider.refused().len(), STORM);
+        assert_eq!(scene.provider.accepted().len(), STORM);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_socket_and_on_many_threads_it_is_one_too() {
+    for http2 in [false, true] {
+        let provider = Provider::builder().dialect(Dialect::Bearer).build();
+        let server = provider.serve().await.unwrap();
+        let endpoint = server.endpoint_of(Bearer::new(server.oauth2())).unwrap();
+        let account = Account::builder(endpoint).tokens(provider.issue(HOUR));
+        let account = account.open("user").await.unwrap();
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(http2)
+            .build_http();
+        let client = MacAuthLayer::new(account).layer(together(client));
+        provider.expire_access_tokens();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..STORM {
+            let request = Request::get(server.url("/me")).body(Full::<Bytes>::default());
+            tasks.spawn(client.clone().oneshot(request.unwrap()));
+        }
+        let answers = tokio::time::timeout(MINUTE, tasks.join_all()).await;
+        for answer in answers.expect("none waits for what does not come") {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.starts_with(b"{"));
+        }
+        assert_eq!(provider.presentations().len(), 1);
+        assert_eq!(provider.refused().len(), STORM);
+        assert_eq!(provider.accepted().len(), STORM);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_way_that_a_client_is_registered_serves_an_account() {
+    for how in [
+        ClientAuthentication::Basic,
+        ClientAuthentication::Body,
+        ClientAuthentication::None,
+    ] {
+        for json in [false, true] {
+            let provider = |it: ProviderBuilder| it.client_authentication(how).json_requests(json);
+            let scene = Scene::with(provider, |client| client, |account| account).await;
+            scene.provider.expire_access_tokens();
+            assert_eq!(scene.call().await, Ok(StatusCode::OK), "{how:?} {json}");
+            assert_eq!(scene.presented(), [(true, Presented::Rotated)]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_that_falls_short_presents_nothing() {
+    let scene = Scene::new().await;
+    scene.provider.set_insufficient_scope(true);
+    for _ in 0..3 {
+        assert_eq!(scene.call().await, Ok(StatusCode::FORBIDDEN));
+    }
+    assert_eq!(scene.presented(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_unknown_life_is_refreshed_when_it_is_refused() {
+    let provider = |it: ProviderBuilder| it.announce_lifetime(false);
+    let scene = Scene::with(provider, |client| client, |account| account).await;
+    assert_eq!(scene.account.expires_at(), None);
+    for times in 1..=2 {
+        tokio::time::sleep(2 * HOUR).await;
+        assert_eq!(scene.call().await, Ok(StatusCode::OK));
+        assert_eq!(scene.presented().len(), times);
+    }
+    assert!(scene.provider.presented_twice().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_does_not_rotate_has_its_refresh_token_kept() {
-    let server = Server::default();
-    let account = server.account().await;
-    assert_eq!(server.call(&account).await, 200);
-    assert_eq!(server.presented(), ["C"]);
+    let provider = |it: ProviderBuilder| it.rotate_refresh_tokens(false).token_extra("error", "");
+    let at_once = |it: AccountBuilder<Bearer>| it.min_rotation_interval(Duration::ZERO);
+    let scene = Scene::with(provider, |client| client, at_once).await;
     for _ in 0..2 {
-        server.end();
-        assert_eq!(server.call(&account).await, 200);
+        scene.provider.expire_access_tokens();
+        assert_eq!(scene.call().await, Ok(StatusCode::OK));
     }
-    assert_eq!(server.presented(), ["C", "R", "R"]);
-    account.shutdown().await;
+    let [first, second] = &scene.provider.presentations()[..] else {
+        panic!("two")
+    };
+    assert_eq!(first.token, second.token);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_provider_says_of_a_refresh_decides_what_becomes_of_the_token() {
-    for (status, body, kind) in [
+    use RefreshErrorKind::{InDoubt, RateLimited, ReauthorizationRequired, Refused};
+    let refuse = Fault::RefuseWith;
+    for (fault, kind, left) in [
         (
-            400,
-            r#"{"error":"invalid_grant"}"#,
-            RefreshErrorKind::ReauthorizationRequired,
+            refuse(ErrorCode::RefreshTokenRejected),
+            ReauthorizationRequired,
+            Status::Revoked,
         ),
+        (refuse(ErrorCode::ClientMismatch), Refused, Status::Active),
+        // `slow_down`, as below.
+        (refuse(ErrorCode::Denied), RateLimited, Status::Active),
+        (refuse(ErrorCode::from_code(7)), InDoubt, Status::InDoubt),
         (
-            401,
-            r#"{"error":"invalid_client"}"#,
-            RefreshErrorKind::Refused,
+            Fault::ServerError(StatusCode::SERVICE_UNAVAILABLE),
+            InDoubt,
+            Status::InDoubt,
         ),
-        (
-            400,
-            r#"{"error":"slow_down"}"#,
-            RefreshErrorKind::RateLimited,
-        ),
-        (503, "<html>", RefreshErrorKind::InDoubt),
+        (Fault::Html, InDoubt, Status::InDoubt),
     ] {
-        let server = Server::default();
-        let account = server.account().await;
-        server.0.lock().unwrap().says = Some((status, body));
-        let error = account
-            .refresh_if_current(account.generation())
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), kind, "{body}");
-        assert_eq!(server.presented(), ["C", "R"], "{body}");
-        account.shutdown().await;
+        let provider = |it: ProviderBuilder| it.token_error(ErrorCode::Denied, "slow_down");
+        let client = |it: OAuth2| it.with_error("slow_down", Meaning::TryLater);
+        let scene = Scene::with(provider, client, |account| account).await;
+        scene.provider.fault_next(fault.clone());
+        assert_eq!(scene.refresh().await, Err(kind), "{fault:?}");
+        assert_eq!(scene.status().await, left, "{fault:?}");
+        assert_eq!(
+            scene.presented(),
+            [(true, Presented::NotActedOn)],
+            "{fault:?}"
+        );
     }
+}
+
+/// How long the provider answers a spent token again, and the client knows it.
+const GRACE: Duration = MINUTE;
+
+async fn in_doubt(policy: InDoubtPolicy) -> Scene {
+    let scene = Scene::with(
+        |provider| provider.grace_window(GRACE),
+        |client| client,
+        |account| account.in_doubt(policy),
+    )
+    .await;
+    scene.provider.expire_access_tokens();
+    scene.provider.fault_next(Fault::ConsumedThenReset);
+    assert_eq!(scene.call().await, Ok(StatusCode::UNAUTHORIZED));
+    assert_eq!(scene.status().await, Status::InDoubt);
+    scene
+}
+
+#[tokio::test(start_paused = true)]
+async fn within_the_grace_window_a_lost_answer_is_had_again_and_no_user_is_asked() {
+    for loses in [1, 0] {
+        let scene = in_doubt(InDoubtPolicy::ReplayWithin(GRACE)).await;
+        let mut events = scene.account.events();
+        // The second answer may be lost as well. There is no third.
+        if loses == 1 {
+            scene.provider.fault_next(Fault::ConsumedThenReset);
+        }
+        tokio::time::sleep(31 * SECOND).await;
+        let answer = scene.call().await;
+        let replayed = [(true, Presented::Rotated), (true, Presented::Replayed)];
+        assert_eq!(scene.presented(), replayed);
+        assert!(scene.provider.presented_twice().is_empty());
+        if loses == 1 {
+            assert_ne!(answer, Ok(StatusCode::OK));
+            tokio::time::sleep(10 * MINUTE).await;
+            assert_ne!(scene.call().await, Ok(StatusCode::OK));
+            assert_eq!(scene.presented(), replayed);
+            continue;
+        }
+        assert_eq!(answer, Ok(StatusCode::OK));
+        assert_eq!(scene.status().await, Status::Active);
+        while let Some(event) = events.try_next() {
+            let text = format!("{event:?}");
+            assert!(!text.contains("ReauthorizationRequired"), "{text}");
+        }
+        // What was replayed is whole: it buys the next.
+        tokio::time::sleep(2 * MINUTE).await;
+        scene.refresh().await.unwrap();
+        assert_eq!(scene.call().await, Ok(StatusCode::OK));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_the_grace_window_a_lost_answer_is_not_asked_for_again() {
+    let scene = in_doubt(InDoubtPolicy::ReplayWithin(GRACE)).await;
+    tokio::time::sleep(GRACE).await;
+    for _ in 0..3 {
+        assert_eq!(scene.call().await, Err(RefreshErrorKind::InDoubt));
+        tokio::time::sleep(10 * MINUTE).await;
+    }
+    assert_eq!(scene.presented(), [(true, Presented::Rotated)]);
+    assert_eq!(scene.status().await, Status::InDoubt);
+}
+
+/// A minute has passed by then, which is all of this window: the provider calls it reuse.
+#[tokio::test(start_paused = true)]
+async fn the_default_policy_comes_once_more_and_too_late_for_a_short_window() {
+    let scene = in_doubt(InDoubtPolicy::default()).await;
+    tokio::time::sleep(MINUTE).await;
+    for _ in 0..3 {
+        assert_ne!(scene.call().await, Ok(StatusCode::OK));
+        tokio::time::sleep(10 * MINUTE).await;
+    }
+    let refused = Presented::Refused(ErrorCode::RefreshTokenRejected);
+    assert_eq!(
+        scene.presented(),
+        [(true, Presented::Rotated), (false, refused)]
+    );
+    assert_eq!(scene.provider.presented_twice().len(), 1);
+    assert_eq!(scene.status().await, Status::Revoked);
 }

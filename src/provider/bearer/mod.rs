@@ -30,6 +30,44 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A whole account, against the [strict provider](crate::testing) of the feature `testing`:
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt};
+//! use tower_mac_auth::account::Account;
+//! use tower_mac_auth::layer::MacAuthLayer;
+//! use tower_mac_auth::provider::Bearer;
+//! use tower_mac_auth::testing::{Dialect, Provider};
+//!
+//! let server = Provider::builder().dialect(Dialect::Bearer).build();
+//! let bearer = Bearer::new(server.oauth2().allow("api.example.com")?);
+//!
+//! let account = Account::builder(server.endpoint_of(bearer));
+//! let account = account.authorize("user-42", server.authorization_code()).await?;
+//! let client = MacAuthLayer::new(account.clone()).layer(server.api());
+//! let call = || Request::get("https://api.example.com/resource").body(Full::<Bytes>::default());
+//!
+//! // A token of which the scope falls short is not refreshed, one that has ended is.
+//! server.set_insufficient_scope(true);
+//! assert_eq!(client.clone().oneshot(call()?).await?.status(), 403);
+//! assert!(server.presentations().is_empty());
+//! server.set_insufficient_scope(false);
+//! server.expire_access_tokens();
+//! assert_eq!(client.oneshot(call()?).await?.status(), 200);
+//! assert_eq!(server.presentations().len(), 1);
+//! # account.shutdown().await;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
+//!
 //! # The token
 //!
 //! It has to be visible ASCII, without spaces: whatever else is in a header could end it, or be read

@@ -71,6 +71,41 @@
 //! | one that documents `slow_down` or `temporarily_unavailable` as without effect | `with_error("slow_down", Meaning::TryLater)` |
 //! | one whose 503 has no effect | `with_status(StatusCode::SERVICE_UNAVAILABLE, Meaning::TryLater)` |
 //!
+//! The same against the [strict provider](crate::testing) of the feature `testing`, which here
+//! writes what GitHub does:
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use http::StatusCode;
+//! use tower_mac_auth::provider::xiaomi::ErrorCode;
+//! use tower_mac_auth::provider::{Bearer, Meaning, Outcome};
+//! use tower_mac_auth::testing::{Dialect, Provider};
+//!
+//! let server = Provider::builder()
+//!     .dialect(Dialect::Bearer)
+//!     .token_refusal_status(StatusCode::OK)
+//!     .token_error(ErrorCode::RefreshTokenRejected, "bad_refresh_token")
+//!     .build();
+//! let refresh_token = server.issue(Duration::from_secs(3600)).refresh_token.ok_or("a token")?;
+//!
+//! // A client that was not told would be in doubt.
+//! let client = server.oauth2().with_error("bad_refresh_token", Meaning::GrantEnded);
+//! let endpoint = server.endpoint_of(Bearer::new(client));
+//! let first = endpoint.connect().await?.refresh(&refresh_token).await;
+//! assert!(matches!(first, Outcome::Tokens(_)));
+//! match endpoint.connect().await?.refresh(&refresh_token).await {
+//!     Outcome::Refused(no) => assert_eq!(no.meaning(), Meaning::GrantEnded),
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
+//!
 //! # Tokens
 //!
 //! - `access_token` must be there, of printable ASCII. `token_type` may be missing.

@@ -1,40 +1,18 @@
 //! Whether a request is signed, by whom, and with a credential that still holds.
 
-use std::borrow::Cow;
-
-use http::header::{AUTHORIZATION, HOST};
+use http::Version;
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, Version};
 
-use super::Provider;
-use super::grants::Holder;
+use super::super::{Denial, Signer, authorization_of};
+use super::once;
 use crate::AccessToken;
 use crate::provider::RequestParts;
 use crate::provider::xiaomi::ErrorCode;
 use crate::sign::{Algorithm, MacKey};
+use crate::testing::Provider;
 use crate::verify::{MacAuthorization, Verifier, VerifyError, check_window};
-
-/// Who has signed a request.
-pub(super) struct Signer {
-    pub(super) authorization: MacAuthorization,
-    pub(super) holder: Holder,
-}
-
-/// A code and what exactly is wrong.
-pub(super) struct Denial {
-    pub(super) code: ErrorCode,
-    pub(super) reason: Cow<'static, str>,
-}
-
-impl Denial {
-    pub(super) fn new(code: ErrorCode, reason: &'static str) -> Self {
-        Self {
-            code,
-            reason: reason.into(),
-        }
-    }
-}
 
 impl From<VerifyError> for Denial {
     /// A MAC that does not verify and a nonce that is not taken have one code with all else that
@@ -50,10 +28,15 @@ impl From<VerifyError> for Denial {
 impl Provider {
     /// Checks the signature first and the token's standing last, so that a nonce counts as used
     /// even if the token it came with had expired: a request that is resent needs a new nonce.
-    pub(super) fn check(&self, head: &Parts, form: Option<&[u8]>) -> Result<Signer, Denial> {
+    pub(in crate::testing) fn check_mac(
+        &self,
+        head: &Parts,
+        form: Option<&[u8]>,
+    ) -> Result<Signer, Denial> {
         const REJECTED: ErrorCode = ErrorCode::AccessTokenRejected;
         let config = self.config();
-        let authorization = read_authorization(&head.headers)?;
+        let value = authorization_of(&head.headers).map_err(denied)?;
+        let authorization = MacAuthorization::try_from(value)?;
         let access_token = authorization.access_token().expose_secret();
         if config.query_credentials {
             self.check_query(head.uri.query(), authorization.access_token())?;
@@ -77,7 +60,8 @@ impl Provider {
         match state.grants.lapse_of(access_token, now) {
             Some(reason) => Err(Denial::new(REJECTED, reason)),
             None => Ok(Signer {
-                authorization,
+                access_token: authorization.access_token().clone(),
+                nonce: authorization.nonce().to_owned(),
                 holder,
             }),
         }
@@ -112,23 +96,5 @@ fn host(head: &Parts) -> Option<&str> {
         authority.or(header)
     } else {
         header.or(authority)
-    }
-}
-
-/// The value of a parameter that must be there, and once.
-pub(super) fn once<'a>(query: &'a str, name: &str) -> Result<Cow<'a, str>, ()> {
-    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|pair| pair.0 == name);
-    match (values.next(), values.next()) {
-        (Some((_, value)), None) => Ok(value),
-        _ => Err(()),
-    }
-}
-
-fn read_authorization(headers: &HeaderMap) -> Result<MacAuthorization, Denial> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => Ok(MacAuthorization::try_from(value)?),
-        (None, _) => Err(denied("authorization: missing")),
-        (Some(_), Some(_)) => Err(denied("authorization: given twice")),
     }
 }

@@ -10,11 +10,11 @@ use crate::verify::MacAuthorization;
 /// client that resends a request with the next token and the old nonce is to be caught here. Nor does
 /// a `ReplayGuard` go back in time, as tests do.
 #[derive(Default)]
-pub(super) struct Nonces(BTreeMap<u64, HashSet<String>>);
+pub(in crate::testing) struct Nonces(BTreeMap<u64, HashSet<String>>);
 
 impl Nonces {
     /// `false` if it was seen before. Those too old to get this far are forgotten.
-    pub(super) fn first_use(
+    pub(in crate::testing) fn first_use(
         &mut self,
         authorization: &MacAuthorization,
         now: Timestamp,
