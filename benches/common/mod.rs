@@ -116,7 +116,7 @@ pub(crate) fn ready(
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    let mut signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
     signed.set_headers(headers).unwrap();
 }
 
@@ -131,8 +131,9 @@ pub(crate) fn with_credentials(
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
-    let path_and_query = signed.set_headers(headers).unwrap();
+    let mut signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    signed.set_headers(headers).unwrap();
+    let path_and_query = signed.into_path_and_query();
     let mut target_parts = std::mem::take(target).into_parts();
     target_parts.path_and_query = path_and_query;
     *target = Uri::from_parts(target_parts).unwrap();

@@ -1,4 +1,4 @@
-use std::{fmt, slice};
+use std::{fmt, mem, slice};
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, MaxSizeReached};
@@ -106,18 +106,14 @@ impl Signed {
         self.path_and_query.as_ref()
     }
 
-    /// Sets the headers, all or none, in place of whatever was there; what is left is the new path and
-    /// query, if it is not the old one that is sent.
+    /// Takes the headers out and sets them, all or none, in place of whatever was there.
     ///
     /// # Errors
     ///
     /// If there are too many headers.
     #[inline]
-    pub fn set_headers(
-        self,
-        headers: &mut HeaderMap,
-    ) -> Result<Option<PathAndQuery>, MaxSizeReached> {
-        match self.headers {
+    pub fn set_headers(&mut self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
+        match mem::take(&mut self.headers) {
             Headers::None => {}
             Headers::One((name, value)) => {
                 headers.try_insert(name, value)?;
@@ -130,7 +126,13 @@ impl Signed {
                 }
             }
         }
-        Ok(self.path_and_query)
+        Ok(())
+    }
+
+    /// The new path and query, if it is not the old one that is sent.
+    #[inline]
+    pub fn into_path_and_query(self) -> Option<PathAndQuery> {
+        self.path_and_query
     }
 }
 
@@ -179,8 +181,8 @@ mod tests {
         for count in 0..5 {
             let mut headers = HeaderMap::new();
             headers.insert("x-0", HeaderValue::from_static("the caller's"));
-            let left = signed(count).set_headers(&mut headers).unwrap();
-            assert_eq!((left, headers.len()), (None, count.max(1)));
+            signed(count).set_headers(&mut headers).unwrap();
+            assert_eq!(headers.len(), count.max(1));
             assert_eq!(headers["x-0"] == "v", count > 0);
         }
         // As many as there can be, but one.
