@@ -235,6 +235,45 @@ async fn an_authorized_account_is_open_and_one_with_those_opened_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tokens_say_whose_account_they_are_and_are_handed_back_if_they_do_not() {
+    let crowd = Crowd::new(0).await;
+    let by_subject = |tokens: &TokenSet| tokens.subject.clone();
+    let code = crowd.provider.authorization_code();
+    let one = crowd.accounts.authorize_as(code, by_subject).await.unwrap();
+    assert_eq!(Some(one.name().as_str()), one.subject().as_deref());
+    assert_eq!(status(&crowd.get(one.clone()).await), StatusCode::OK);
+    // The same user, who agrees once more, has the same account.
+    let token = crowd.provider.accepted()[0].access_token.clone();
+    let code = crowd.provider.authorization_code_of(&token).unwrap();
+    let same = crowd.accounts.authorize_as(code, by_subject).await.unwrap();
+    assert_eq!(same.name(), one.name());
+    assert_eq!(one.generation(), Generation::FIRST.decided());
+
+    let code = crowd.provider.authorization_code();
+    let unnamed = crowd
+        .accounts
+        .authorize_as(code, |_| None)
+        .await
+        .unwrap_err();
+    assert_eq!(unnamed.kind(), AccountErrorKind::Unnamed);
+    let tokens = unnamed.into_tokens().unwrap();
+    let bad = crowd.accounts.install("", tokens).await.unwrap_err();
+    assert_eq!(bad.kind(), AccountErrorKind::Name);
+    let tokens = bad.into_tokens().unwrap();
+    let other = crowd.accounts.install("other", tokens).await.unwrap();
+    assert_ne!(other.subject(), one.subject());
+    assert_eq!(status(&crowd.get(other).await), StatusCode::OK);
+    assert_eq!(crowd.accounts.len(), 2);
+    assert_eq!(crowd.provider.token_requests(), 3);
+
+    crowd.accounts.shutdown().await;
+    let code = crowd.provider.authorization_code();
+    let late = crowd.accounts.authorize_as(code, by_subject).await;
+    assert_eq!(late.unwrap_err().kind(), AccountErrorKind::Closed);
+    assert_eq!(crowd.provider.token_requests(), 3, "the code is still good");
+}
+
+#[tokio::test(start_paused = true)]
 async fn accounts_that_nobody_holds_make_room_and_come_back() {
     let crowd = Crowd::with(1_000, |accounts| accounts.capacity(100), None).await;
     for name in 0..1_000 {
