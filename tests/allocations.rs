@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test may stop")]
 
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use http::uri::Uri;
 use tower_mac_auth::provider::RequestParts;
 use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};

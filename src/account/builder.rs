@@ -16,7 +16,7 @@ use super::work::Home;
 use super::{Account, AccountError, AccountErrorKind, Accounts, InDoubtPolicy};
 use crate::provider::{Provider, TokenSet, Xiaomi};
 use crate::store::{
-    AccountName, Commit, Generation, Grant, Issued, MemoryStore, Record, RecordStore, SharedStore,
+    AccountName, Commit, Generation, Issued, MemoryStore, Record, RecordStore, SharedStore,
 };
 use crate::token::TokenEndpoint;
 use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
@@ -24,14 +24,12 @@ use crate::{AuthorizationCode, Clock, RefreshToken, SystemClock};
 /// How many accounts at once have a shared store looked at for writes of other processes.
 const LOOKS: usize = 8;
 
-/// What an account starts with, and how long its access token lives.
-type Seed = (Grant, Option<Duration>);
-
 /// Opens an [`Account`]. See the [module docs](super).
 #[must_use = "a builder does nothing until an account is opened or authorized"]
 pub struct AccountBuilder<P: Provider = Xiaomi> {
     knobs: Knobs<P>,
-    seed: Option<Seed>,
+    /// What to start with, if the store does not know the account.
+    first: Option<Issued>,
 }
 
 /// Makes [`Accounts`]: the knobs are those of an [`AccountBuilder`]. See the [module docs](super).
@@ -171,31 +169,34 @@ impl<P: Provider> AccountBuilder<P> {
     pub(super) fn new(endpoint: TokenEndpoint<P>) -> Self {
         Self {
             knobs: Knobs::new(endpoint),
-            seed: None,
+            first: None,
         }
     }
 
     /// An account of this name, of which nothing is known yet.
-    fn unopened(self, name: AccountName) -> (Arc<AccountState<P>>, Option<Seed>) {
+    fn unopened(self, name: AccountName) -> (Arc<AccountState<P>>, Option<Issued>) {
         let context = self.knobs.context();
         let account = Arc::new(AccountState::unopened(&context, name));
         let listener: Weak<dyn Listener> = Arc::downgrade(&account) as _;
         context.hear(listener);
-        (account, self.seed)
+        (account, self.first)
     }
 
     /// Tokens to start with, if the store does not know the account yet. If it does, its record
     /// counts, because the refresh token among these may be spent: see [`Account::ignored_tokens`].
     pub fn tokens(mut self, tokens: TokenSet) -> Self {
-        let expires_in = tokens.expires_in;
-        self.seed = Some((tokens.into(), expires_in));
+        let (life, refresh_life) = (tokens.expires_in, tokens.refresh_expires_in);
+        let mut first = Issued::authorized(Generation::FIRST, tokens, life);
+        first.refresh_expires_in = refresh_life;
+        self.first = Some(first);
         self
     }
 
     /// A bare refresh token to start with, if the store does not know the account yet. The first
     /// request spends it.
     pub fn refresh_token(mut self, refresh_token: impl Into<RefreshToken>) -> Self {
-        self.seed = Some((refresh_token.into().into(), None));
+        let grant = refresh_token.into();
+        self.first = Some(Issued::authorized(Generation::FIRST, grant, None));
         self
     }
 
@@ -217,30 +218,27 @@ impl<P: Provider> AccountBuilder<P> {
         let name = AccountName::new(name)?;
         let endpoint = &self.knobs.endpoint;
         endpoint.check()?;
-        if let Some((grant, _)) = self
-            .seed
-            .as_ref()
-            .filter(|(grant, _)| grant.access.is_some())
+        if let Some(Issued { grant, .. }) = &self.first
+            && grant.access.is_some()
         {
             let credential = endpoint.provider().credential(grant);
             credential.map_err(|e| AccountError::with_source(AccountErrorKind::Credential, e))?;
         }
-        let (account, seed) = self.unopened(name);
+        let (account, first) = self.unopened(name);
         let (context, name) = (&account.context, &account.name);
-        let record = match (standing(context, name).await?, seed) {
+        let record = match (standing(context, name).await?, first) {
             (Some(record), None) => record,
-            (Some(record), Some((given, _))) => {
+            (Some(record), Some(given)) => {
                 if record
                     .grant()
-                    .is_ok_and(|grant| !grant.has_tokens_of(&given))
+                    .is_ok_and(|grant| !grant.has_tokens_of(&given.grant))
                 {
                     account.note_ignored_tokens();
                 }
                 record
             }
-            (None, Some((mut grant, expires_in))) => {
-                grant.client_id = Some(Arc::clone(&context.client_id));
-                let first = Issued::authorized(Generation::FIRST, grant, expires_in);
+            (None, Some(mut first)) => {
+                first.grant.client_id = Some(Arc::clone(&context.client_id));
                 let commit = context.store.commit(name, first);
                 let commit = bounded(&*context.clock, &context.policy, commit).await?;
                 let (Commit::Committed(record) | Commit::Superseded(record)) = commit;

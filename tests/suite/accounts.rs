@@ -265,6 +265,12 @@ async fn tokens_say_whose_account_they_are_and_are_handed_back_if_they_do_not() 
     assert_eq!(status(&crowd.get(other).await), StatusCode::OK);
     assert_eq!(crowd.accounts.len(), 2);
     assert_eq!(crowd.provider.token_requests(), 3);
+
+    crowd.accounts.shutdown().await;
+    let code = crowd.provider.authorization_code();
+    let late = crowd.accounts.authorize_as(code, by_subject).await;
+    assert_eq!(late.unwrap_err().kind(), AccountErrorKind::Closed);
+    assert_eq!(crowd.provider.token_requests(), 3, "the code is still good");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,8 +9,9 @@ use tower_mac_auth::account::{Account, AccountErrorKind, Event, RefreshErrorKind
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::provider::{Meaning, Refused};
-use tower_mac_auth::store::{Generation, MemoryStore};
+use tower_mac_auth::store::{Generation, MemoryStore, RecordStore as _};
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
+use tower_mac_auth::{Clock as _, Timestamp};
 
 use crate::world::{HOST, HOUR, World, at_once, get, status};
 
@@ -28,6 +29,26 @@ fn provider() -> (Provider, TestClock) {
 async fn works(provider: &Provider, account: &Account) -> bool {
     let layer = MacAuthLayer::new(account.clone()).allow(HOST).unwrap();
     status(&layer.layer(provider.api()).oneshot(get("/")).await) == StatusCode::OK
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_of_a_refresh_tokens_end_is_in_the_record() {
+    let (provider, clock) = provider();
+    let mut tokens = provider.issue(HOUR);
+    tokens.refresh_expires_in = Some(24 * HOUR);
+    let store = MemoryStore::with_clock(std::sync::Arc::new(clock.clone()));
+    let builder = Account::builder(provider.endpoint()).clock(clock.clone());
+    let account = builder.store(store.clone()).tokens(tokens.clone());
+    let account = account.open("user").await.unwrap();
+    let end = || async {
+        let loaded = store.load(account.name()).await.unwrap();
+        loaded.into_record().unwrap().unwrap().refresh_expires_at
+    };
+    let tomorrow = |from: Timestamp| Some(from.saturating_add(24 * HOUR));
+    assert_eq!(end().await, tomorrow(clock.now()));
+    clock.advance(HOUR / 2);
+    account.install(tokens).await.unwrap();
+    assert_eq!(end().await, tomorrow(clock.now()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -127,6 +127,8 @@ impl<P: Provider> Accounts<P> {
         code: impl Into<AuthorizationCode>,
         name: impl FnOnce(&TokenSet) -> Option<String> + Send + 'static,
     ) -> Result<Account<P>, AccountError> {
+        // Before the code is spent.
+        self.0.check_open()?;
         let (accounts, code) = (self.clone(), code.into());
         self.outliving(async move {
             let context = accounts.0.context();

@@ -126,6 +126,16 @@ impl<P: Provider> OpenAccounts<P> {
         open
     }
 
+    /// # Errors
+    ///
+    /// If none is opened any more.
+    pub(super) fn check_open(&self) -> Result<(), AccountError> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(AccountError::new(AccountErrorKind::Closed));
+        }
+        Ok(())
+    }
+
     /// The cell of this name, made if there is none.
     pub(super) fn entry(&self, name: &str) -> Result<Arc<AccountState<P>>, AccountError> {
         let name = AccountName::new(name)?;
