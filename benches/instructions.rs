@@ -8,8 +8,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Empty;
 use tower::Service;
+use tower_mac_auth::provider::http_mac::Draft;
 use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::provider::{Fresh, Provider as _};
+use tower_mac_auth::sign::Algorithm;
 use tower_mac_auth::{Clock as _, SystemClock};
 
 mod common;
@@ -32,6 +34,9 @@ fn main() {
         "obvious" => obvious(rounds),
         "bearer" => bearer(rounds),
         "bearer_head" => bearer_head(rounds),
+        "http_mac_00" => http_mac_00(rounds),
+        "http_mac_01" => http_mac_01(rounds),
+        "http_mac_sha256" => http_mac_sha256(rounds),
         "service" => service(rounds),
         "resend_off" => resend_off(rounds),
         "resendable_get" => resendable_get(rounds),
@@ -45,6 +50,9 @@ fn main() {
             obvious,
             bearer,
             bearer_head,
+            http_mac_00,
+            http_mac_01,
+            http_mac_sha256,
             service,
             resend_off,
             resendable_get,
@@ -145,6 +153,36 @@ fn bearer_head(rounds: usize) {
     let headers = common::eight_headers();
     for _ in 0..rounds {
         black_box(black_box(&bearer).read_head(black_box(StatusCode::OK), black_box(&headers)));
+    }
+}
+
+#[inline(never)]
+fn http_mac_00(rounds: usize) {
+    drafted(rounds, Draft::V00, Algorithm::HmacSha1);
+}
+
+#[inline(never)]
+fn http_mac_01(rounds: usize) {
+    drafted(rounds, Draft::V01, Algorithm::HmacSha1);
+}
+
+#[inline(never)]
+fn http_mac_sha256(rounds: usize) {
+    drafted(rounds, Draft::V01, Algorithm::HmacSha256);
+}
+
+fn drafted(rounds: usize, draft: Draft, algorithm: Algorithm) {
+    let provider = common::http_mac(draft);
+    let credential = common::http_mac_credential(&provider, draft, algorithm);
+    let uri = common::http_mac_uri(draft);
+    let mut headers = HeaderMap::new();
+    for _ in 0..rounds {
+        common::drafted(
+            black_box(&provider),
+            black_box(&credential),
+            black_box(&uri),
+            &mut headers,
+        );
     }
 }
 

@@ -12,8 +12,11 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::uri::Uri;
 use sha1::Sha1;
+use tower_mac_auth::provider::http_mac::{self, Draft, ISSUED_AT};
 use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
-use tower_mac_auth::provider::{Bearer, Grant, OAuth2, Provider as _, RequestParts, TokenSet};
+use tower_mac_auth::provider::{
+    Bearer, Fresh, Grant, HttpMac, OAuth2, Provider as _, RequestParts, TokenSet,
+};
 use tower_mac_auth::sign::{Algorithm, MacKey};
 use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
 
@@ -40,6 +43,71 @@ pub(crate) fn bearer() -> Bearer {
 pub(crate) fn bearer_credential(bearer: &Bearer) -> HeaderValue {
     let grant = Grant::from(TokenSet::new(TOKEN));
     bearer.credential(&grant).unwrap()
+}
+
+pub(crate) fn http_mac(draft: Draft) -> HttpMac {
+    let oauth2 = OAuth2::new("https://server.example.com/token", CLIENT_ID);
+    HttpMac::new(oauth2, draft)
+}
+
+/// How long ago its key was issued: three days.
+const AGE: u64 = 264_095;
+
+/// One that makes a header as long as Xiaomi's, because to check its characters costs more or less by
+/// its length.
+pub(crate) fn http_mac_credential(
+    provider: &HttpMac,
+    draft: Draft,
+    algorithm: Algorithm,
+) -> http_mac::Credential {
+    let parts: &[usize] = match draft {
+        Draft::V01 => &[b"MAC id=\"\", ts=\"\", nonce=\"\", mac=\"\"".len(), 10, 16],
+        _ => &[b"MAC id=\"\", nonce=\"\", mac=\"\"".len(), 6 + 1 + 16],
+    };
+    let key = MacKey::new(algorithm, &MacKeyText::new(MAC_KEY)).unwrap();
+    let length = parts.iter().sum::<usize>() + key.mac(b"").len();
+    let token = "t".repeat(header_len() - length);
+    let mut tokens = TokenSet::new(token).with_mac_key(MAC_KEY, algorithm);
+    let issued_at = (SystemClock.now().as_secs() - AGE).to_string();
+    tokens.extras.insert(ISSUED_AT.to_owned(), issued_at.into());
+    provider.credential(&Grant::from(tokens)).unwrap()
+}
+
+/// The length of Xiaomi's header for the request of published vector 1, with one escape in the MAC, as
+/// there is on average.
+fn header_len() -> usize {
+    let nonce = Nonce::verbatim(NONCE).unwrap();
+    let rules = SigningRules::new().query_credentials(false);
+    let uri = ready_uri();
+    let signed = rules.sign(&credential(), &parts(&uri), &nonce).unwrap();
+    signed.authorization().unwrap().len() + "%2B".len() - "+".len()
+}
+
+/// A request of which as many bytes are signed as of that of published vector 1.
+pub(crate) fn http_mac_uri(draft: Draft) -> Uri {
+    let before = match draft {
+        Draft::V01 => 10 + 1 + 16,
+        _ => 6 + 1 + 16 + 1,
+    };
+    let host = "open.account.xiamomi.com";
+    let rest = format!("\nGET\n/user/profile?\n{host}\n443\n\n").len();
+    let query = "q".repeat(canonical(&ready_uri()).len() - before - rest);
+    let uri = format!("https://{host}/user/profile?{query}");
+    uri.parse().unwrap()
+}
+
+/// A request signed by a draft: nonce, clock, signature, header.
+#[inline]
+pub(crate) fn drafted(
+    provider: &HttpMac,
+    credential: &http_mac::Credential,
+    uri: &Uri,
+    headers: &mut HeaderMap,
+) {
+    let fresh = Fresh::at(SystemClock.now());
+    let signed = provider.sign(credential, &parts(uri), fresh).unwrap();
+    let (authorization, ..) = signed.into_parts();
+    headers.insert(AUTHORIZATION, authorization.unwrap());
 }
 
 /// What a response usually has.

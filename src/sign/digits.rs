@@ -49,11 +49,10 @@ impl Decimal {
     #[inline]
     pub(crate) fn of(n: u64) -> Self {
         let mut digits = [b'0'; Self::MOST];
-        let (high, low) = (n / 100 % 100_000_000, n % 100);
-        let first = eight_digits(high as u32);
+        let (high, low) = ((n / 100 % 100_000_000) as u32, (n % 100) as u8);
+        let first = eight_digits(high);
         digits[..8].copy_from_slice(&first);
-        let last = eight_digits(low as u32);
-        digits[8..].copy_from_slice(&last[6..]);
+        digits[8..].copy_from_slice(&[b'0' + low / 10, b'0' + low % 10]);
         let bits = u64::from_be_bytes(first) ^ u64::from_be_bytes([b'0'; 8]);
         // The last digit stays, whatever it is.
         let start = match bits {

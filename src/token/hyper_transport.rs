@@ -266,7 +266,7 @@ async fn read(response: Response<Incoming>) -> Result<Response<Bytes>, SendError
 mod tests {
     use super::*;
     use crate::RefreshToken;
-    use crate::provider::Xiaomi;
+    use crate::provider::{Bearer, OAuth2, Xiaomi};
     use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, UnsentKind};
     use hyper_util::client::legacy::connect::proxy::Tunnel;
     use hyper_util::rt::TokioIo;
@@ -338,7 +338,14 @@ mod tests {
             let byte = stream.read_u8().await.unwrap();
             request.push(byte);
         }
-        String::from_utf8(request).unwrap()
+        let mut request = String::from_utf8(request).unwrap();
+        if let Some((_, length)) = request.split_once("\r\ncontent-length: ") {
+            let length = length.lines().next().unwrap().parse().unwrap();
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.unwrap();
+            request.push_str(std::str::from_utf8(&body).unwrap());
+        }
+        request
     }
 
     fn with_length(head: &str, body: &str) -> String {
@@ -378,6 +385,35 @@ mod tests {
                  accept-encoding: identity\r\n\
                  user-agent: tower-mac-auth/{}\r\n\r\n",
                 env!("CARGO_PKG_VERSION")
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn a_form_goes_with_its_length() {
+        let body = r#"{"access_token":"A","token_type":"Bearer"}"#;
+        let (address, server) = server(with_length("200 OK", body)).await;
+        let oauth2 = OAuth2::new(format!("http://{address}/token?v=2"), "id");
+        let endpoint = TokenEndpoint::builder(Bearer::new(oauth2))
+            .transport(HyperTransport::without_roots().unwrap())
+            .build()
+            .unwrap();
+        let connected = endpoint.connect().await.unwrap();
+        let outcome = connected.refresh(&RefreshToken::new("R/1+=")).await;
+        assert!(matches!(outcome, Outcome::Tokens(_)), "{outcome:?}");
+        let form = "grant_type=refresh_token&refresh_token=R%2F1%2B%3D&client_id=id";
+        assert_eq!(
+            server.await.unwrap(),
+            format!(
+                "POST /token?v=2 HTTP/1.1\r\n\
+                 host: {address}\r\n\
+                 content-type: application/x-www-form-urlencoded\r\n\
+                 accept: application/json\r\n\
+                 accept-encoding: identity\r\n\
+                 user-agent: tower-mac-auth/{}\r\n\
+                 content-length: {}\r\n\r\n{form}",
+                env!("CARGO_PKG_VERSION"),
+                form.len()
             )
         );
     }

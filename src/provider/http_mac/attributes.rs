@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use super::Draft;
@@ -10,12 +11,13 @@ use crate::sign::{MacKey, SignError, Tag, Text};
 ///
 /// A [provider](super::HttpMac) makes new ones for each request. To make them by hand is for
 /// comparing with what somebody else has signed. An empty `bodyhash` or `ext` is none.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Attributes<'a> {
-    /// Of revision 01, and what tells it from 00.
-    pub(super) ts: Option<&'a [u8]>,
-    pub(super) nonce: &'a [u8],
+    /// `nonce`; in revision 01 after `ts` and a line feed, as they are signed.
+    pub(super) stamp: Cow<'a, [u8]>,
+    /// The length of `ts`; 0 in revision 00, which has none.
+    pub(super) ts_len: usize,
     /// Of revision 00; empty if there is none, and so is `ext`.
     pub(super) bodyhash: &'a [u8],
     pub(super) ext: &'a [u8],
@@ -31,8 +33,8 @@ impl<'a> Attributes<'a> {
     /// a control character, a quote, a backslash, or one beyond ASCII.
     pub fn v00(nonce: &'a str) -> Result<Self, SignError> {
         Ok(Self {
-            ts: None,
-            nonce: required("nonce", nonce)?,
+            stamp: required("nonce", nonce)?.into(),
+            ts_len: 0,
             bodyhash: b"",
             ext: b"",
         })
@@ -44,14 +46,16 @@ impl<'a> Attributes<'a> {
     ///
     /// Names `ts` when it is not a whole, positive number without leading zeroes, or `nonce` as in
     /// [`v00`](Self::v00).
-    pub fn v01(ts: &'a str, nonce: &'a str) -> Result<Self, SignError> {
+    pub fn v01(ts: &str, nonce: &'a str) -> Result<Self, SignError> {
         let digits = required("ts", ts)?;
         if digits[0] == b'0' || !digits.iter().all(u8::is_ascii_digit) {
             return Err(SignError::malformed("ts", "is not a positive number"));
         }
+        let attributes = Self::v00(nonce)?;
         Ok(Self {
-            ts: Some(digits),
-            ..Self::v00(nonce)?
+            stamp: [digits, b"\n", &attributes.stamp].concat().into(),
+            ts_len: digits.len(),
+            ..attributes
         })
     }
 
@@ -61,7 +65,7 @@ impl<'a> Attributes<'a> {
     ///
     /// Names `bodyhash` when it has a character as in [`v00`](Self::v00), or there is a timestamp.
     pub fn with_bodyhash(mut self, bodyhash: &'a str) -> Result<Self, SignError> {
-        if self.ts.is_some() && !bodyhash.is_empty() {
+        if self.ts_len > 0 && !bodyhash.is_empty() {
             return Err(SignError::conflict("bodyhash", "has no place beside ts"));
         }
         self.bodyhash = quotable("bodyhash", bodyhash)?;
@@ -80,10 +84,25 @@ impl<'a> Attributes<'a> {
 
     /// Which revision they are of.
     pub const fn draft(&self) -> Draft {
-        match self.ts {
-            None => Draft::V00,
-            Some(_) => Draft::V01,
+        match self.ts_len {
+            0 => Draft::V00,
+            _ => Draft::V01,
         }
+    }
+
+    /// The nonce alone.
+    #[inline]
+    pub(super) fn nonce(&self) -> &[u8] {
+        match self.ts_len {
+            0 => &self.stamp,
+            len => self.stamp.get(len + 1..).unwrap_or_default(),
+        }
+    }
+
+    /// Empty in revision 00.
+    #[inline]
+    pub(super) fn ts(&self) -> &[u8] {
+        self.stamp.get(..self.ts_len).unwrap_or_default()
     }
 
     /// The normalized request string: what is signed of `request` and these.
@@ -109,8 +128,7 @@ impl fmt::Debug for Attributes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What is in `ext` is between the server and the user.
         f.debug_struct("Attributes")
-            .field("ts", &self.ts.map(String::from_utf8_lossy))
-            .field("nonce", &String::from_utf8_lossy(self.nonce))
+            .field("stamp", &String::from_utf8_lossy(&self.stamp))
             .finish_non_exhaustive()
     }
 }
@@ -162,7 +180,7 @@ mod tests {
             assert_eq!(v00(text), error("nonce"));
             assert_eq!(v01(text), error("ts"));
             let good = Attributes::v00("1:a").unwrap();
-            let refused = good.with_ext(text).unwrap_err();
+            let refused = good.clone().with_ext(text).unwrap_err();
             assert_eq!(refused.to_string(), error("ext"));
             let refused = good.with_bodyhash(text).unwrap_err();
             assert_eq!(refused.to_string(), error("bodyhash"));
@@ -184,9 +202,9 @@ mod tests {
     fn a_timestamp_and_a_hash_of_the_body_do_not_go_together() {
         let attributes = Attributes::v01("1336363200", "dj83hs9s").unwrap();
         assert_eq!(attributes.draft(), Draft::V01);
-        let refused = attributes.with_bodyhash("x").unwrap_err();
+        let refused = attributes.clone().with_bodyhash("x").unwrap_err();
         assert_eq!(refused.to_string(), "bodyhash: has no place beside ts");
-        assert_eq!(attributes.with_bodyhash("").unwrap(), attributes);
+        assert_eq!(attributes.clone().with_bodyhash("").unwrap(), attributes);
     }
 
     #[test]
@@ -197,7 +215,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             format!("{attributes:?}"),
-            "Attributes { ts: Some(\"1\"), nonce: \"n\", .. }"
+            "Attributes { stamp: \"1\\nn\", .. }"
         );
     }
 }

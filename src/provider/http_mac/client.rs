@@ -8,7 +8,7 @@ use super::ext::Ext;
 use super::refusals::Words;
 use super::stamp::Stamp;
 use super::token_answer::with_key;
-use super::{Attributes, Credential, Draft, ISSUED_AT, body_hash};
+use super::{Credential, Draft, ISSUED_AT, body_hash};
 use crate::provider::{
     AllowedAuthorities, AuthorizeRequest, BodyNeeded, EndpointError, EndpointErrorKind, Fresh,
     Grant, GrantType, Head, OAuth2, Outcome, Presented, Provider, Refusal, RequestParts, Signed,
@@ -166,12 +166,7 @@ impl Provider for HttpMac {
     ) -> Result<Signed, SignError> {
         let stamp = Stamp::fresh(self.draft, fresh, credential.issued_at())?;
         let ext = self.ext.of(request)?;
-        let attributes = Attributes {
-            ts: stamp.ts(),
-            nonce: stamp.nonce(),
-            bodyhash: b"",
-            ext: ext.as_bytes(),
-        };
+        let attributes = stamp.attributes(&ext);
         if self.longest_body.is_none() {
             return credential.sign(request, &attributes);
         }
@@ -214,6 +209,7 @@ impl fmt::Debug for HttpMac {
 mod tests {
     use super::*;
     use crate::provider::TokenSet;
+    use crate::provider::http_mac::Attributes;
     use crate::sign::{Algorithm, SignErrorKind};
 
     const NOW: Timestamp = Timestamp::from_secs(1_336_363_200);

@@ -15,11 +15,7 @@ pub(super) fn write_request_string(
     request: &RequestParts<'_>,
     out: &mut Text,
 ) -> Result<(), SignError> {
-    if let Some(ts) = attributes.ts {
-        out.extend(ts);
-        out.push(b'\n');
-    }
-    out.extend(attributes.nonce);
+    out.extend(&attributes.stamp);
     write_method(request.method, out)?;
     write_request_uri(request, out)?;
     out.push(b'\n');
@@ -42,7 +38,7 @@ pub(super) fn write_request_string(
             out.push(b'\n');
         }
     }
-    if attributes.ts.is_none() {
+    if attributes.ts_len == 0 {
         out.extend(attributes.bodyhash);
         out.push(b'\n');
     }

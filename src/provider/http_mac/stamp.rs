@@ -1,4 +1,6 @@
-use super::Draft;
+use std::borrow::Cow;
+
+use super::{Attributes, Draft};
 use crate::Timestamp;
 use crate::provider::Fresh;
 use crate::sign::SignError;
@@ -10,10 +12,11 @@ const LETTERS: usize = 16;
 
 /// What is new in each request, in text: `ts` and `nonce`, or a nonce alone that has the age in it.
 pub(super) struct Stamp {
-    /// A number that ends at `NUMBER`, a colon, and random letters.
+    /// A number that ends at `NUMBER`, a colon or a line feed, and random letters.
     text: [u8; NUMBER + 1 + LETTERS],
     number_at: usize,
-    draft: Draft,
+    /// 0 in revision 00.
+    ts_len: usize,
 }
 
 impl Stamp {
@@ -29,43 +32,43 @@ impl Stamp {
         fresh: Fresh,
         issued_at: Option<Timestamp>,
     ) -> Result<Self, SignError> {
-        let number = match draft {
+        let (number, after) = match draft {
             // "A positive integer", says the draft, so the first second counts as the next.
             Draft::V00 => {
                 let issued_at = issued_at.ok_or_else(|| SignError::missing("issued_at"))?;
-                fresh.time().saturating_since(issued_at).as_secs().max(1)
+                let age = fresh.time().saturating_since(issued_at).as_secs();
+                (age.max(1), b':')
             }
-            Draft::V01 => fresh.time().as_secs(),
+            Draft::V01 => (fresh.time().as_secs(), b'\n'),
         };
         if number >= 10_u64.pow(10) {
             return Err(SignError::too_long("ts", "has more than ten digits"));
         }
-        let (mut text, number) = ([b':'; NUMBER + 1 + LETTERS], Decimal::of(number));
+        let (mut text, number) = ([after; NUMBER + 1 + LETTERS], Decimal::of(number));
         let (digits, number_at) = number.padded();
         text[..NUMBER].copy_from_slice(digits);
         let random = fresh.random();
         text[NUMBER + 1..][..8].copy_from_slice(&eight_letters(random));
         text[NUMBER + 9..].copy_from_slice(&eight_letters(random >> 32));
+        let ts_len = match draft {
+            Draft::V00 => 0,
+            Draft::V01 => NUMBER - number_at,
+        };
         Ok(Self {
             text,
             number_at,
-            draft,
+            ts_len,
         })
     }
 
+    /// With `ext`, which can be quoted.
     #[inline]
-    pub(super) fn ts(&self) -> Option<&[u8]> {
-        match self.draft {
-            Draft::V00 => None,
-            Draft::V01 => Some(&self.text[self.number_at..NUMBER]),
-        }
-    }
-
-    #[inline]
-    pub(super) fn nonce(&self) -> &[u8] {
-        match self.draft {
-            Draft::V00 => &self.text[self.number_at..],
-            Draft::V01 => &self.text[NUMBER + 1..],
+    pub(super) fn attributes<'a>(&'a self, ext: &'a str) -> Attributes<'a> {
+        Attributes {
+            stamp: Cow::Borrowed(&self.text[self.number_at..]),
+            ts_len: self.ts_len,
+            bodyhash: b"",
+            ext: ext.as_bytes(),
         }
     }
 }
@@ -79,7 +82,7 @@ mod tests {
     const ISSUED: Timestamp = Timestamp::from_secs(1_336_363_200);
 
     fn nonce_of(stamp: &Stamp) -> String {
-        String::from_utf8(stamp.nonce().to_vec()).unwrap()
+        String::from_utf8(stamp.attributes("").nonce().to_vec()).unwrap()
     }
 
     #[test]
@@ -95,11 +98,11 @@ mod tests {
             let now = Timestamp::from_millis(ISSUED.as_millis() + millis);
             let fresh = Fresh::at(now).with_random(0x0123_4567_89ab_cdef);
             let stamp = Stamp::fresh(Draft::V00, fresh, Some(ISSUED)).unwrap();
-            assert_eq!(stamp.ts(), None);
-            let (number, random) = nonce_of(&stamp)
-                .split_once(':')
-                .map(|(a, b)| (a.to_owned(), b.to_owned()))
-                .unwrap();
+            let attributes = stamp.attributes("x");
+            assert_eq!(attributes.draft(), Draft::V00);
+            assert_eq!((attributes.ts(), attributes.ext), (&b""[..], &b"x"[..]));
+            let nonce = nonce_of(&stamp);
+            let (number, random) = nonce.split_once(':').unwrap();
             assert_eq!(number, age);
             assert_eq!(random.len(), LETTERS);
             assert!(random.bytes().all(|letter| matches!(letter, b'a'..=b'p')));
@@ -121,8 +124,11 @@ mod tests {
     #[test]
     fn revision_01_has_the_time_beside_the_nonce() {
         let stamp = Stamp::fresh(Draft::V01, Fresh::at(ISSUED), None).unwrap();
-        assert_eq!(stamp.ts(), Some(&b"1336363200"[..]));
-        assert_eq!(stamp.nonce().len(), LETTERS);
+        let attributes = stamp.attributes("");
+        assert_eq!(attributes.draft(), Draft::V01);
+        assert_eq!(attributes.ts(), b"1336363200");
+        assert_eq!(attributes.nonce().len(), LETTERS);
+        assert_eq!(attributes.stamp.len(), 10 + 1 + LETTERS);
     }
 
     #[test]

