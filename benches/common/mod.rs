@@ -105,9 +105,8 @@ pub(crate) fn drafted(
     headers: &mut HeaderMap,
 ) {
     let fresh = Fresh::at(SystemClock.now());
-    let signed = provider.sign(credential, &parts(uri), fresh).unwrap();
-    let (authorization, ..) = signed.into_parts();
-    headers.insert(AUTHORIZATION, authorization.unwrap());
+    let mut signed = provider.sign(credential, &parts(uri), fresh).unwrap();
+    signed.set_headers(headers).unwrap();
 }
 
 /// What a response usually has.
