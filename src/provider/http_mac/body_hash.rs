@@ -7,7 +7,7 @@ use crate::sign::Algorithm;
 
 /// The value of `bodyhash`: the hash of the whole body, by the hash function of the key's algorithm, in
 /// base64. That of an empty body is not empty.
-pub(crate) fn body_hash(algorithm: Algorithm, body: &[u8]) -> String {
+pub fn body_hash(algorithm: Algorithm, body: &[u8]) -> String {
     match algorithm {
         Algorithm::HmacSha1 => BASE64_STANDARD.encode(Sha1::digest(body)),
         Algorithm::HmacSha256 => BASE64_STANDARD.encode(Sha256::digest(body)),

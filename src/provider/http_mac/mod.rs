@@ -125,7 +125,7 @@ mod stamp;
 mod token_answer;
 
 pub use attributes::Attributes;
-pub(crate) use body_hash::body_hash;
+pub use body_hash::body_hash;
 pub use client::HttpMac;
 pub use credential::Credential;
 pub use draft::Draft;
