@@ -196,7 +196,6 @@ impl Provider for Lazada {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
     use super::*;
     use tower_mac_auth::{RefreshToken, Timestamp};

@@ -42,7 +42,7 @@ impl TikTokShop {
     pub(crate) fn with_server(mut self, url: &str) -> Result<Self, AllowedAuthoritiesError> {
         let authority = url.rsplit('/').next().unwrap_or_default();
         self.hosts = AllowedAuthorities::new([authority])?;
-        self.auth = url.to_owned();
+        url.clone_into(&mut self.auth);
         Ok(self)
     }
 
@@ -196,7 +196,6 @@ impl Provider for TikTokShop {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
     use super::*;
     use tower_mac_auth::{RefreshToken, Timestamp};

@@ -31,13 +31,12 @@ pub(crate) fn answer(grant: &mut Grant, request: &Request<Bytes>) -> (StatusCode
             Some(tokens) => issued(&tokens),
             None => error("ISV", "InvalidCode", "Invalid authorization code"),
         },
-        "/auth/token/refresh" => match grant.next(parameter("refresh_token")) {
-            Some(tokens) => issued(&tokens),
-            None => {
-                let message = "The specified refresh token is invalid or expired";
-                error("ISP", "IllegalRefreshToken", message)
-            }
-        },
+        "/auth/token/refresh" => {
+            let message = "The specified refresh token is invalid or expired";
+            let refused = || error("ISP", "IllegalRefreshToken", message);
+            let next = grant.next(parameter("refresh_token"));
+            next.map_or_else(refused, |tokens| issued(&tokens))
+        }
         _ if !grant.is_live(parameter("access_token")) => {
             grant.refused += 1;
             let message = "The specified access token is invalid or expired";
