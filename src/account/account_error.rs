@@ -42,7 +42,8 @@ pub enum AccountErrorKind {
     /// The token endpoint refused the authorization code or the client. The source is a
     /// [`Refused`](crate::provider::Refused), with the code.
     CodeRefused,
-    /// The answer to the authorization code is lost: the user must authorize again.
+    /// The answer to the authorization code is lost, or does not say whose the tokens are while the
+    /// account has a user's: the user must authorize again.
     CodeInDoubt,
     /// The tokens are another user's than those that the account has: nothing was changed. If that is
     /// meant, [revoke](super::Account::revoke) the account first.

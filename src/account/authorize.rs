@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::rotation::{Committed, Lives, Pending, bounded};
+use super::rotation::{Committed, Lives, OtherUser, Pending, bounded};
 use super::state::AccountState;
 use super::{AccountError, AccountErrorKind, Event, RefreshError};
 use crate::clock::finish_by;
@@ -181,23 +181,35 @@ fn code_refused(refused: Refused) -> AccountError {
 ///
 /// # Errors
 ///
-/// If the tokens are another user's than those that stand.
+/// If the tokens are another user's than those that stand, or nobody knows whose they are and a user's
+/// stand.
 async fn keep<P: Provider>(
     account: &Arc<AccountState<P>>,
     brought: Brought,
     before: Before,
 ) -> Result<Generation, AccountError> {
-    let subject = brought.tokens().and_then(|tokens| tokens.subject.as_ref());
-    if let (Some(old), Some(new)) = (&before.subject, subject)
-        && old != new
-    {
-        return Err(brought.into_error(AccountErrorKind::OtherUser));
+    let current = account.cell.load();
+    // While the code was exchanged, another may have been.
+    let standing = if current.generation > before.generation {
+        &current.grant.subject
+    } else {
+        &before.subject
+    };
+    match (standing, &brought.tokens) {
+        (Some(_), Err(_)) => return Err(brought.into_error(AccountErrorKind::CodeInDoubt)),
+        (Some(_), Ok(tokens)) if tokens.subject.is_some() && tokens.subject != *standing => {
+            return Err(brought.into_error(AccountErrorKind::OtherUser));
+        }
+        _ => {}
     }
     // A first authorization of all is the first generation.
-    let generation = match before.generation.max(account.cell.load().generation) {
+    let generation = match before.generation.max(current.generation) {
         nothing if nothing == Generation::default() => Generation::FIRST,
         standing => standing.decided(),
     };
+    drop(current);
+    // To be handed back, should another user be quicker.
+    let handed_back = brought.tokens().cloned();
     let (grant, lives) = match brought.tokens {
         Ok(tokens) => {
             let lives = Lives::of(&tokens, brought.at);
@@ -206,16 +218,20 @@ async fn keep<P: Provider>(
         Err(token) => (Grant::from(token), Lives::over(brought.at)),
     };
     let pending = Pending::authorized(account, (generation, before.lineage), grant, lives);
-    Ok(match pending.commit_or_publish().await {
-        Committed::Durable(generation) => generation,
-        Committed::Delayed(mut pending) => {
+    match pending.commit_or_publish().await {
+        Ok(Committed::Durable(generation)) => Ok(generation),
+        Ok(Committed::Delayed(mut pending)) => {
             // The code is spent and only this process has what it bought.
             let generation = pending.generation();
             pending.let_newer_decisions_count();
             account.tasks().spawn(pending.until_durable());
-            generation
+            Ok(generation)
         }
-    })
+        Err(OtherUser) => {
+            let error = AccountError::new(AccountErrorKind::OtherUser);
+            Err(error.with_tokens(handed_back))
+        }
+    }
 }
 
 /// Ends the grant in the store and here.

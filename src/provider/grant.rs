@@ -63,6 +63,11 @@ impl Grant {
         self.refresh_token == other.refresh_token
     }
 
+    /// Whether each says who its user is, and they are two.
+    pub(crate) fn is_of_another_than(&self, other: &Self) -> bool {
+        self.subject.is_some() && other.subject.is_some() && self.subject != other.subject
+    }
+
     /// Keeps of the grant that this one replaces what the provider did not say anew: a scope that is
     /// left out is the old one (RFC 6749 §5.1), and so, by what providers do, is the rest.
     #[must_use]

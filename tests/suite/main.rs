@@ -9,6 +9,7 @@
 mod accounts;
 mod adversity;
 mod attack;
+mod attack_seam;
 mod attempts;
 mod bad_input;
 mod bearer;

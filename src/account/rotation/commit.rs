@@ -25,6 +25,9 @@ pub(in crate::account) enum Committed<P: Provider> {
     Delayed(Box<Pending<P>>),
 }
 
+/// Another user's decision stands, which what was issued must not replace.
+pub(in crate::account) struct OtherUser;
+
 /// Goes on trying to give back a lease under which nothing was sent, until the store answers. When the
 /// account is shut down, it tries once more.
 pub(super) async fn give_back<P: Provider>(
@@ -147,16 +150,20 @@ impl<P: Provider> Pending<P> {
 
     /// Commits and publishes. If the store does not take it soon, publishes first: the tokens are
     /// good, and nobody else has them.
-    pub(in crate::account) async fn commit_or_publish(mut self) -> Committed<P> {
+    ///
+    /// # Errors
+    ///
+    /// If another user decided meanwhile: nothing was committed.
+    pub(in crate::account) async fn commit_or_publish(mut self) -> Result<Committed<P>, OtherUser> {
         self.kept = self.keep().await;
-        if let Some(generation) = self.attempt(PATIENCE).await {
-            return Committed::Durable(generation);
+        if let Some(settled) = self.attempt(PATIENCE).await {
+            return settled.map(Committed::Durable);
         }
         self.publish();
         self.account.emit(Event::CommitDelayed {
             generation: self.generation,
         });
-        Committed::Delayed(Box::new(self))
+        Ok(Committed::Delayed(Box::new(self)))
     }
 
     /// Tries until the store has it. There is nothing else to do: giving up loses the account.
@@ -171,7 +178,7 @@ impl<P: Provider> Pending<P> {
     }
 
     /// What stands then; `None` if the store fails.
-    async fn attempt(&mut self, within: Duration) -> Option<Generation> {
+    async fn attempt(&mut self, within: Duration) -> Option<Result<Generation, OtherUser>> {
         loop {
             let record = match self.commit(within).await? {
                 Commit::Committed(record) | Commit::Superseded(record) => record,
@@ -183,11 +190,22 @@ impl<P: Provider> Pending<P> {
                 self.account.forget(self.kept.take());
                 let generation = self.generation;
                 self.account.emit(match self.outranks {
-                    Outranks::Nothing if !self.signs => return Some(generation),
+                    Outranks::Nothing if !self.signs => return Some(Ok(generation)),
                     Outranks::Nothing => Event::Refreshed { generation },
                     _ => Event::Authorized { generation },
                 });
-                return Some(generation);
+                return Some(Ok(generation));
+            }
+            // Whose account it is was looked at before the answer came: two users may agree at once.
+            if matches!(self.outranks, Outranks::Everything(_))
+                && record
+                    .grant()
+                    .is_ok_and(|grant| grant.is_of_another_than(&self.grant))
+            {
+                // Whoever finds it there would commit it.
+                self.account.forget(self.kept.take());
+                self.account.adopt(record);
+                return Some(Err(OtherUser));
             }
             let next = record.generation.next();
             let (outranks, above) = match self.outranks {
@@ -213,7 +231,7 @@ impl<P: Provider> Pending<P> {
                     self.account.forget(self.kept.take());
                 }
                 // A decision of the user overtook us, and it counts.
-                return Some(self.account.adopt(record).0);
+                return Some(Ok(self.account.adopt(record).0));
             }
         }
     }

@@ -31,11 +31,12 @@ impl<P: Provider> Flight<P> {
         let unusable = unusable.or(is_over.then_some(over));
         let signs = unusable.is_none();
         let pending = Pending::rotated(account, signs, generations, grant, lives);
-        let committed = pending.over(sending.clone()).commit_or_publish().await;
-        if matches!(committed, Committed::Durable(standing) if standing != generation) {
+        let committed = match pending.over(sending.clone()).commit_or_publish().await {
+            Ok(committed @ Committed::Delayed(_)) => committed,
+            Ok(committed @ Committed::Durable(standing)) if standing == generation => committed,
             // A new authorization or a revocation overtook us: see what it says.
-            return Ok(None);
-        }
+            _ => return Ok(None),
+        };
         self.generation = generation;
         let lives = account.cell.access(account.clock.now()) != Access::Dead;
         if lives && signs {

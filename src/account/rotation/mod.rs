@@ -26,7 +26,7 @@ mod step;
 mod task;
 mod write_back;
 
-pub(super) use commit::{Committed, Pending};
+pub(super) use commit::{Committed, OtherUser, Pending};
 pub(super) use decide::Presented;
 pub(super) use ending::Ending;
 pub(super) use journal::OptionalJournal;
