@@ -7,6 +7,7 @@
 //! | room | |
 //! |---|---|
 //! | [`bearer`] | RFC 6750: the access token alone, in `Authorization: Bearer` |
+//! | [`http_mac`] | draft-ietf-oauth-v2-http-mac: a MAC key that comes with each access token |
 //! | [`oauth2`] | RFC 6749: the half that is about tokens, of which providers are made |
 //! | [`xiaomi`] | the Xiaomi Open API: a MAC key that comes with each access token |
 //!
@@ -113,6 +114,7 @@ mod endpoint_error;
 mod fields;
 mod fresh;
 mod grant;
+pub mod http_mac;
 pub(crate) mod json;
 mod meaning;
 pub mod oauth2;
@@ -138,6 +140,7 @@ pub use endpoint_error::{EndpointError, EndpointErrorKind};
 pub use fields::Fields;
 pub use fresh::Fresh;
 pub use grant::{AccessGrant, Grant};
+pub use http_mac::HttpMac;
 pub use meaning::Meaning;
 pub use oauth2::OAuth2;
 pub(crate) use outcome::SharedError;

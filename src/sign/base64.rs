@@ -1,46 +1,35 @@
 //! Padded standard base64 (RFC 4648 §4) of a MAC, without a branch and many characters at a time.
 
-use super::Tag;
+use arrayvec::ArrayVec;
 
 /// The longest MAC in base64.
 pub(crate) const MAX_BASE64: usize = 88;
 
-/// The MAC in base64.
-pub(crate) struct Base64 {
-    /// What is past the last character is of no account.
-    text: [u8; ROOM],
-    len: usize,
-}
-
-/// A copy of what was written has a length that is known, whatever the MAC, if it takes all of it.
-const ROOM: usize = 96;
+/// A MAC in base64. There is room for more, so that it can be copied before it is cut.
+pub(crate) struct Base64(ArrayVec<u8, 96>);
 
 impl Base64 {
+    /// `WORDS` and `CHARACTERS` are as in [`sextets`].
     #[inline]
-    pub(crate) fn of(tag: &Tag) -> Self {
-        match tag {
-            Tag::HmacSha1(bytes) => Self::encoded::<6, 32>(bytes),
-            Tag::HmacSha256(bytes) => Self::encoded::<9, 48>(bytes),
-            Tag::HmacSha512(bytes) => Self::encoded::<18, 96>(bytes),
-        }
-    }
-
-    #[inline]
-    fn encoded<const WORDS: usize, const CHARACTERS: usize>(bytes: &[u8]) -> Self {
-        let mut text = [b'='; ROOM];
-        let sextets = sextets::<WORDS, CHARACTERS>(bytes);
-        for (character, sextet) in text.iter_mut().zip(sextets) {
+    pub(crate) fn of<const WORDS: usize, const CHARACTERS: usize, const LEN: usize>(
+        mac: &[u8; LEN],
+    ) -> Self {
+        let mut text = [0; CHARACTERS];
+        for (character, sextet) in text.iter_mut().zip(sextets::<WORDS, CHARACTERS>(mac)) {
             *character = character_of(sextet);
         }
         // What is left of the last three bytes is padded.
-        let (len, bare) = (bytes.len().div_ceil(3) * 4, (8 * bytes.len()).div_ceil(6));
-        text[bare..len].fill(b'=');
-        Self { text, len }
+        text[(8 * LEN).div_ceil(6)..LEN.div_ceil(3) * 4].fill(b'=');
+        let mut base64 = ArrayVec::new();
+        let fits = base64.try_extend_from_slice(&text);
+        debug_assert!(fits.is_ok());
+        base64.truncate(LEN.div_ceil(3) * 4);
+        Self(base64)
     }
 
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.text[..self.len]
+        &self.0
     }
 }
 
@@ -99,28 +88,37 @@ mod tests {
 
     use super::*;
 
-    fn written(tag: &Tag) -> String {
-        String::from_utf8(Base64::of(tag).as_bytes().to_vec()).unwrap()
+    fn written<const WORDS: usize, const CHARACTERS: usize, const LEN: usize>(
+        bytes: [u8; 64],
+    ) -> (String, String) {
+        let mac = bytes.first_chunk::<LEN>().unwrap();
+        let text = Base64::of::<WORDS, CHARACTERS, LEN>(mac)
+            .as_bytes()
+            .to_vec();
+        (
+            String::from_utf8(text).unwrap(),
+            BASE64_STANDARD.encode(mac),
+        )
     }
 
     proptest! {
         #[test]
-        fn it_is_standard_base64(bytes in any::<[u8; 64]>()) {
-            for (tag, len) in [
-                (Tag::HmacSha1(bytes.first_chunk::<20>().copied().unwrap().into()), 20),
-                (Tag::HmacSha256(bytes.first_chunk::<32>().copied().unwrap().into()), 32),
-                (Tag::HmacSha512(bytes.into()), 64),
+        fn it_is_standard_base64(bytes: [u8; 64]) {
+            for (text, expected) in [
+                written::<6, 32, 20>(bytes),
+                written::<9, 48, 32>(bytes),
+                written::<18, 96, 64>(bytes),
             ] {
-                prop_assert_eq!(written(&tag), BASE64_STANDARD.encode(&bytes[..len]));
+                prop_assert_eq!(text, expected);
             }
         }
     }
 
     #[test]
-    fn the_longest_fits() {
-        let text = written(&Tag::HmacSha512([0xFF; 64].into()));
+    fn the_longest_has_no_more_characters() {
+        let (text, expected) = written::<18, 96, 64>([0xFF; 64]);
         assert_eq!(text.len(), MAX_BASE64);
-        assert_eq!(text, BASE64_STANDARD.encode([0xFF; 64]));
+        assert_eq!(text, expected);
     }
 
     #[test]

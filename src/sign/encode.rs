@@ -100,8 +100,10 @@ fn odd_bits_in(chunk: &[u8; 16]) -> u64 {
     gathered(low) | gathered(high) << 8
 }
 
-/// Whether all of `text` is `good`.
-#[inline]
+/// Whether all of `text` is `good`. Into each of its callers, which otherwise would share it with others
+/// of the same `good`.
+#[expect(clippy::inline_always, reason = "measured: 49 instructions less")]
+#[inline(always)]
 pub(crate) fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
     let mut rest = text;
     while let Some((chunk, after)) = rest.split_first_chunk() {
@@ -122,7 +124,8 @@ pub(crate) fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
 }
 
 /// A byte that is not zero for each that is not good, in the order of memory.
-#[inline]
+#[expect(clippy::inline_always, reason = "as for `all`")]
+#[inline(always)]
 fn bad_bytes(chunk: &[u8; 16], good: impl Fn(u8) -> bool) -> u128 {
     u128::from_le_bytes(chunk.map(|byte| u8::from(!good(byte))))
 }

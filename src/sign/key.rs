@@ -1,13 +1,12 @@
 use std::fmt;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use hmac::block_api::HmacCore;
 use hmac::digest::block_api::{Buffer, BufferKindUser, Eager, FixedOutputCore, UpdateCore};
 use hmac::digest::{KeyInit, Output};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
+use super::base64::Base64;
 use super::encode::UPPER_HEX;
 use super::{Algorithm, SignError};
 use crate::{ClientSecret, MacKeyText};
@@ -84,7 +83,8 @@ impl MacKey {
     /// The MAC of `message`, in padded standard base64: what a canonical string should give, to
     /// see why a request does not verify.
     pub fn mac(&self, message: &[u8]) -> String {
-        BASE64_STANDARD.encode(self.tag(message).as_bytes())
+        let base64 = self.base64(message);
+        base64.as_bytes().iter().copied().map(char::from).collect()
     }
 
     /// The MAC of `message` in hexadecimal, in lower case.
@@ -106,6 +106,22 @@ impl MacKey {
         }
     }
 
+    /// The MAC of `message` in padded standard base64.
+    #[inline]
+    pub(crate) fn base64(&self, message: &[u8]) -> Base64 {
+        match &self.0 {
+            Prepared::HmacSha1(state) => {
+                Base64::of::<6, 32, 20>(&finish(state.clone(), message).into())
+            }
+            Prepared::HmacSha256(state) => {
+                Base64::of::<9, 48, 32>(&finish(state.clone(), message).into())
+            }
+            Prepared::HmacSha512(state) => {
+                Base64::of::<18, 96, 64>(&finish(state.clone(), message).into())
+            }
+        }
+    }
+
     /// The MAC, if it is of SHA-1. Its bytes go from the hash into registers, which those of any
     /// [`Tag`] do not.
     #[inline]
@@ -117,7 +133,9 @@ impl MacKey {
     }
 }
 
-#[inline]
+/// Into each of its callers, which otherwise would share it, and hand the MAC on through memory.
+#[expect(clippy::inline_always, reason = "measured: 27 instructions less")]
+#[inline(always)]
 fn finish<C>(mut state: C, message: &[u8]) -> Output<C>
 where
     C: UpdateCore + FixedOutputCore + BufferKindUser<BufferKind = Eager>,
@@ -164,6 +182,9 @@ impl Tag {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
     use crate::sign::SignErrorKind;
 

@@ -14,6 +14,7 @@
 
 mod algorithm;
 pub(crate) mod base64;
+pub(crate) mod digits;
 pub(crate) mod encode;
 mod error;
 mod key;

@@ -34,6 +34,7 @@ struct Access {
     grant: usize,
     generation: u64,
     mac_key: MacKeyText,
+    issued_at: Timestamp,
     expires_at: Timestamp,
 }
 
@@ -54,6 +55,7 @@ pub(super) struct Holder {
     pub(super) subject: String,
     pub(super) generation: u64,
     pub(super) mac_key: MacKeyText,
+    pub(super) issued_at: Timestamp,
 }
 
 /// What came of a request for tokens.
@@ -206,6 +208,7 @@ impl Grants {
             subject: grant.subject.clone(),
             generation: access.generation,
             mac_key: access.mac_key.clone(),
+            issued_at: access.issued_at,
         })
     }
 
@@ -285,6 +288,7 @@ impl Grants {
                 grant: index,
                 generation,
                 mac_key: mac_key.clone(),
+                issued_at: now,
                 expires_at: now.saturating_add(life),
             },
         );

@@ -24,6 +24,8 @@ pub enum VerifyErrorKind {
     Unsignable,
     /// The MAC is not the one of this request under this key.
     WrongMac,
+    /// The hash is not the one of this body.
+    WrongBody,
     /// The nonce lies too far in the past or the future.
     OutsideWindow,
     /// The nonce was used before.
@@ -38,8 +40,8 @@ impl VerifyError {
         self.kind
     }
 
-    /// The field at fault: `authorization`, `access_token`, `nonce` or `mac`, or a field of the
-    /// request as in [`SignError::field`].
+    /// The field at fault: `authorization`, a parameter of it, `issued_at`, or a field of the request
+    /// as in [`SignError::field`].
     pub const fn field(&self) -> &'static str {
         self.field
     }

@@ -22,11 +22,11 @@
 //! let guard = ReplayGuard::new(Duration::from_secs(600), 100_000);
 //! let authorization: MacAuthorization = signed.authorization().unwrap().to_str().unwrap().parse()?;
 //! assert_eq!(authorization.access_token().expose_secret(), "eJxjYGAQ");
-//! Verifier::new().check(&key, &request, authorization.nonce(), authorization.mac())?;
-//! guard.admit(authorization.access_token(), authorization.nonce(), now)?;
+//! Verifier::new().check(&key, &request, &authorization)?;
+//! guard.admit(&authorization, now)?;
 //!
 //! // The same request a second time.
-//! let again = guard.admit(authorization.access_token(), authorization.nonce(), now);
+//! let again = guard.admit(&authorization, now);
 //! assert_eq!(again.unwrap_err().to_string(), "nonce: was used before");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -38,6 +38,7 @@ mod authorization;
 mod callback;
 mod error;
 mod mac;
+mod parameters;
 mod replay;
 mod verifier;
 

@@ -4,37 +4,45 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{VerifyError, VerifyErrorKind};
-use crate::provider::xiaomi::Nonce;
-use crate::{AccessToken, Timestamp};
+use super::{MacAuthorization, VerifyError, VerifyErrorKind};
+use crate::Timestamp;
 
-/// Whether the minute of `nonce` lies no further than `window` from `now`.
+/// Whether the moment when a request was signed, as its header says, lies no further than `window`
+/// from `now`. Xiaomi's headers tell the minute, the drafts' the second.
 ///
 /// # Errors
 ///
-/// `Malformed` if the nonce does not have the strict form; `OutsideWindow`.
-pub fn check_window(nonce: &Nonce, now: Timestamp, window: Duration) -> Result<(), VerifyError> {
-    minute_within(nonce, now, window).map(|_| ())
+/// `OutsideWindow`; `Malformed` if that moment cannot be told: if a nonce of Xiaomi's does not have the
+/// strict form, or if in revision 00 it does not begin with an age or it is not known [when the key was
+/// issued](MacAuthorization::with_issued_at).
+pub fn check_window(
+    authorization: &MacAuthorization,
+    now: Timestamp,
+    window: Duration,
+) -> Result<(), VerifyError> {
+    minute_within(authorization, now, window).map(|_| ())
 }
 
-/// The minute of `nonce`, checked.
-fn minute_within(nonce: &Nonce, now: Timestamp, window: Duration) -> Result<u64, VerifyError> {
-    let outside = |reason| VerifyError::new(VerifyErrorKind::OutsideWindow, "nonce", reason);
-    let Some(minute) = nonce.minutes() else {
-        let reason = "must be <signed 64-bit number>:<minutes>";
-        return Err(VerifyError::malformed("nonce", reason));
+/// The minute of a request, checked.
+fn minute_within(
+    authorization: &MacAuthorization,
+    now: Timestamp,
+    window: Duration,
+) -> Result<u64, VerifyError> {
+    let (start, length) = authorization.signed_within()?;
+    let field = if authorization.ts().is_some() {
+        "ts"
+    } else {
+        "nonce"
     };
-    if start_of(minute) > now.saturating_add(window) {
+    let outside = |reason| VerifyError::new(VerifyErrorKind::OutsideWindow, field, reason);
+    if start > now.saturating_add(window) {
         return Err(outside("lies in the future"));
     }
-    if minute < oldest(now, window) {
+    if start.saturating_add(length) <= now.saturating_sub(window) {
         return Err(outside("is too old"));
     }
-    Ok(minute)
-}
-
-const fn start_of(minute: u64) -> Timestamp {
-    Timestamp::from_secs(minute.saturating_mul(60))
+    Ok(start.as_secs() / 60)
 }
 
 /// The oldest minute that still is within the window.
@@ -75,20 +83,20 @@ impl ReplayGuard {
         }
     }
 
-    /// Accepts `nonce` once. Call it after the MAC has been checked.
+    /// Accepts a nonce once; one of revision 01 once in each second. Call it after the MAC has been
+    /// checked.
     ///
     /// # Errors
     ///
-    /// `Malformed` if the nonce does not have the strict form; `OutsideWindow`; `Replayed`;
-    /// `Full`.
+    /// Those of [`check_window`]; `Replayed`; `Full`.
     pub fn admit(
         &self,
-        access_token: &AccessToken,
-        nonce: &Nonce,
+        authorization: &MacAuthorization,
         now: Timestamp,
     ) -> Result<(), VerifyError> {
-        let minute = minute_within(nonce, now, self.window)?;
-        let text = (access_token.expose_secret(), nonce.as_str());
+        let minute = minute_within(authorization, now, self.window)?;
+        let token = authorization.access_token().expose_secret();
+        let text = (token, authorization.ts(), authorization.nonce());
         let [first, second] = &self.hasher;
         let hash = (first.hash_one(text), second.hash_one(text));
 
@@ -161,10 +169,14 @@ mod tests {
         ReplayGuard::new(5 * MINUTE, 3)
     }
 
+    fn header(text: &str) -> MacAuthorization {
+        let mac = "9uvros2WcjMaJ3pH25eQZU9p5pA=";
+        format!("MAC {text}, mac=\"{mac}\"").parse().unwrap()
+    }
+
     fn admit(guard: &ReplayGuard, nonce: &str, now: Timestamp) -> Result<(), VerifyErrorKind> {
-        let nonce = Nonce::verbatim(nonce).unwrap();
-        let admitted = guard.admit(&AccessToken::new("T"), &nonce, now);
-        admitted.map_err(|error| error.kind())
+        let header = header(&format!("access_token=T, nonce=\"{nonce}\""));
+        guard.admit(&header, now).map_err(|error| error.kind())
     }
 
     #[test]
@@ -179,20 +191,96 @@ mod tests {
     #[test]
     fn two_tokens_may_use_the_same_nonce() {
         let guard = guard();
-        let nonce = "1:23282360".parse().unwrap();
         for token in ["T1", "T2"] {
-            guard.admit(&AccessToken::new(token), &nonce, NOW).unwrap();
+            let header = header(&format!("access_token={token}, nonce=\"1:23282360\""));
+            guard.admit(&header, NOW).unwrap();
         }
     }
 
     #[test]
-    fn a_nonce_without_a_colon_is_refused_by_name() {
-        let nonce = Nonce::verbatim("123456").unwrap();
-        let refused = check_window(&nonce, NOW, MINUTE).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "nonce: must be <signed 64-bit number>:<minutes>"
-        );
+    fn a_moment_that_cannot_be_told_is_refused_by_name() {
+        for (text, error) in [
+            (
+                "access_token=T, nonce=123456",
+                "nonce: must be <signed 64-bit number>:<minutes>",
+            ),
+            ("id=T, nonce=123456", "nonce: must be <age>:<random>"),
+            ("id=T, nonce=\":a\"", "nonce: must be <age>:<random>"),
+            ("id=T, nonce=\"1:\"", "nonce: must be <age>:<random>"),
+            ("id=T, nonce=\"+1:a\"", "nonce: must be <age>:<random>"),
+            ("id=T, nonce=\"-1:a\"", "nonce: must be <age>:<random>"),
+            (
+                "id=T, nonce=\"18446744073709551616:a\"",
+                "nonce: must be <age>:<random>",
+            ),
+            ("id=T, nonce=\"1:a\"", "issued_at: is missing"),
+            ("id=T, nonce=a, ts=18446744073709551616", "ts: is too long"),
+        ] {
+            let refused = check_window(&header(text), NOW, MINUTE).unwrap_err();
+            assert_eq!(refused.to_string(), error);
+            assert_eq!(refused.kind(), VerifyErrorKind::Malformed);
+        }
+    }
+
+    /// Seconds before and after now, and whether a window of five minutes has them.
+    const SECONDS: [(i64, bool); 6] = [
+        (-301, false),
+        (-300, true),
+        (0, true),
+        (300, true),
+        (301, false),
+        (i64::MAX / 2, false),
+    ];
+
+    fn after(now: Timestamp, secs: i64) -> u64 {
+        now.as_secs().saturating_add_signed(secs)
+    }
+
+    #[test]
+    fn a_timestamp_outside_the_window_is_refused() {
+        for (secs, within) in SECONDS {
+            let header = header(&format!("id=T, nonce=a, ts={}", after(NOW, secs)));
+            let checked = check_window(&header, NOW, 5 * MINUTE);
+            assert_eq!(checked.is_ok(), within, "{secs}");
+        }
+        let late = header("id=T, nonce=a, ts=1");
+        let refused = check_window(&late, NOW, MINUTE).unwrap_err();
+        assert_eq!(refused.to_string(), "ts: is too old");
+    }
+
+    #[test]
+    fn an_age_outside_the_window_is_refused() {
+        let issued_at = Timestamp::from_secs(NOW.as_secs() - 1000);
+        for (secs, within) in SECONDS {
+            let age = after(Timestamp::from_secs(1000), secs);
+            let header = header(&format!("id=T, nonce=\"{age}:a\"")).with_issued_at(issued_at);
+            let checked = check_window(&header, NOW, 5 * MINUTE);
+            assert_eq!(checked.is_ok(), within, "{secs}");
+        }
+        let header = header("id=T, nonce=\"1:a\"").with_issued_at(issued_at);
+        let refused = check_window(&header, NOW, MINUTE).unwrap_err();
+        assert_eq!(refused.to_string(), "nonce: is too old");
+    }
+
+    #[test]
+    fn a_nonce_of_a_draft_works_once_and_one_beside_a_timestamp_once_a_second() {
+        let guard = ReplayGuard::new(5 * MINUTE, 10);
+        let secs = NOW.as_secs();
+        let issued_at = Timestamp::from_secs(secs - 60);
+        for (text, admitted) in [
+            (format!("id=T, nonce=a, ts={secs}"), true),
+            (format!("id=T, nonce=a, ts={secs}, ext=other"), false),
+            (format!("id=T, nonce=a, ts={}", secs + 1), true),
+            (format!("id=T, nonce=b, ts={secs}"), true),
+            (format!("id=U, nonce=a, ts={secs}"), true),
+            ("id=T, nonce=\"60:a\"".to_owned(), true),
+            ("id=T, nonce=\"60:a\", bodyhash=x".to_owned(), false),
+            ("id=T, nonce=\"61:a\"".to_owned(), true),
+        ] {
+            let header = header(&text).with_issued_at(issued_at);
+            assert_eq!(guard.admit(&header, NOW).is_ok(), admitted, "{text}");
+        }
+        assert_eq!(guard.len(), 6);
     }
 
     #[test]

@@ -1,52 +1,109 @@
-use super::{Mac, VerifyError, VerifyErrorKind};
-use crate::provider::RequestParts;
-use crate::provider::xiaomi::{HostLine, Nonce, SigningRules};
-use crate::sign::MacKey;
+use subtle::ConstantTimeEq as _;
 
-/// Checks that a request was signed with a key.
+use super::authorization::Signed;
+use super::{MacAuthorization, VerifyError, VerifyErrorKind};
+use crate::provider::RequestParts;
+use crate::provider::http_mac::{Draft, body_hash};
+use crate::provider::xiaomi::{HostLine, SigningRules};
+use crate::sign::{Algorithm, MacKey};
+
+/// Checks that a request was signed with a key: as Xiaomi's clients sign, or by one revision of
+/// draft-ietf-oauth-v2-http-mac. A header of another kind is refused.
 ///
-/// It takes the query as it arrived, with `clientId` and `token` in it.
-#[derive(Clone, Debug, Default)]
+/// It takes the path and the query as they arrived, with what a signer has put into the query, and the
+/// host and the port that the client has named in `Host`.
+#[derive(Clone, Debug)]
 pub struct Verifier {
-    rules: SigningRules,
+    expected: Expected,
+}
+
+#[derive(Clone, Debug)]
+enum Expected {
+    Xiaomi(SigningRules),
+    HttpMac(Draft),
 }
 
 impl Verifier {
     /// A verifier that reads requests as [`SigningRules::new`] signs them.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_rules(SigningRules::new())
     }
 
     /// A verifier that reads requests as `rules` sign them. The knobs for empty values,
     /// forms and malformed queries count, [`SigningRules::query_credentials`] does not.
     pub const fn with_rules(rules: SigningRules) -> Self {
-        Self { rules }
+        Self {
+            expected: Expected::Xiaomi(rules),
+        }
     }
 
-    /// Checks that `mac` is the MAC of `request` and `nonce` under `key`. Takes the same time
-    /// wherever the two differ.
+    /// A verifier that reads requests as this revision signs them.
+    pub const fn http_mac(draft: Draft) -> Self {
+        Self {
+            expected: Expected::HttpMac(draft),
+        }
+    }
+
+    /// Checks that `authorization` has the MAC of `request` under `key`, and the hash of its body if it
+    /// has any: a request whose body is not [given](RequestParts::with_body) has none, and an empty
+    /// body. Takes the same time wherever two MACs or two hashes differ.
     ///
     /// # Errors
     ///
-    /// `WrongMac` if it is not; `Unsignable` if the request has a part no client could have
-    /// signed.
+    /// `Malformed` if the header is of another kind; `WrongMac` and `WrongBody`; `Unsignable` if the
+    /// request has a part no client could have signed.
     pub fn check(
         &self,
         key: &MacKey,
         request: &RequestParts<'_>,
-        nonce: &Nonce,
-        mac: &Mac,
+        authorization: &MacAuthorization,
     ) -> Result<(), VerifyError> {
-        let tag = self
-            .rules
-            .tag(key, HostLine::Given, request, nonce)
-            .map_err(VerifyError::unsignable)?;
-        if mac.matches(&tag).into() {
-            Ok(())
-        } else {
-            Err(wrong_mac())
+        let (tag, bodyhash) = match (&self.expected, authorization.signed()?) {
+            (Expected::Xiaomi(rules), Signed::Xiaomi(nonce)) => {
+                (rules.tag(key, HostLine::Given, request, nonce), None)
+            }
+            (Expected::HttpMac(draft), Signed::HttpMac(attributes))
+                if attributes.draft() == *draft =>
+            {
+                (attributes.tag(key, request), authorization.bodyhash())
+            }
+            _ => {
+                let reason = "is of another kind than expected";
+                return Err(VerifyError::malformed("authorization", reason));
+            }
+        };
+        let tag = tag.map_err(VerifyError::unsignable)?;
+        if !bool::from(authorization.mac().matches(&tag)) {
+            return Err(wrong_mac());
+        }
+        match bodyhash {
+            Some(bodyhash) => check_body(key.algorithm(), request.body, bodyhash),
+            None => Ok(()),
         }
     }
+}
+
+impl Default for Verifier {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn check_body(
+    algorithm: Algorithm,
+    body: Option<&[u8]>,
+    bodyhash: &str,
+) -> Result<(), VerifyError> {
+    let expected = body_hash(algorithm, body.unwrap_or_default());
+    if expected.as_bytes().ct_eq(bodyhash.as_bytes()).into() {
+        return Ok(());
+    }
+    let reason = "is not the one of this body";
+    Err(VerifyError::new(
+        VerifyErrorKind::WrongBody,
+        "bodyhash",
+        reason,
+    ))
 }
 
 pub(super) const fn wrong_mac() -> VerifyError {
@@ -69,11 +126,15 @@ mod tests {
         RequestParts::new("GET", "open.account.xiamomi.com", "/user/profile").with_query(QUERY)
     }
 
-    fn check(request: &RequestParts<'_>, nonce: &str) -> Result<(), VerifyError> {
+    fn key() -> MacKey {
         let key = MacKeyText::new("ORhx44qK6Alqf8vt2rGB5f-oPq0");
-        let key = MacKey::new(Algorithm::HmacSha1, &key).unwrap();
-        let mac = "9uvros2WcjMaJ3pH25eQZU9p5pA=".parse().unwrap();
-        Verifier::new().check(&key, request, &nonce.parse().unwrap(), &mac)
+        MacKey::new(Algorithm::HmacSha1, &key).unwrap()
+    }
+
+    fn check(request: &RequestParts<'_>, nonce: &str) -> Result<(), VerifyError> {
+        let mac = "9uvros2WcjMaJ3pH25eQZU9p5pA%3D";
+        let header = format!("MAC access_token=T,nonce=\"{nonce}\",mac=\"{mac}\"");
+        Verifier::new().check(&key(), request, &header.parse().unwrap())
     }
 
     #[test]
@@ -120,5 +181,98 @@ mod tests {
             refused.source().unwrap().to_string(),
             "query: bad percent escape at byte 2"
         );
+    }
+
+    /// The request with a body that revision 00 has in its own example, and its hash and MAC.
+    fn with_body(body: &[u8]) -> RequestParts<'_> {
+        let request = RequestParts::new("POST", "example.com", "/request");
+        request.with_port(80).with_body(body)
+    }
+
+    const BODY: &[u8] = b"hello=world%21";
+    const V00: &str = "MAC id=\"jd93dh9dh39D\", nonce=\"273156:di3hvdf8\", \
+        bodyhash=\"k9kbtCIy0CkI3/FEfpS/oIDjk6k=\", mac=\"W7bdMZbv9UWOTadASIQHagZyirA=\"";
+    const V01: &str = "MAC id=\"h480djs93hd8\", ts=\"264095\", nonce=\"7d8f3e4a\", ext=\"a,b,c\", \
+        mac=\"+txL5oOFHGYjrfdNYH5VEzROaBY=\"";
+
+    fn check_http_mac(
+        (draft, key): (Draft, &str),
+        request: &RequestParts<'_>,
+        header: &str,
+    ) -> Result<(), VerifyError> {
+        let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(key)).unwrap();
+        Verifier::http_mac(draft).check(&key, request, &header.parse().unwrap())
+    }
+
+    #[test]
+    fn a_body_is_checked_by_its_hash() {
+        let check = |request: &RequestParts<'_>, header: &str| {
+            check_http_mac((Draft::V00, "8yfrufh348h"), request, header)
+        };
+        check(&with_body(BODY), V00).unwrap();
+        let none = RequestParts::new("POST", "example.com", "/request").with_port(80);
+        for request in [with_body(b""), with_body(b"hello=world%22"), none] {
+            let refused = check(&request, V00).unwrap_err();
+            assert_eq!(refused.kind(), VerifyErrorKind::WrongBody);
+            assert_eq!(refused.to_string(), "bodyhash: is not the one of this body");
+        }
+        // The hash itself is signed, so it can neither be changed nor left out.
+        let other = V00.replace("k9kb", "k9kc");
+        let left_out = V00.replace("bodyhash", "x");
+        for header in [other, left_out] {
+            let refused = check(&with_body(BODY), &header).unwrap_err();
+            assert_eq!(refused.kind(), VerifyErrorKind::WrongMac);
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_draft_is_checked() {
+        let post = |host, path| RequestParts::new("POST", host, path).with_port(80);
+        let query = "b5=%3D%253D&a3=a&c%40=&a2=r%20b&c2&a3=2+q";
+        let good = post("example.com", "/request").with_query(query);
+        let check = |request: &RequestParts<'_>, header: &str| {
+            check_http_mac((Draft::V01, "489dks293j39"), request, header).map_err(|e| e.kind())
+        };
+        assert_eq!(check(&good, V01), Ok(()));
+        for request in [
+            RequestParts::new("PUT", "example.com", "/request")
+                .with_port(80)
+                .with_query(query),
+            post("example.org", "/request").with_query(query),
+            post("example.com", "/Request").with_query(query),
+            post("example.com", "/request").with_query("a3=a&b5=%3D%253D&c%40=&a2=r%20b&c2&a3=2+q"),
+            post("example.com", "/request"),
+            good.with_port(443),
+        ] {
+            assert_eq!(check(&request, V01), Err(VerifyErrorKind::WrongMac));
+        }
+        for (from, to) in [
+            ("264095", "264096"),
+            ("7d8f", "7d8e"),
+            ("a,b,c", "a,b"),
+            ("+txL", "+txM"),
+        ] {
+            let header = V01.replace(from, to);
+            assert_eq!(check(&good, &header), Err(VerifyErrorKind::WrongMac));
+        }
+        let no_ext = V01.replace("ext=\"a,b,c\", ", "");
+        assert_eq!(check(&good, &no_ext), Err(VerifyErrorKind::WrongMac));
+    }
+
+    #[test]
+    fn a_header_of_another_kind_is_refused() {
+        let xiaomi = "MAC access_token=T,nonce=\"1%3A2\",mac=\"9uvros2WcjMaJ3pH25eQZU9p5pA%3D\"";
+        for (verifier, good) in [
+            (Verifier::new(), xiaomi),
+            (Verifier::http_mac(Draft::V00), V00),
+            (Verifier::http_mac(Draft::V01), V01),
+        ] {
+            for header in [xiaomi, V00, V01] {
+                let refused = verifier.check(&key(), &with_body(BODY), &header.parse().unwrap());
+                let kind = refused.unwrap_err().kind();
+                assert_eq!(kind == VerifyErrorKind::WrongMac, header == good);
+                assert_eq!(kind == VerifyErrorKind::Malformed, header != good);
+            }
+        }
     }
 }

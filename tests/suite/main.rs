@@ -27,6 +27,7 @@ mod hearing;
 mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
+mod http_mac;
 #[cfg(unix)]
 mod journal;
 mod layer;

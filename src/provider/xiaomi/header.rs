@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 use super::nonce::MAX_NONCE;
 use super::{Credential, Nonce};
-use crate::sign::base64::{Base64, MAX_BASE64, letter_of, sextets};
+use crate::sign::base64::{MAX_BASE64, letter_of, sextets};
 use crate::sign::{MacKey, SignError};
 
 /// `MAC access_token="T", nonce="N",mac="M"`, in one allocation of its exact size, so that it
@@ -73,7 +73,7 @@ impl Tail {
     #[cold]
     #[inline(never)]
     fn put_odd_mac(&mut self, key: &MacKey, message: &[u8]) {
-        for part in form_urlencoded::byte_serialize(Base64::of(&key.tag(message)).as_bytes()) {
+        for part in form_urlencoded::byte_serialize(key.base64(message).as_bytes()) {
             self.put(part.as_bytes());
         }
     }

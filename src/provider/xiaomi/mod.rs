@@ -77,7 +77,6 @@
 
 mod canonical;
 mod credential;
-mod digits;
 mod error_code;
 mod header;
 mod nonce;

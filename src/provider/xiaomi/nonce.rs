@@ -1,9 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::digits::{eight_digits, eight_octal};
 use crate::provider::Fresh;
 use crate::sign::SignError;
+use crate::sign::digits::{eight_digits, eight_octal};
 
 /// The longest nonce taken; a strict one has at most 41 bytes.
 pub(super) const MAX_NONCE: usize = 64;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use crate::Timestamp;
-use crate::provider::xiaomi::Nonce;
+use crate::verify::MacAuthorization;
 
 /// The nonces seen, by their minutes.
 ///
@@ -14,9 +14,9 @@ pub(in crate::testing) struct Nonces(BTreeMap<u64, HashSet<String>>);
 
 impl Nonces {
     /// `false` if it was seen before. Those too old to get this far are forgotten.
-    pub(in crate::testing) fn first_use(
+    pub(super) fn first_use(
         &mut self,
-        nonce: &Nonce,
+        authorization: &MacAuthorization,
         now: Timestamp,
         window: Duration,
     ) -> bool {
@@ -24,8 +24,9 @@ impl Nonces {
         if self.0.keys().next().is_some_and(|first| *first < oldest) {
             self.0 = self.0.split_off(&oldest);
         }
-        let minute = nonce.minutes().unwrap_or_default();
+        let signed = authorization.signed_within();
+        let minute = signed.map_or(0, |(start, _)| start.as_secs() / 60);
         let seen = self.0.entry(minute).or_default();
-        seen.insert(nonce.as_str().to_owned())
+        seen.insert(authorization.nonce().to_owned())
     }
 }
