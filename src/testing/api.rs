@@ -97,8 +97,8 @@ impl Provider {
                 return self.refuse(&head, denial);
             }
         };
-        let signed = is_signed.then_some(&*received.bytes);
-        match checked.map_or_else(|| self.check(&head, signed), Ok) {
+        let signed_body = is_signed.then_some(&*received.bytes);
+        match checked.map_or_else(|| self.check(&head, signed_body), Ok) {
             Ok(signer) => self.accept(head, signer, received),
             Err(denial) => self.refuse(&head, denial),
         }
