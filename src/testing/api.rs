@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use futures_core::future::BoxFuture;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
@@ -78,14 +78,14 @@ impl Provider {
             state.records.api_requests += 1;
             state.early_refusal
         };
-        let is_form = config.dialect.signs_form(config) && is_form(&head);
-        let checked = (early && !is_form).then(|| self.check(&head, None));
+        let is_signed = config.dialect.signs_body(config, &head);
+        let checked = (early && !is_signed).then(|| self.check(&head, None));
         let checked = match checked {
             Some(Err(denial)) => return self.refuse(&head, denial),
             Some(Ok(signer)) => Some(signer),
             None => None,
         };
-        let keep = is_form || config.echo_bodies || !config.accept_any_body;
+        let keep = is_signed || config.echo_bodies || !config.accept_any_body;
         let received = match receive(body, keep).await {
             Ok(received) => received,
             Err(NotReceived::TooLong) => {
@@ -97,8 +97,8 @@ impl Provider {
                 return self.refuse(&head, denial);
             }
         };
-        let form = is_form.then_some(&*received.bytes);
-        match checked.map_or_else(|| self.check(&head, form), Ok) {
+        let signed_body = is_signed.then_some(&*received.bytes);
+        match checked.map_or_else(|| self.check(&head, signed_body), Ok) {
             Ok(signer) => self.accept(head, signer, received),
             Err(denial) => self.refuse(&head, denial),
         }
@@ -201,18 +201,6 @@ async fn receive<B: Body>(body: B, keep: bool) -> Result<Received, NotReceived> 
         sha1: sha1.finalize().into(),
         trailers,
     })
-}
-
-/// Only a `POST` has pairs that are signed.
-fn is_form(head: &Parts) -> bool {
-    let essence = head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    let form = "application/x-www-form-urlencoded";
-    head.method == Method::POST && essence.trim().eq_ignore_ascii_case(form)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::config::Config;
 use super::dialect::OAuth2Rules;
-use super::grants::Rules;
+use super::rules::Rules;
 use super::{Dialect, Provider};
 use crate::provider::oauth2::ClientAuthentication;
 use crate::provider::xiaomi::{ErrorCode, SigningRules};

@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::grants::{Refused, odd_text};
+use super::grants::Refused;
+use super::odd_text::odd_text;
 use crate::provider::xiaomi::ErrorCode;
 use crate::{AuthorizationCode, CodeVerifier, Timestamp};
 

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::Dialect;
 use super::dialect::OAuth2Rules;
-use super::grants::Rules;
+use super::rules::Rules;
 use crate::provider::xiaomi::SigningRules;
 use crate::{ClientSecret, Clock};
 

@@ -135,7 +135,9 @@ mod tests {
     use super::super::by_hand::{refresh, refresh_token, rotated};
     use super::super::{Dialect, Presented, Provider};
     use super::*;
-    use crate::provider::Bearer;
+    use crate::provider::http_mac::Draft;
+    use crate::provider::{Bearer, HttpMac};
+    use crate::sign::Algorithm;
     use crate::token::{AmbiguousKind, Outcome, TokenEndpoint, UnsentKind};
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -238,9 +240,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_fault_is_the_same_in_another_dialect() {
+    async fn each_fault_is_the_same_in_every_dialect() {
         let provider = bearer();
         let endpoint = provider.endpoint_of(Bearer::new(provider.oauth2()));
+        each_fault_is_seen_as_it_should(&provider, &endpoint).await;
+        let dialect = Dialect::HttpMac(Draft::V01, Algorithm::HmacSha256);
+        let provider = Provider::builder().dialect(dialect).build();
+        let endpoint = provider.endpoint_of(HttpMac::new(provider.oauth2(), Draft::V01));
         each_fault_is_seen_as_it_should(&provider, &endpoint).await;
     }
 

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::Presented;
 use super::codes::Codes;
+use super::odd_text::{odd_text, random};
+use super::rules::Rules;
 use crate::provider::TokenSet;
 use crate::provider::xiaomi::ErrorCode;
 use crate::sign::Algorithm;
@@ -34,6 +36,7 @@ struct Access {
     grant: usize,
     generation: u64,
     mac_key: MacKeyText,
+    issued_at: Timestamp,
     expires_at: Timestamp,
 }
 
@@ -54,22 +57,13 @@ pub(super) struct Holder {
     pub(super) subject: String,
     pub(super) generation: u64,
     pub(super) mac_key: MacKeyText,
+    pub(super) issued_at: Timestamp,
 }
 
 /// What came of a request for tokens.
 pub(super) struct Granted {
     pub(super) tokens: TokenSet,
     pub(super) outcome: Presented,
-}
-
-/// What a refresh does besides.
-#[derive(Clone, Copy)]
-pub(super) struct Rules {
-    /// For how long a spent refresh token is answered again.
-    pub(super) grace_window: Duration,
-    pub(super) rotate_refresh_tokens: bool,
-    pub(super) reuse_kills_grant: bool,
-    pub(super) rotation_kills_access_token: bool,
 }
 
 /// A code and what exactly is wrong.
@@ -206,6 +200,7 @@ impl Grants {
             subject: grant.subject.clone(),
             generation: access.generation,
             mac_key: access.mac_key.clone(),
+            issued_at: access.issued_at,
         })
     }
 
@@ -285,6 +280,7 @@ impl Grants {
                 grant: index,
                 generation,
                 mac_key: mac_key.clone(),
+                issued_at: now,
                 expires_at: now.saturating_add(life),
             },
         );
@@ -296,15 +292,4 @@ impl Grants {
                 .with_expires_in(life)
         }
     }
-}
-
-/// Random text with every character that a sloppy encoder gets wrong.
-pub(super) fn odd_text() -> String {
-    format!("{}+/=", BASE64_STANDARD.encode(random::<15>()))
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    fastrand::fill(&mut bytes);
-    bytes
 }

@@ -15,7 +15,8 @@
 //! - it says no in each [way](RefusalStyle) providers do, and its token endpoint fails in each
 //!   way networks do: see [`Fault`].
 //!
-//! It speaks what the Xiaomi Open API does or, as a [`Dialect`], RFC 6749 and RFC 6750.
+//! It speaks what the Xiaomi Open API does or, as a [`Dialect`], RFC 6749 with bearer tokens or with the
+//! keys of draft-ietf-oauth-v2-http-mac.
 //!
 //! It keeps everything it sees in memory, in the clear: for tests alone.
 //!
@@ -154,8 +155,10 @@ mod dialect;
 mod faults;
 mod gate;
 mod grants;
+mod odd_text;
 mod provider;
 mod record;
+mod rules;
 mod server;
 mod token_endpoint;
 mod transport;

@@ -102,8 +102,9 @@ impl Provider {
     /// Issues tokens out of band, to a new user; they have generation 1.
     pub fn issue(&self, expires_in: Duration) -> TokenSet {
         let config = self.config();
-        let tokens = self.state().grants.issue(config.clock.now(), expires_in);
-        config.dialect.issued(tokens)
+        let now = config.clock.now();
+        let tokens = self.state().grants.issue(now, expires_in);
+        config.dialect.issued(tokens, now)
     }
 
     /// An authorization code of a new user, as if one had just agreed. It works once, for five
@@ -187,7 +188,7 @@ impl Provider {
     }
 
     /// Whether the API says no before it reads the body of the request. Off by default: the body
-    /// is read to its end first. (A form whose pairs are signed is read in any case.)
+    /// is read to its end first. (A body that is signed, as a form's pairs may be, is read in any case.)
     pub fn set_early_refusal(&self, early: bool) {
         self.state().early_refusal = early;
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use super::grants::Rules;
+use super::rules::Rules;
 use crate::provider::xiaomi::ErrorCode;
 use crate::{AccessToken, RefreshToken, Timestamp};
 

@@ -30,6 +30,7 @@ mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
 mod http_mac;
+mod http_mac_dialect;
 #[cfg(unix)]
 mod journal;
 mod layer;

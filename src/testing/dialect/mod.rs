@@ -1,6 +1,9 @@
 //! What a provider speaks. What is common to all dialects, grants, records and faults, knows of none.
 
 mod bearer;
+mod http_mac;
+mod mac;
+mod nonces;
 mod oauth2;
 mod xiaomi;
 
@@ -15,12 +18,14 @@ use super::Provider;
 use super::answer::RefusalStyle;
 use super::config::Config;
 use super::grants::{Holder, Refused};
-use crate::AccessToken;
 use crate::provider::TokenSet;
+use crate::provider::http_mac::{Draft, ISSUED_AT};
 use crate::provider::xiaomi::ErrorCode;
+use crate::sign::Algorithm;
+use crate::{AccessToken, Extra, MacKeyText, Timestamp};
 
+pub(super) use self::nonces::Nonces;
 pub(super) use self::oauth2::OAuth2Rules;
-pub(super) use self::xiaomi::Nonces;
 
 /// What a [`Provider`] speaks, at its token endpoint and at its API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,6 +53,12 @@ pub enum Dialect {
     /// Where no status is named it is 400 at the token endpoint, and at the API as the
     /// [`RefusalStyle`] says.
     Bearer,
+    /// Tokens as of [`Bearer`](Self::Bearer), with a key for this algorithm, by which requests are
+    /// signed as this revision of draft-ietf-oauth-v2-http-mac says.
+    ///
+    /// The API refuses with status 401 and a `MAC` challenge, in whatever
+    /// [`RefusalStyle`]; [`Bare401`](RefusalStyle::Bare401) says no more.
+    HttpMac(Draft, Algorithm),
 }
 
 /// What a token endpoint is asked for, by the client that is registered.
@@ -87,14 +98,14 @@ impl Dialect {
     pub(super) fn presented(self, request: &Request<Bytes>) -> Option<String> {
         match self {
             Self::Xiaomi => xiaomi::presented(request),
-            Self::Bearer => oauth2::presented(request),
+            Self::Bearer | Self::HttpMac(..) => oauth2::presented(request),
         }
     }
 
     pub(super) fn asked(self, config: &Config, request: &Request<Bytes>) -> Result<Asked, Refused> {
         match self {
             Self::Xiaomi => xiaomi::asked(config, request),
-            Self::Bearer => oauth2::asked(config, request),
+            Self::Bearer | Self::HttpMac(..) => oauth2::asked(config, request),
         }
     }
 
@@ -107,7 +118,24 @@ impl Dialect {
     ) -> Response<Bytes> {
         match self {
             Self::Xiaomi => xiaomi::tokens(config, tokens, usable),
-            Self::Bearer => oauth2::tokens(config, tokens, usable),
+            Self::Bearer => {
+                let kind = if usable { "Bearer" } else { "unheard-of" };
+                oauth2::tokens(config, tokens, &[("token_type", kind)])
+            }
+            Self::HttpMac(_, algorithm) => {
+                let key = tokens
+                    .mac_key
+                    .as_ref()
+                    .map_or("", MacKeyText::expose_secret);
+                let known = algorithm.as_str();
+                let algorithm = if usable { known } else { "hmac-sha-999" };
+                let fields = [
+                    ("token_type", "mac"),
+                    ("mac_key", key),
+                    ("mac_algorithm", algorithm),
+                ];
+                oauth2::tokens(config, tokens, &fields)
+            }
         }
     }
 
@@ -119,26 +147,32 @@ impl Dialect {
     ) -> Response<Bytes> {
         match self {
             Self::Xiaomi => xiaomi::token_refusal(config, refused),
-            Self::Bearer => oauth2::token_refusal(config, request, refused),
+            Self::Bearer | Self::HttpMac(..) => oauth2::token_refusal(config, request, refused),
         }
     }
 
     /// What it issues, as a client of it has it.
-    pub(super) fn issued(self, tokens: TokenSet) -> TokenSet {
+    pub(super) fn issued(self, mut tokens: TokenSet, now: Timestamp) -> TokenSet {
         match self {
-            Self::Xiaomi => tokens,
-            Self::Bearer => TokenSet {
-                mac_key: None,
-                algorithm: None,
-                ..tokens
-            },
+            Self::Xiaomi => {}
+            Self::Bearer => {
+                tokens.mac_key = None;
+                tokens.algorithm = None;
+            }
+            Self::HttpMac(_, algorithm) => {
+                tokens.algorithm = Some(algorithm);
+                let issued_at = Extra::new(now.as_secs().to_string());
+                tokens.extras.insert(ISSUED_AT.to_owned(), issued_at);
+            }
         }
+        tokens
     }
 
-    /// Whether the pairs of a form are signed.
-    pub(super) fn signs_form(self, config: &Config) -> bool {
+    /// Whether the body is signed, so that it must be there before the signature is checked.
+    pub(super) fn signs_body(self, config: &Config, head: &Parts) -> bool {
         match self {
-            Self::Xiaomi => config.signing_rules.signs_form(),
+            Self::Xiaomi => config.signing_rules.signs_form() && xiaomi::is_form(head),
+            Self::HttpMac(draft, _) => draft == Draft::V00,
             Self::Bearer => false,
         }
     }
@@ -152,16 +186,20 @@ impl Dialect {
         match self {
             Self::Xiaomi => xiaomi::api_refusal(config, style, denial),
             Self::Bearer => bearer::refusal(config, style, denial),
+            Self::HttpMac(..) => http_mac::refusal(config, style, denial),
         }
     }
 }
 
 impl Provider {
     /// Who has signed a request, if it is to be let through.
-    pub(super) fn check(&self, head: &Parts, form: Option<&[u8]>) -> Result<Signer, Denial> {
+    pub(super) fn check(&self, head: &Parts, signed: Option<&[u8]>) -> Result<Signer, Denial> {
         match self.config().dialect {
-            Dialect::Xiaomi => self.check_mac(head, form),
+            Dialect::Xiaomi => self.check_xiaomi(head, signed),
             Dialect::Bearer => self.check_bearer(head),
+            Dialect::HttpMac(draft, algorithm) => {
+                self.check_http_mac(draft, algorithm, head, signed)
+            }
         }
     }
 }

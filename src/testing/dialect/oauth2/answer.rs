@@ -14,20 +14,19 @@ use crate::testing::answer::{JSON, response};
 use crate::testing::config::Config;
 use crate::testing::grants::Refused;
 
-/// RFC 6749 §5.1. Nobody signs with a token of a type that is not known (§7.1).
+/// RFC 6749 §5.1, with the fields that the type of the token wants (§7.1).
 pub(in crate::testing) fn tokens(
     config: &Config,
     tokens: &TokenSet,
-    usable: bool,
+    of_type: &[(&str, &str)],
 ) -> Response<Bytes> {
     let rules = &config.oauth2;
     let mut answer = Map::new();
     let mut put = |name: &str, value: Value| answer.insert(name.to_owned(), value);
     put("access_token", tokens.access_token.expose_secret().into());
-    put(
-        "token_type",
-        if usable { "Bearer" } else { "unheard-of" }.into(),
-    );
+    for (name, value) in of_type {
+        put(name, (*value).into());
+    }
     if let Some(life) = tokens.expires_in.filter(|_| rules.announce_lifetime) {
         put("expires_in", life.as_secs().into());
     }

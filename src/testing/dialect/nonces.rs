@@ -14,7 +14,7 @@ pub(in crate::testing) struct Nonces(BTreeMap<u64, HashSet<String>>);
 
 impl Nonces {
     /// `false` if it was seen before. Those too old to get this far are forgotten.
-    pub(in crate::testing) fn first_use(
+    pub(super) fn first_use(
         &mut self,
         authorization: &MacAuthorization,
         now: Timestamp,
