@@ -202,6 +202,8 @@ async fn keep<P: Provider>(
         }
         _ => {}
     }
+    // Who does not say so is the user that stands: another is not to be let in by the next code.
+    let subject = standing.clone();
     // A first authorization of all is the first generation.
     let generation = match before.generation.max(current.generation) {
         nothing if nothing == Generation::default() => Generation::FIRST,
@@ -213,7 +215,9 @@ async fn keep<P: Provider>(
     let (grant, lives) = match brought.tokens {
         Ok(tokens) => {
             let lives = Lives::of(&tokens, brought.at);
-            (tokens.into(), lives)
+            let mut grant = Grant::from(tokens);
+            grant.subject = grant.subject.or(subject);
+            (grant, lives)
         }
         Err(token) => (Grant::from(token), Lives::over(brought.at)),
     };

@@ -7,6 +7,10 @@ use super::TokenSet;
 use crate::sign::Algorithm;
 use crate::{AccessToken, Extra, MacKeyText, RefreshToken};
 
+/// So many bytes of extras are kept over rotations, so that a server that has a new name for one each
+/// time fills no store: as many as one answer can bring.
+const MOST_EXTRAS: usize = 64 * 1024;
+
 /// The access half of a grant: what signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,7 +78,16 @@ impl Grant {
     pub(crate) fn after(mut self, old: &Self) -> Self {
         self.scope = self.scope.or_else(|| old.scope.clone());
         self.subject = self.subject.or_else(|| old.subject.clone());
+        let mut size: usize = self
+            .extras
+            .values()
+            .map(|it| it.expose_secret().len())
+            .sum();
         for (name, value) in &old.extras {
+            size += value.expose_secret().len();
+            if size > MOST_EXTRAS {
+                break;
+            }
             if !self.extras.contains_key(name) {
                 self.extras.insert(name.clone(), value.clone());
             }

@@ -31,6 +31,11 @@ pub trait Provider: Send + Sync + 'static {
         None
     }
 
+    /// What else of the client's configuration may be a secret, for the same reason. Default: nothing.
+    fn other_secrets(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// Whether what it was made with can be used. Asked once, before anything is sent.
     ///
     /// # Errors

@@ -241,7 +241,7 @@ impl<P: Provider> Connected<P> {
                 return Outcome::Unsent(Unsent::new(UnsentKind::Request, Some(source)));
             }
         };
-        let sent = Sent::new(provider.client_secret(), presented);
+        let sent = Sent::new(provider, &presented);
         let mut outcome = match self.connection.send(request).await {
             Ok(answer) => read_answer(provider, presented, answer),
             Err(error) => not_answered(error),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 use super::spelling::{decode_runs, unescape};
-use crate::provider::{Outcome, Presented};
+use crate::provider::{Outcome, Presented, Provider};
 use crate::{ClientSecret, CodeVerifier};
 
 /// So many characters in a row that are also in a secret give it away, even if the rest of it was
@@ -16,19 +16,22 @@ const TELLING: usize = 8;
 const MOST_ESCAPED: usize = 4;
 
 /// The secrets of one request, to be kept out of what comes back.
-pub(super) struct Sent<'a>([&'a str; 3]);
+pub(super) struct Sent<'a>(Vec<&'a str>);
 
 impl<'a> Sent<'a> {
     /// Of a request that presents this.
-    pub(super) fn new(client_secret: Option<&'a ClientSecret>, presented: Presented<'a>) -> Self {
-        let secret = client_secret.map(ClientSecret::expose_secret);
-        let verifier = match presented {
+    pub(super) fn new<P: Provider>(provider: &'a P, presented: &'a Presented<'a>) -> Self {
+        let secret = provider.client_secret().map(ClientSecret::expose_secret);
+        let verifier = match *presented {
             Presented::AuthorizationCode(code) => code.verifier(),
             Presented::RefreshToken { .. } => None,
         };
         let verifier = verifier.map(CodeVerifier::expose_secret);
-        let presented = Some(presented.expose_secret());
-        Self([secret, presented, verifier].map(Option::unwrap_or_default))
+        let mut all = provider.other_secrets();
+        all.extend(secret);
+        all.extend(verifier);
+        all.push(presented.expose_secret());
+        Self(all)
     }
 
     /// Whether `text` repeats a telling part of a secret, however that is spelled. If in doubt, it
@@ -185,6 +188,7 @@ pub(super) fn redact(outcome: &mut Outcome, sent: &Sent<'_>) {
 mod tests {
     use super::*;
     use crate::AuthorizationCode;
+    use crate::provider::Xiaomi;
     use base64::Engine as _;
     use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE};
     use proptest::prelude::*;
@@ -273,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_found_whole_in_part_and_encoded() {
-        let sent = Sent(["s3cr&t+secret/value", "", ""]);
+        let sent = Sent(vec!["s3cr&t+secret/value", "", ""]);
         for text in [
             "it was s3cr&t+secret/value",
             "T+SECRET/ was cut",
@@ -294,15 +298,17 @@ mod tests {
         ] {
             assert!(!sent.is_in(text), "{text}");
         }
-        assert!(Sent(["abc", "", ""]).is_in("xabcx"));
-        assert!(Sent(["пароль!", "", ""]).is_in("%D0%BF%D0%B0%D1%80%D0%BE%D0%BB%D1%8C"));
+        assert!(Sent(vec!["abc", "", ""]).is_in("xabcx"));
+        assert!(Sent(vec!["пароль!", "", ""]).is_in("%D0%BF%D0%B0%D1%80%D0%BE%D0%BB%D1%8C"));
     }
 
     #[test]
     fn every_secret_of_a_request_is_looked_for() {
         let secret = ClientSecret::new("client-secret");
         let code = AuthorizationCode::new("the-code").with_verifier("the-verifier");
-        let sent = Sent::new(Some(&secret), (&code).into());
+        let xiaomi = Xiaomi::new("1", secret.clone(), "https://client.example/");
+        let presented = (&code).into();
+        let sent = Sent::new(&xiaomi, &presented);
         for text in [
             "client-secret",
             "the-code",
@@ -316,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_escaped_without_end_is_in_doubt() {
-        let sent = Sent(["s3cr&t+secret/value", "", ""]);
+        let sent = Sent(vec!["s3cr&t+secret/value", "", ""]);
         assert!(!sent.is_in("&amp;amp;amp;lt;"));
         assert!(sent.is_in("&amp;amp;amp;amp;amp;lt;"));
     }
@@ -337,7 +343,7 @@ mod tests {
             let spelled = if again { (second.1)(&spelled) } else { spelled };
             let text = format!("{before}{spelled}{after}");
             prop_assert!(
-                Sent(["", &secret, ""]).is_in(&text),
+                Sent(vec!["", &secret, ""]).is_in(&text),
                 "{}, then {}: {text}", first.0, second.0,
             );
         }
@@ -351,7 +357,7 @@ mod tests {
             let chunks: Vec<_> = secret.as_bytes().chunks(every).collect();
             let chunks: Vec<_> = chunks.into_iter().map(String::from_utf8_lossy).collect();
             let text = chunks.join(&between);
-            prop_assert!(Sent(["", &secret, ""]).is_in(&text), "{text}");
+            prop_assert!(Sent(vec!["", &secret, ""]).is_in(&text), "{text}");
         }
 
         #[test]
@@ -360,12 +366,12 @@ mod tests {
                 "AADSTS70008: the refresh token is wrong, spent or expired &amp; request {number} \
                  was refused (see https://docs.example/errors?code=96009&lang=en)"
             );
-            prop_assert!(!Sent(["", &secret, ""]).is_in(&text));
+            prop_assert!(!Sent(vec!["", &secret, ""]).is_in(&text));
         }
 
         #[test]
         fn any_text_can_be_looked_through(secret: String, text: String) {
-            let _ = Sent([&secret, "secret", ""]).is_in(&text);
+            let _ = Sent(vec![&secret, "secret", ""]).is_in(&text);
         }
     }
 }

@@ -97,6 +97,13 @@ impl<P: Provider> Flight<P> {
         let answer_by = started.saturating_add(policy.answer_timeout);
         match timeout(answer_by.saturating_since(now), answer).await {
             Ok(Outcome::Tokens(tokens)) => {
+                if let (Some(old), Some(new)) = (&grant.subject, &tokens.subject)
+                    && old != new
+                {
+                    // OpenID Connect Core §12.2: it must be the same. Nobody signs as another.
+                    let why = "the answer has the tokens of another user";
+                    return Err(self.doubt(&sending, why).await);
+                }
                 let lives = Lives::of(&tokens, started);
                 let grant = Grant::from(tokens).after(grant);
                 let credential = account.context.prepare(&grant);

@@ -41,6 +41,10 @@ impl Provider for Bearer {
         self.oauth2.client_secret()
     }
 
+    fn other_secrets(&self) -> Vec<&str> {
+        self.oauth2.other_secrets()
+    }
+
     fn check(&self) -> Result<(), EndpointError> {
         self.oauth2.check()
     }

@@ -102,6 +102,10 @@ impl Provider for HttpMac {
         self.oauth2.client_secret()
     }
 
+    fn other_secrets(&self) -> Vec<&str> {
+        self.oauth2.other_secrets()
+    }
+
     fn check(&self) -> Result<(), EndpointError> {
         if self.longest_body.is_some() && self.draft != Draft::V00 {
             let detail = "body_hash: revision 00 alone has one";

@@ -182,12 +182,14 @@ impl AnswerRules {
     }
 
     fn subject(&self, fields: &Fields) -> Option<String> {
-        let id_token = fields.optional("id_token").and_then(subject_of_id_token);
-        id_token.or_else(|| {
-            let name = self.subject_field.as_deref()?;
-            let number = || Some(fields.number(name).ok()??.to_string());
-            fields.optional(name).map(str::to_owned).or_else(number)
-        })
+        // One or the other: a user who has two names would be taken for two.
+        match self.subject_field.as_deref() {
+            None => subject_of_id_token(fields.optional("id_token")?),
+            Some(name) => {
+                let number = || Some(fields.number(name).ok()??.to_string());
+                fields.optional(name).map(str::to_owned).or_else(number)
+            }
+        }
     }
 }
 
@@ -678,7 +680,9 @@ mod tests {
             200,
             &body,
         ));
-        assert_eq!(read.subject.as_deref(), Some("user-1"));
+        assert_eq!(read.subject.as_deref(), Some("42"));
+        let usual = tokens(refreshed(&client(), 200, &body));
+        assert_eq!(usual.subject.as_deref(), Some("user-1"));
         assert_eq!(read.scope.as_deref(), Some("a b"));
         assert_eq!(read.extras["id_token"].expose_secret(), id_token);
         assert_eq!(

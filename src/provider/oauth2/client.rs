@@ -162,8 +162,8 @@ impl OAuth2 {
         self
     }
 
-    /// Which field of an answer says who the user is, if there is no `id_token`: `user_id`, say. A
-    /// text or a whole number.
+    /// Which field of an answer says who the user is, in place of the `sub` of an `id_token`: `user_id`,
+    /// say. A text or a whole number.
     pub fn with_subject_field(mut self, name: impl Into<String>) -> Self {
         self.rules.subject_field = Some(name.into());
         self
@@ -228,6 +228,18 @@ impl OAuth2 {
     /// The client's secret, if it has one.
     pub fn client_secret(&self) -> Option<&ClientSecret> {
         self.client_secret.as_ref()
+    }
+
+    /// What else may be a secret: the values of parameters and headers that were added. Short ones are
+    /// in any text, and no secrets.
+    pub fn other_secrets(&self) -> Vec<&str> {
+        let parameters = self.parameters.iter().map(|added| added.value.as_str());
+        let headers = self
+            .headers
+            .values()
+            .filter_map(|value| value.to_str().ok());
+        let all = parameters.chain(headers);
+        all.filter(|value| value.len() >= 8).collect()
     }
 
     /// Where credentials may be sent: nowhere, unless it was [told](Self::allow).
