@@ -43,12 +43,12 @@ pub(super) fn sign<P: Provider, B>(
         headers: Some(request.headers()),
         body,
     };
-    let mut signed = account
+    let signed = account
         .provider()
         .sign(ready.credential()?, &parts, fresh)?;
-    let set = signed.set_headers(request.headers_mut());
+    let set = signed.headers.set(request.headers_mut());
     set.map_err(|_| Cause::Headers)?;
-    if let Some(path_and_query) = signed.into_path_and_query() {
+    if let Some(path_and_query) = signed.path_and_query {
         let mut parts = mem::take(request.uri_mut()).into_parts();
         parts.path_and_query = Some(path_and_query);
         // It had a scheme and an authority, or it would not have been allowed.

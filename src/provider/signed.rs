@@ -8,8 +8,8 @@ use http::uri::PathAndQuery;
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Signed {
-    headers: Headers,
-    path_and_query: Option<PathAndQuery>,
+    pub(crate) headers: Headers,
+    pub(crate) path_and_query: Option<PathAndQuery>,
 }
 
 type Header = (HeaderName, HeaderValue);
@@ -19,7 +19,7 @@ type Header = (HeaderName, HeaderValue);
 /// Nearly always there is one. With room for more in place it would be large to move, and it is moved
 /// often.
 #[derive(Clone, Default)]
-enum Headers {
+pub(crate) enum Headers {
     #[default]
     None,
     One(Header),
@@ -54,6 +54,27 @@ impl Headers {
         headers.push(header);
         Self::More(headers)
     }
+
+    /// Sets them, all or none.
+    #[inline]
+    pub(crate) fn set(self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
+        match self {
+            Self::None => Ok(()),
+            Self::One((name, value)) => headers.try_insert(name, value).map(drop),
+            Self::More(more) => set_more(more, headers),
+        }
+    }
+}
+
+/// Apart, so that what is left is small enough to be inlined.
+#[cold]
+fn set_more(more: Vec<Header>, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
+    // Before any is set.
+    headers.try_reserve(more.len())?;
+    for (name, value) in more {
+        headers.try_insert(name, value)?;
+    }
+    Ok(())
 }
 
 impl Signed {
@@ -113,20 +134,7 @@ impl Signed {
     /// If there are too many headers.
     #[inline]
     pub fn set_headers(&mut self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
-        match mem::take(&mut self.headers) {
-            Headers::None => {}
-            Headers::One((name, value)) => {
-                headers.try_insert(name, value)?;
-            }
-            Headers::More(more) => {
-                // Before any is set.
-                headers.try_reserve(more.len())?;
-                for (name, value) in more {
-                    headers.try_insert(name, value)?;
-                }
-            }
-        }
-        Ok(())
+        mem::take(&mut self.headers).set(headers)
     }
 
     /// The new path and query, if it is not the old one that is sent.

@@ -9,6 +9,7 @@
 //!
 //! let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("Jefe"))?;
 //! assert_eq!(key.mac(b"what do ya want for nothing?"), "7/zfauXrL6LSdBbV8YTfnCWafHk=");
+//! assert_eq!(key.hex(b"what do ya want for nothing?"), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
 //! # Ok::<(), tower_mac_auth::sign::SignError>(())
 //! ```
 

@@ -31,6 +31,34 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! By a revision of draft-ietf-oauth-v2-http-mac, with the hash of a body:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_mac_auth::provider::RequestParts;
+//! use tower_mac_auth::provider::http_mac::Draft;
+//! use tower_mac_auth::sign::{Algorithm, MacKey};
+//! use tower_mac_auth::verify::{MacAuthorization, ReplayGuard, Verifier};
+//! use tower_mac_auth::{MacKeyText, Timestamp};
+//!
+//! // What arrived, with the port that the client has named in `Host`.
+//! let authorization: MacAuthorization = "MAC id=\"jd93dh9dh39D\", nonce=\"273156:di3hvdf8\", \
+//!     bodyhash=\"k9kbtCIy0CkI3/FEfpS/oIDjk6k=\", mac=\"W7bdMZbv9UWOTadASIQHagZyirA=\"".parse()?;
+//! let request = RequestParts::new("POST", "example.com", "/request")
+//!     .with_port(80)
+//!     .with_body(&b"hello=world%21"[..]);
+//!
+//! // What the server knows of `jd93dh9dh39D`.
+//! let key = MacKey::new(Algorithm::HmacSha1, &MacKeyText::new("8yfrufh348h"))?;
+//! let issued_at = Timestamp::from_secs(1_336_363_200);
+//!
+//! Verifier::http_mac(Draft::V00).check(&key, &request, &authorization)?;
+//! let now = Timestamp::from_secs(1_336_363_200 + 273_157);
+//! let guard = ReplayGuard::new(Duration::from_secs(600), 100_000);
+//! guard.admit(&authorization.with_issued_at(issued_at), now)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Check the MAC first, and the nonce after it: nonces are remembered only for requests that were
 //! signed with the key, or anyone could fill the memory.
 

@@ -115,7 +115,6 @@
 
 mod attributes;
 mod body_hash;
-mod client;
 mod credential;
 mod draft;
 mod ext;
@@ -123,12 +122,13 @@ mod refusals;
 mod request_string;
 mod stamp;
 mod token_answer;
+mod vendor;
 
 pub use attributes::Attributes;
 pub use body_hash::body_hash;
-pub use client::HttpMac;
 pub use credential::Credential;
 pub use draft::Draft;
+pub use vendor::HttpMac;
 
 /// The extra of a grant that says when its key was issued, in whole seconds since the Unix epoch. See
 /// the [module docs](self#the-age).
