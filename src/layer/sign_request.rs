@@ -41,7 +41,7 @@ impl<P: Provider> Account<P> {
     /// # #[cfg(feature = "testing")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), BoxError> {
-    /// # use std::time::Duration;
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     /// # use tower_mac_auth::testing::{Api, Provider as TestingProvider};
     /// # type BoxError = Box<dyn std::error::Error + Send + Sync>;
     /// use bytes::Bytes;

@@ -100,7 +100,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Those of [`TokenEndpointBuilder::build`](TokenEndpointBuilder::build).
+    /// Those of [`TokenEndpointBuilder::build`](crate::token::TokenEndpointBuilder::build).
     #[cfg(feature = "transport")]
     #[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
     pub fn endpoint(&self) -> Result<TokenEndpoint, EndpointError> {
