@@ -40,8 +40,8 @@ impl<P: Provider> Account<P> {
     /// ```
     /// # #[cfg(feature = "testing")]
     /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), BoxError> {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # use std::time::Duration;
     /// # use tower_mac_auth::testing::{Api, Provider as TestingProvider};
     /// # type BoxError = Box<dyn std::error::Error + Send + Sync>;
     /// use bytes::Bytes;
