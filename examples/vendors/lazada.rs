@@ -97,8 +97,8 @@ impl Provider for Lazada {
         Some(&self.app_secret)
     }
 
-    fn authorities(&self) -> AllowedAuthorities {
-        self.hosts.clone()
+    fn authorities(&self) -> &AllowedAuthorities {
+        &self.hosts
     }
 
     fn token_url(&self, _: GrantType) -> &str {

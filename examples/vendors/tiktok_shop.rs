@@ -91,8 +91,8 @@ impl Provider for TikTokShop {
         Some(&self.app_secret)
     }
 
-    fn authorities(&self) -> AllowedAuthorities {
-        self.hosts.clone()
+    fn authorities(&self) -> &AllowedAuthorities {
+        &self.hosts
     }
 
     fn token_url(&self, _: GrantType) -> &str {

@@ -26,7 +26,7 @@ pub struct MacAuthLayer<A = Account> {
 impl<P: Provider> MacAuthLayer<Account<P>> {
     /// Signs as this account, and for the [hosts](Provider::authorities) of its provider.
     pub fn new(account: Account<P>) -> Self {
-        let allowed = account.provider().authorities();
+        let allowed = account.provider().authorities().clone();
         Self::with(account, allowed)
     }
 }
@@ -35,7 +35,7 @@ impl<P: Provider> MacAuthLayer<PerRequest<P>> {
     /// Signs each request as the account that it brings in its extensions, for the
     /// [hosts](Provider::authorities) of this provider: see [`PerRequest`].
     pub fn per_request(provider: &P) -> Self {
-        Self::with(PerRequest::new(), provider.authorities())
+        Self::with(PerRequest::new(), provider.authorities().clone())
     }
 }
 

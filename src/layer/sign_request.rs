@@ -178,13 +178,8 @@ impl<P: Provider, B> Future for SignRequest<'_, P, B> {
             match this.account.signer() {
                 Signer::Ready(ready) => {
                     let body = this.signed_body()?;
-                    let providers;
-                    let allowed = if let Some(allowed) = this.allowed {
-                        allowed
-                    } else {
-                        providers = this.account.provider().authorities();
-                        &providers
-                    };
+                    let providers = || this.account.provider().authorities();
+                    let allowed = this.allowed.unwrap_or_else(providers);
                     sign(this.account, allowed, &ready, this.request, body)?;
                     return Poll::Ready(Ok(ready.generation()));
                 }

@@ -50,8 +50,8 @@
 //!         Some(&self.client_secret)
 //!     }
 //!
-//!     fn authorities(&self) -> AllowedAuthorities {
-//!         self.hosts.clone()
+//!     fn authorities(&self) -> &AllowedAuthorities {
+//!         &self.hosts
 //!     }
 //!
 //!     fn token_url(&self, _: GrantType) -> &str {

@@ -46,7 +46,7 @@ pub trait Provider: Send + Sync + 'static {
     }
 
     /// Where credentials may be sent, unless a layer is told otherwise.
-    fn authorities(&self) -> AllowedAuthorities;
+    fn authorities(&self) -> &AllowedAuthorities;
 
     /// The URL of the token endpoint, which may have another for refreshing.
     fn token_url(&self, grant_type: GrantType) -> &str;

@@ -166,7 +166,7 @@ mod tests {
         fn client_id(&self) -> &str {
             self.0.client_id()
         }
-        fn authorities(&self) -> AllowedAuthorities {
+        fn authorities(&self) -> &AllowedAuthorities {
             self.0.authorities()
         }
         fn token_url(&self, grant_type: GrantType) -> &str {

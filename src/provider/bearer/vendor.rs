@@ -49,7 +49,7 @@ impl Provider for Bearer {
         self.oauth2.check()
     }
 
-    fn authorities(&self) -> AllowedAuthorities {
+    fn authorities(&self) -> &AllowedAuthorities {
         self.oauth2.authorities()
     }
 

@@ -114,7 +114,7 @@ impl Provider for HttpMac {
         self.oauth2.check()
     }
 
-    fn authorities(&self) -> AllowedAuthorities {
+    fn authorities(&self) -> &AllowedAuthorities {
         self.oauth2.authorities()
     }
 

@@ -243,8 +243,8 @@ impl OAuth2 {
     }
 
     /// Where credentials may be sent: nowhere, unless it was [told](Self::allow).
-    pub fn authorities(&self) -> AllowedAuthorities {
-        self.allowed.clone()
+    pub fn authorities(&self) -> &AllowedAuthorities {
+        &self.allowed
     }
 
     /// Where this is presented.

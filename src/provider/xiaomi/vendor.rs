@@ -143,8 +143,8 @@ impl Provider for Xiaomi {
         Ok(())
     }
 
-    fn authorities(&self) -> AllowedAuthorities {
-        self.allowed.clone()
+    fn authorities(&self) -> &AllowedAuthorities {
+        &self.allowed
     }
 
     fn token_url(&self, _: GrantType) -> &str {
