@@ -10,7 +10,7 @@ use tower_mac_auth::provider::{
     Fresh, Grant, GrantType, Head, Meaning, Outcome, Presented, Provider, Refusal, Refused,
     RequestParts, Signed, TokenSet,
 };
-use tower_mac_auth::sign::{Algorithm, MacKey, SignError, SignErrorKind};
+use tower_mac_auth::sign::{Algorithm, MacKey, SignError};
 use zeroize::Zeroizing;
 
 use crate::parameters::Parameters;
@@ -144,8 +144,7 @@ impl Provider for Lazada {
     }
 
     fn credential(&self, grant: &Grant) -> Result<Self::Credential, SignError> {
-        let missing = SignError::new(SignErrorKind::Empty, "access_token", "is missing");
-        let access = grant.access.as_ref().ok_or(missing)?;
+        let access = grant.require_access()?;
         let key = MacKey::of_secret(Algorithm::HmacSha256, &self.app_secret)?;
         Ok((key, access.access_token.clone()))
     }

@@ -130,8 +130,7 @@ impl Provider for TikTokShop {
     }
 
     fn credential(&self, grant: &Grant) -> Result<Self::Credential, SignError> {
-        let missing = SignError::new(SignErrorKind::Empty, "access_token", "is missing");
-        let token = &grant.access.as_ref().ok_or(missing)?.access_token;
+        let token = &grant.require_access()?.access_token;
         let token = HeaderValue::try_from(token.expose_secret()).map_err(|_| {
             SignError::new(
                 SignErrorKind::Malformed,

@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 
 use crate::Timestamp;
 use crate::account::Account;
-use crate::provider::Provider;
+use crate::provider::{Provider, date};
 
 impl<P: Provider> Account<P> {
     /// To be called with the head of a response that refused a signature
@@ -28,6 +28,5 @@ fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
     if ages.any(|age| age.as_bytes() != b"0") {
         return None;
     }
-    let date = headers.get(header::DATE)?.to_str().ok()?;
-    httpdate::parse_http_date(date).ok().map(Timestamp::from)
+    date(headers)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::TokenSet;
-use crate::sign::Algorithm;
+use crate::sign::{Algorithm, MacKey, SignError};
 use crate::{AccessToken, Extra, MacKeyText, RefreshToken};
 
 /// So many bytes of extras are kept over rotations, so that a server that has a new name for one each
@@ -30,6 +30,18 @@ impl AccessGrant {
             access_token: access_token.into(),
             mac_key: None,
             algorithm: None,
+        }
+    }
+
+    /// The key that was issued for it, made ready.
+    ///
+    /// # Errors
+    ///
+    /// Names `mac_key` when there is none, or none that can sign.
+    pub fn prepare_key(&self) -> Result<MacKey, SignError> {
+        match (self.algorithm, &self.mac_key) {
+            (Some(algorithm), Some(mac_key)) => MacKey::new(algorithm, mac_key),
+            _ => Err(SignError::missing("mac_key")),
         }
     }
 
@@ -62,6 +74,16 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// What signs, for [`Provider::credential`](super::Provider::credential).
+    ///
+    /// # Errors
+    ///
+    /// Names `access_token` when there is none.
+    pub fn require_access(&self) -> Result<&AccessGrant, SignError> {
+        let access = self.access.as_ref();
+        access.ok_or_else(|| SignError::missing("access_token"))
+    }
+
     /// Whether both hold the same refresh token.
     pub(crate) fn has_tokens_of(&self, other: &Self) -> bool {
         self.refresh_token == other.refresh_token

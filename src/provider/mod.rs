@@ -79,8 +79,7 @@
 //!     }
 //!
 //!     fn credential(&self, grant: &Grant) -> Result<Self::Credential, SignError> {
-//!         let missing = SignError::new(SignErrorKind::Empty, "access_token", "is missing");
-//!         let token = &grant.access.as_ref().ok_or(missing)?.access_token;
+//!         let token = &grant.require_access()?.access_token;
 //!         let key = MacKey::of_secret(Algorithm::HmacSha1, &self.client_secret)?;
 //!         Ok((token.expose_secret().to_owned(), key))
 //!     }
@@ -110,6 +109,7 @@ mod authority;
 mod authorize_request;
 pub mod bearer;
 mod challenges;
+mod date;
 mod endpoint_error;
 mod fields;
 mod fresh;
@@ -136,6 +136,7 @@ pub use authority::{
 pub use authorize_request::AuthorizeRequest;
 pub use bearer::Bearer;
 pub use challenges::{Challenge, Challenges};
+pub(crate) use date::{date, http_date};
 pub use endpoint_error::{EndpointError, EndpointErrorKind};
 pub use fields::Fields;
 pub use fresh::Fresh;

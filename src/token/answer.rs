@@ -4,13 +4,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{DATE, HeaderMap, RETRY_AFTER};
+use http::header::{HeaderMap, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use super::MAX_ANSWER_LEN;
 use super::content_coding::{CodingFault, decode};
 use crate::provider::{
-    Ambiguous, AmbiguousKind, Meaning, Outcome, Presented, Provider, RateLimited,
+    Ambiguous, AmbiguousKind, Meaning, Outcome, Presented, Provider, RateLimited, date, http_date,
 };
 
 /// The shortest and the longest pause that an endpoint may ask for by `Retry-After`. A shorter one
@@ -89,15 +89,13 @@ pub(super) fn too_long() -> Ambiguous {
 /// The pause that the answer asks for. If it names a date, the pause is counted from the answer's own
 /// `Date`: the server's clock wrote both, and ours may be wrong.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
-    let asked = text(RETRY_AFTER)?;
+    let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
         // Too many digits for a number are too long a pause.
         return Some(Duration::from_secs(asked.parse().unwrap_or(u64::MAX)));
     }
-    let until = httpdate::parse_http_date(asked).ok()?;
-    let now = httpdate::parse_http_date(text(DATE)?).ok()?;
-    Some(until.duration_since(now).unwrap_or_default())
+    let until = http_date(asked)?;
+    Some(until.saturating_since(date(headers)?))
 }
 
 #[cfg(test)]
@@ -106,6 +104,8 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
+
+    use http::header::DATE;
 
     use super::*;
     use crate::RefreshToken;

@@ -97,15 +97,14 @@ impl<P: Provider> Flight<P> {
         let answer_by = started.saturating_add(policy.answer_timeout);
         match timeout(answer_by.saturating_since(now), answer).await {
             Ok(Outcome::Tokens(tokens)) => {
-                if let (Some(old), Some(new)) = (&grant.subject, &tokens.subject)
-                    && old != new
-                {
+                let lives = Lives::of(&tokens, started);
+                let next = Grant::from(tokens);
+                if next.is_of_another_than(grant) {
                     // OpenID Connect Core §12.2: it must be the same. Nobody signs as another.
                     let why = "the answer has the tokens of another user";
                     return Err(self.doubt(&sending, why).await);
                 }
-                let lives = Lives::of(&tokens, started);
-                let grant = Grant::from(tokens).after(grant);
+                let grant = next.after(grant);
                 let credential = account.context.prepare(&grant);
                 let unusable = credential
                     .is_none()

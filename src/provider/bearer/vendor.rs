@@ -78,9 +78,7 @@ impl Provider for Bearer {
     }
 
     fn credential(&self, grant: &Grant) -> Result<HeaderValue, SignError> {
-        let access = grant.access.as_ref();
-        let access = access.ok_or_else(|| SignError::missing("access_token"))?;
-        let token = access.access_token.expose_secret();
+        let token = grant.require_access()?.access_token.expose_secret();
         if token.is_empty() {
             return Err(SignError::empty("access_token"));
         }

@@ -1,9 +1,9 @@
 use bytes::Bytes;
-use http::{HeaderMap, Response, header};
+use http::Response;
 
 use super::{Draft, ISSUED_AT};
-use crate::provider::{Ambiguous, AmbiguousKind, Fields, Outcome, TokenSet};
-use crate::{Extra, RefreshToken, Timestamp};
+use crate::provider::{Ambiguous, AmbiguousKind, Fields, Outcome, TokenSet, date};
+use crate::{Extra, RefreshToken};
 
 /// The tokens of an answer, with what a MAC needs: the key, its algorithm, and when it was issued.
 pub(super) fn with_key(draft: Draft, outcome: Outcome, answer: &Response<Bytes>) -> Outcome {
@@ -39,14 +39,10 @@ fn put_key(mut tokens: TokenSet, fields: &Fields) -> Result<TokenSet, Ambiguous>
     Ok(tokens.with_mac_key(mac_key, algorithm))
 }
 
-/// When the server made its answer (RFC 9110 §6.6.1).
-fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    let date = headers.get(header::DATE)?.to_str().ok()?;
-    httpdate::parse_http_date(date).ok().map(Timestamp::from)
-}
-
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
     use crate::provider::{OAuth2, Presented};
     use crate::sign::Algorithm;

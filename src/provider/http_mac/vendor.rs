@@ -13,7 +13,7 @@ use crate::provider::{
     AllowedAuthorities, AuthorizeRequest, BodyNeeded, EndpointError, EndpointErrorKind, Fresh,
     Grant, GrantType, Head, OAuth2, Outcome, Presented, Provider, Refusal, RequestParts, Signed,
 };
-use crate::sign::{MacKey, SignError};
+use crate::sign::SignError;
 use crate::{ClientSecret, Extra, Timestamp};
 
 /// A client of an API that checks requests by draft-ietf-oauth-v2-http-mac. See the [module
@@ -144,12 +144,8 @@ impl Provider for HttpMac {
     }
 
     fn credential(&self, grant: &Grant) -> Result<Credential, SignError> {
-        let access = grant.access.as_ref();
-        let access = access.ok_or_else(|| SignError::missing("access_token"))?;
-        let (Some(algorithm), Some(mac_key)) = (access.algorithm, &access.mac_key) else {
-            return Err(SignError::missing("mac_key"));
-        };
-        let credential = Credential::new(&access.access_token, MacKey::new(algorithm, mac_key)?)?;
+        let access = grant.require_access()?;
+        let credential = Credential::new(&access.access_token, access.prepare_key()?)?;
         match self.draft {
             Draft::V00 => Ok(credential.with_issued_at(issued_at(grant)?)),
             Draft::V01 => Ok(credential),

@@ -14,7 +14,7 @@ use crate::provider::{
     EndpointErrorKind, Fresh, Grant, GrantType, Head, Outcome, Presented, Provider, Refusal,
     RequestParts, Signed,
 };
-use crate::sign::{MacKey, SignError};
+use crate::sign::SignError;
 
 const TOKEN_URL: &str = "https://account.xiaomi.com/oauth2/token";
 const AUTHORIZE_URL: &str = "https://account.xiaomi.com/oauth2/authorize";
@@ -172,12 +172,8 @@ impl Provider for Xiaomi {
     }
 
     fn credential(&self, grant: &Grant) -> Result<Credential, SignError> {
-        let access = grant.access.as_ref();
-        let access = access.ok_or_else(|| SignError::missing("access_token"))?;
-        let (Some(algorithm), Some(mac_key)) = (access.algorithm, &access.mac_key) else {
-            return Err(SignError::missing("mac_key"));
-        };
-        let key = MacKey::new(algorithm, mac_key)?;
+        let access = grant.require_access()?;
+        let key = access.prepare_key()?;
         Ok(Credential::new(&access.access_token, key).with_client_id(&self.client_id))
     }
 
