@@ -7,10 +7,12 @@ use bytes::Bytes;
 use http::header::{HeaderMap, RETRY_AFTER};
 use http::{Response, StatusCode};
 
-use super::MAX_ANSWER_LEN;
 use super::content_coding::{CodingFault, decode};
+use super::transport::SendErrorKind;
+use super::{MAX_ANSWER_LEN, SendError};
 use crate::provider::{
-    Ambiguous, AmbiguousKind, Meaning, Outcome, Presented, Provider, RateLimited, date, http_date,
+    Ambiguous, AmbiguousKind, Meaning, Outcome, Presented, Provider, RateLimited, SharedError,
+    Unsent, UnsentKind, date, http_date,
 };
 
 /// The shortest and the longest pause that an endpoint may ask for by `Retry-After`. A shorter one
@@ -81,7 +83,25 @@ fn coding_fault(fault: CodingFault) -> Ambiguous {
     }
 }
 
-pub(super) fn too_long() -> Ambiguous {
+/// What became of a request that has no answer.
+pub(super) fn not_answered(error: SendError) -> Outcome {
+    let SendError { kind, source } = error;
+    let source = source.map(SharedError::from);
+    let (kind, detail) = match kind {
+        SendErrorKind::NotSent => {
+            return Outcome::Unsent(Unsent::new(UnsentKind::ConnectionClosed, source));
+        }
+        SendErrorKind::Lost => (
+            AmbiguousKind::Lost,
+            "the connection failed before the answer was read",
+        ),
+        SendErrorKind::Timeout => (AmbiguousKind::Timeout, "no answer in time"),
+        SendErrorKind::TooLong => return Outcome::Ambiguous(too_long().with_source(source)),
+    };
+    Outcome::Ambiguous(Ambiguous::new(kind, detail).with_source(source))
+}
+
+fn too_long() -> Ambiguous {
     let detail = "the answer is longer than 64 KiB";
     Ambiguous::new(AmbiguousKind::TooLong, detail)
 }

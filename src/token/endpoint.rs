@@ -7,15 +7,14 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
 use http::{Request, Uri};
 
-use super::answer::{read_answer, too_long};
+use super::answer::{not_answered, read_answer};
 use super::builder::TokenEndpointBuilder;
 use super::limiter::Limiter;
 use super::redact::{Sent, redact};
-use super::transport::SendErrorKind;
-use super::{Connection, SendError, Transport};
+use super::{Connection, Transport};
 use crate::provider::{
-    Ambiguous, AmbiguousKind, EndpointError, Fresh, GrantType, Outcome, Presented, Provider,
-    SharedError, Unsent, UnsentKind, Xiaomi,
+    EndpointError, Fresh, GrantType, Outcome, Presented, Provider, SharedError, Unsent, UnsentKind,
+    Xiaomi,
 };
 use crate::{AuthorizationCode, Clock as _, RefreshToken, SystemClock};
 
@@ -297,27 +296,11 @@ impl<P: Provider> fmt::Debug for Connected<P> {
     }
 }
 
-fn not_answered(error: SendError) -> Outcome {
-    let SendError { kind, source } = error;
-    let source = source.map(SharedError::from);
-    let (kind, detail) = match kind {
-        SendErrorKind::NotSent => {
-            return Outcome::Unsent(Unsent::new(UnsentKind::ConnectionClosed, source));
-        }
-        SendErrorKind::Lost => (
-            AmbiguousKind::Lost,
-            "the connection failed before the answer was read",
-        ),
-        SendErrorKind::Timeout => (AmbiguousKind::Timeout, "no answer in time"),
-        SendErrorKind::TooLong => return Outcome::Ambiguous(too_long().with_source(source)),
-    };
-    Outcome::Ambiguous(Ambiguous::new(kind, detail).with_source(source))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{TokenEndpointBuilder, TransportError};
+    use crate::provider::AmbiguousKind;
+    use crate::token::{SendError, TokenEndpointBuilder, TransportError};
     use bytes::Bytes;
     use futures_core::future::BoxFuture;
     use http::{Request, Response};
