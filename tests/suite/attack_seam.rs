@@ -1,20 +1,16 @@
 //! Whose tokens an account holds, if two users agree at once or an answer does not say whose it is.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
+use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode, Uri};
 use tower_mac_auth::account::{Account, AccountErrorKind, Accounts, RefreshErrorKind};
 use tower_mac_auth::provider::{Bearer, GrantType, OAuth2};
 use tower_mac_auth::store::MemoryStore;
 use tower_mac_auth::testing::{Fault, Provider, TestClock};
-use tower_mac_auth::token::{
-    BoxFuture, Connection, Outcome, SendError, TokenEndpoint, Transport, TransportError,
-};
+use tower_mac_auth::token::{Outcome, TokenEndpoint};
 
+use crate::says::Says;
 use crate::world::{HOUR, World, status};
 
 const A_BIT: Duration = Duration::from_millis(10);
@@ -83,41 +79,13 @@ async fn an_answer_that_does_not_say_whose_it_is_does_not_replace_a_known_user()
     assert_eq!(Some(subject), world.tokens.subject.as_ref());
 }
 
-/// A token endpoint that answers these, one after another.
-#[derive(Clone)]
-struct Says(Arc<Mutex<VecDeque<(u16, String)>>>);
-
-impl Transport for Says {
-    fn connect<'a>(
-        &'a self,
-        _: &'a Uri,
-    ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
-        let connection: Box<dyn Connection> = Box::new(self.clone());
-        Box::pin(async { Ok(connection) })
-    }
-}
-
-impl Connection for Says {
-    fn send(
-        self: Box<Self>,
-        _: Request<Bytes>,
-    ) -> BoxFuture<'static, Result<Response<Bytes>, SendError>> {
-        let (status, body) = self.0.lock().unwrap().pop_front().unwrap();
-        let answer = Response::builder().status(status).body(body.into());
-        Box::pin(async { Ok(answer.unwrap()) })
-    }
-}
-
 fn client() -> OAuth2 {
     OAuth2::new("https://as.example/token", "id").with_subject_field("user")
 }
 
 fn endpoint(client: OAuth2, answers: &[(u16, &str)]) -> TokenEndpoint<Bearer> {
-    let answers = answers
-        .iter()
-        .map(|(status, body)| (*status, (*body).to_owned()));
     TokenEndpoint::builder(Bearer::new(client))
-        .transport(Says(Arc::new(Mutex::new(answers.collect()))))
+        .transport(Says::new(answers))
         .build()
         .unwrap()
 }

@@ -43,6 +43,7 @@ mod rate_limit;
 mod resend;
 mod rotation;
 mod runtimes;
+mod says;
 mod secrets;
 mod sign_request;
 mod sockets;

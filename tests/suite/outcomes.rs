@@ -3,8 +3,6 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_core::future::BoxFuture;
 use http::StatusCode;
 use tower_mac_auth::account::{
     Account, Accounts, Event, InDoubtPolicy, RefreshError, RefreshErrorKind, RotationStatus,
@@ -14,10 +12,9 @@ use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::provider::{Meaning, Refused, Xiaomi};
 use tower_mac_auth::store::{AccountName, Generation, MemoryStore, RecordStore, Status};
 use tower_mac_auth::testing::{Fault, Presented};
-use tower_mac_auth::token::{
-    Connection, SendError, TokenEndpoint, TokenSet, Transport, TransportError,
-};
+use tower_mac_auth::token::{TokenEndpoint, TokenSet};
 
+use crate::says::Says;
 use crate::world::{HOUR, World, at_once, record, status};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -321,38 +318,14 @@ async fn without_a_next_refresh_token_the_spent_one_is_not_used_again() {
     assert_eq!(provider.token_requests(), 0);
 }
 
-/// A token endpoint that answers everything with one text.
-struct Says(StatusCode, String);
-
-impl Transport for Says {
-    fn connect<'a>(
-        &'a self,
-        _: &'a http::Uri,
-    ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
-        let says = Says(self.0, self.1.clone());
-        Box::pin(async move { Ok(Box::new(says) as Box<dyn Connection>) })
-    }
-}
-
-impl Connection for Says {
-    fn send(
-        self: Box<Self>,
-        _: http::Request<Bytes>,
-    ) -> BoxFuture<'static, Result<http::Response<Bytes>, SendError>> {
-        let mut response = http::Response::new(Bytes::from(self.1));
-        *response.status_mut() = self.0;
-        Box::pin(async move { Ok(response) })
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_error_that_repeats_the_refresh_token_does_not_make_it_the_next() {
     let tokens = TokenSet::mac("AT", "KEY", "RT", crate::world::HOUR);
-    let body = r#"{"refresh_token":"RT","message":"overloaded"}"#.to_owned();
+    let body = r#"{"refresh_token":"RT","message":"overloaded"}"#;
     for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE] {
         let xiaomi = Xiaomi::new("1", "secret", "https://client.example/");
         let endpoint = TokenEndpoint::builder(xiaomi)
-            .transport(Says(status, body.clone()))
+            .transport(Says::new(&[(status.as_u16(), body)]))
             .build()
             .unwrap();
         let builder = Account::builder(endpoint).tokens(tokens.clone());

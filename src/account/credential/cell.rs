@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::join::Join;
+use super::looks::Looks;
 use super::primitives::{AtomicU64, Loaded, Mutex, MutexGuard, Swap};
 use super::{Access, RotationState, Snapshot};
 use crate::Timestamp;
@@ -36,21 +37,8 @@ struct Slot<W> {
     flight: Option<Vec<W>>,
     /// A refresh ahead of time found no room at the endpoint, and tries again then.
     ahead_at: Timestamp,
-    /// When the store is to be looked at for what other processes did. Nothing else is held up.
-    look_at: Timestamp,
-    /// The write that was seen last in the store, or made there.
-    seen: Option<Version>,
-    /// What was heard of writes by other processes, until a look at the store that began since has
-    /// ended.
-    heard: Option<Heard>,
+    looks: Looks,
     closed: bool,
-}
-
-struct Heard {
-    /// Which write it was; `None` if that is not known, or there were several.
-    write: Option<Version>,
-    /// Since the latest look at the store began. That look may have come too early.
-    since_look: bool,
 }
 
 impl<C, W> Cell<C, W> {
@@ -64,9 +52,7 @@ impl<C, W> Cell<C, W> {
                 rotation: RotationState::Idle,
                 flight: None,
                 ahead_at: Timestamp::EPOCH,
-                look_at: Timestamp::MAX,
-                seen: None,
-                heard: None,
+                looks: Looks::new(),
                 closed: false,
             }),
         }
@@ -199,7 +185,8 @@ impl<C, W> Cell<C, W> {
         }
         let access = current.access(self.rejected(), now);
         // A signer that is dead has nobody look at the store but a flight.
-        let heard = access == Access::Dead && slot.heard.is_some() && slot.rotation.needs_others();
+        let heard =
+            access == Access::Dead && slot.looks.has_heard() && slot.rotation.needs_others();
         if !heard && !slot.rotation.may_fly(access, now) {
             return Join::Grounded(slot.rotation.clone());
         }
@@ -225,20 +212,14 @@ impl<C, W> Cell<C, W> {
 
     /// The store is about to be looked at.
     pub(in crate::account) fn begin_look(&self) {
-        if let Some(heard) = &mut self.lock().heard {
-            heard.since_look = false;
-        }
+        self.lock().looks.begin();
     }
 
     /// Takes note that this write stands in the store, and that it need not be looked at before
     /// `look_at`, unless another was heard of since the look began that saw this one.
     pub(in crate::account) fn note_seen(&self, version: Version, look_at: Timestamp) {
         let mut slot = self.lock();
-        slot.seen = Some(version);
-        let heard = slot.heard.as_ref();
-        if heard.is_none_or(|heard| !heard.since_look || heard.write == Some(version)) {
-            slot.heard = None;
-            slot.look_at = look_at;
+        if slot.looks.note_seen(version, look_at) {
             self.settle(&slot);
         }
     }
@@ -246,19 +227,14 @@ impl<C, W> Cell<C, W> {
     /// Another process may have written: the next signer has the store looked at.
     pub(in crate::account) fn hear(&self, version: Option<Version>) {
         let mut slot = self.lock();
-        if version.is_none() || slot.seen != version {
-            let before = slot.heard.as_ref().filter(|heard| heard.since_look);
-            let write = version.filter(|_| before.is_none_or(|before| before.write == version));
-            let since_look = true;
-            slot.heard = Some(Heard { write, since_look });
-            slot.look_at = Timestamp::EPOCH;
+        if slot.looks.hear(version) {
             self.settle(&slot);
         }
     }
 
     /// Whether another process has written since the store was looked at.
     pub(in crate::account) fn has_heard(&self) -> bool {
-        self.lock().heard.is_some()
+        self.lock().looks.has_heard()
     }
 
     /// Whether a signer at `now` is to have the store looked at, and has `room` for that: if not,
@@ -271,12 +247,12 @@ impl<C, W> Cell<C, W> {
         room: impl FnOnce() -> Option<R>,
     ) -> Option<R> {
         let mut slot = self.slot.try_lock().ok()?;
-        if now < slot.look_at || slot.flight.is_some() || slot.closed {
+        if now < slot.looks.due_at || slot.flight.is_some() || slot.closed {
             return None;
         }
         let room = room();
         let pause = if room.is_some() { every } else { soon };
-        slot.look_at = now.saturating_add(pause);
+        slot.looks.due_at = now.saturating_add(pause);
         self.settle(&slot);
         room
     }
@@ -308,7 +284,7 @@ impl<C, W> Cell<C, W> {
                 .max(slot.rotation.look_again_at())
                 .max(slot.ahead_at)
                 .min(current.expires_at)
-                .min(slot.look_at)
+                .min(slot.looks.due_at)
         };
         self.attention_at.store(at.as_millis(), Ordering::Release);
     }

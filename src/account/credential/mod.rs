@@ -3,6 +3,7 @@
 mod access;
 mod cell;
 mod join;
+mod looks;
 mod primitives;
 mod rotation_state;
 mod snapshot;
