@@ -222,7 +222,7 @@ mod tests {
              &sign=b596b73e0cc6de07ac26f036364178ab16b0a907af13d43f0a0cd2345f582dc8"
         );
         let token = HeaderValue::from_static("TTP_canary");
-        assert_eq!(signed_shops.headers(), [(TOKEN, token)]);
+        assert_eq!(signed_shops.headers(), [(&TOKEN, &token)]);
         let shop = "shop_cipher=ROW_xkMbgAAAeVAQra0eZWebFQq5aIK";
         let webhooks = RequestParts::new("GET", "api", "/event/202309/webhooks").with_query(shop);
         assert_eq!(

@@ -1,4 +1,4 @@
-use std::{fmt, mem, slice};
+use std::{fmt, mem};
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, MaxSizeReached};
@@ -16,30 +16,22 @@ type Header = (HeaderName, HeaderValue);
 
 /// The headers to be set, each of them marked sensitive.
 ///
-/// Nearly always there is one. With room for more in place it would be large to move, and it is moved
-/// often.
+/// Nearly always `Authorization` is the only one. With room for more in place it would be large to
+/// move, and it is moved often; and the hash of a name that is known beforehand costs nothing.
 #[derive(Clone, Default)]
 pub(crate) enum Headers {
     #[default]
     None,
-    One(Header),
+    Authorization(HeaderValue),
     More(Vec<Header>),
 }
 
 impl Headers {
-    fn as_slice(&self) -> &[Header] {
-        match self {
-            Self::None => &[],
-            Self::One(header) => slice::from_ref(header),
-            Self::More(headers) => headers,
-        }
-    }
-
     #[inline]
-    fn and(self, (name, mut value): Header) -> Self {
+    fn and(self, name: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
         match self {
-            Self::None => Self::One((name, value)),
+            Self::None if name == AUTHORIZATION => Self::Authorization(value),
             headers => headers.and_more((name, value)),
         }
     }
@@ -48,7 +40,7 @@ impl Headers {
     fn and_more(self, header: Header) -> Self {
         let mut headers = match self {
             Self::None => Vec::new(),
-            Self::One(first) => vec![first],
+            Self::Authorization(value) => vec![(AUTHORIZATION, value)],
             Self::More(headers) => headers,
         };
         headers.push(header);
@@ -60,7 +52,7 @@ impl Headers {
     pub(crate) fn set(self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
         match self {
             Self::None => Ok(()),
-            Self::One((name, value)) => headers.try_insert(name, value).map(drop),
+            Self::Authorization(value) => headers.try_insert(AUTHORIZATION, value).map(drop),
             Self::More(more) => set_more(more, headers),
         }
     }
@@ -84,16 +76,27 @@ impl Signed {
         Self::default()
     }
 
+    /// Of nothing but a value of `Authorization`, which is marked sensitive, and perhaps a path and
+    /// query: what most are, put together at once, so that less is moved.
+    #[inline]
+    pub(crate) fn of(mut authorization: HeaderValue, path_and_query: Option<PathAndQuery>) -> Self {
+        authorization.set_sensitive(true);
+        Self {
+            headers: Headers::Authorization(authorization),
+            path_and_query,
+        }
+    }
+
     /// With this value of `Authorization`.
     #[inline]
     pub fn with_authorization(self, value: HeaderValue) -> Self {
-        let headers = self.headers.and((AUTHORIZATION, value));
+        let headers = self.headers.and(AUTHORIZATION, value);
         Self { headers, ..self }
     }
 
     /// With this header, in place of whatever the caller has put there.
     pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
-        let headers = self.headers.and((name, value));
+        let headers = self.headers.and(name, value);
         Self { headers, ..self }
     }
 
@@ -109,16 +112,18 @@ impl Signed {
     }
 
     /// The headers to be set.
-    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        self.headers.as_slice()
+    pub fn headers(&self) -> Vec<(&HeaderName, &HeaderValue)> {
+        match &self.headers {
+            Headers::None => Vec::new(),
+            Headers::Authorization(value) => vec![(&AUTHORIZATION, value)],
+            Headers::More(headers) => headers.iter().map(|(name, value)| (name, value)).collect(),
+        }
     }
 
     /// The value of `Authorization`, if it is to be set.
     pub fn authorization(&self) -> Option<&HeaderValue> {
-        let found = self
-            .headers()
-            .iter()
-            .find(|(name, _)| *name == AUTHORIZATION);
+        let mut headers = self.headers().into_iter();
+        let found = headers.find(|(name, _)| **name == AUTHORIZATION);
         found.map(|(_, value)| value)
     }
 

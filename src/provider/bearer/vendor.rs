@@ -102,7 +102,7 @@ impl Provider for Bearer {
         _: &RequestParts<'_>,
         _: Fresh,
     ) -> Result<Signed, SignError> {
-        Ok(Signed::new().with_authorization(credential.clone()))
+        Ok(Signed::of(credential.clone(), None))
     }
 
     #[inline]

@@ -82,7 +82,7 @@ impl Credential {
         write_request_string(attributes, request, &mut text)?;
         let mac = self.key.base64(text.as_slice());
         let authorization = self.authorization(attributes, mac.as_bytes())?;
-        Ok(Signed::new().with_authorization(authorization))
+        Ok(Signed::of(authorization, None))
     }
 
     /// `MAC id="…", ts="…", nonce="…", bodyhash="…", ext="…", mac="…"`, in one allocation of its exact

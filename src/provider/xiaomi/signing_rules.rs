@@ -102,9 +102,7 @@ impl SigningRules {
             &mut sent,
         )?;
         let authorization = authorization(credential, nonce, text.as_slice())?;
-        // In this order less is moved.
-        let signed = Signed::new().with_path_and_query(sent);
-        Ok(signed.with_authorization(authorization))
+        Ok(Signed::of(authorization, sent))
     }
 
     /// Whether the body of a form is signed.
