@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -45,6 +46,8 @@ pin_project! {
         R: Body,
         A: Identity,
     {
+        // It goes where none is signed.
+        Passed { #[pin] future: S::Future },
         // It could not be signed, or nobody is there to sign it.
         Unsigned { error: Option<AuthError> },
         Exchange { #[pin] exchange: Exchange<S, B, R, A> },
@@ -114,6 +117,13 @@ where
         Self { kind }
     }
 
+    /// The request was sent as it is.
+    #[cold]
+    pub(super) fn passed(future: S::Future) -> Self {
+        let kind = Kind::Passed { future };
+        Self { kind }
+    }
+
     /// The request cannot be sent yet.
     #[cold]
     pub(super) fn unsent(call: Call<A>, unsent: Unsent<S, B>) -> Self {
@@ -147,6 +157,17 @@ where
     }
 }
 
+impl<S, B, R, A> fmt::Debug for ResponseFuture<S, B, R, A>
+where
+    S: Service<Request<RequestBody<B>>>,
+    R: Body,
+    A: Identity,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
 impl<S, B, R, A> Future for ResponseFuture<S, B, R, A>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
@@ -161,6 +182,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
             KindProjection::Exchange { exchange } => exchange.poll(cx),
+            KindProjection::Passed { future } => match ready!(future.poll(cx)) {
+                Ok(response) => Poll::Ready(Ok(response.map(ResponseBody::new))),
+                Err(error) => Poll::Ready(Err(Error::Service(error))),
+            },
             KindProjection::Unsigned { error } => match error.take() {
                 Some(error) => Poll::Ready(Err(Error::Auth(error))),
                 None => finished(),

@@ -44,6 +44,8 @@ impl<A: Identity> MacAuthLayer<A> {
         let config = Config {
             identity,
             allowed,
+            // Over `http`, too: they hold nothing of ours.
+            unsigned: AllowedAuthorities::default().allow_plain_http(true),
             resend_cap: RESEND_CAP,
             inspection_limit: INSPECTION_LIMIT,
             report_every_attempt: false,
@@ -67,6 +69,18 @@ impl<A: Identity> MacAuthLayer<A> {
         Ok(self)
     }
 
+    /// Lets requests to this `host` or `host:port` through as they are: no credential is added, none
+    /// is waited for, and their responses are not read. It is for what an API links or redirects to, a
+    /// CDN for example. They need no account. A host that is allowed is signed for all the same.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither.
+    pub fn allow_unsigned(mut self, authority: &str) -> Result<Self, AllowedAuthoritiesError> {
+        self.config.unsigned = self.config.unsigned.allow(authority)?;
+        Ok(self)
+    }
+
     /// How many bytes of a request body are kept, while they are sent, to be sent again; a longer body
     /// is sent once. Default: 64 KiB. With 0 no request is sent again, not
     /// even one without a body, and nothing is kept or cloned: a refusal goes back to the caller,
@@ -78,6 +92,10 @@ impl<A: Identity> MacAuthLayer<A> {
 
     /// How long a response may be held up while its body, which could be a refusal, arrives.
     /// Default: 1 s.
+    ///
+    /// With zero no response is held up, and only what comes along with its head is read. Make
+    /// such a layer, of the same account, for long polls and event streams that are typed as JSON:
+    /// their first byte may come late.
     pub fn inspection_limit(mut self, limit: Duration) -> Self {
         self.config.inspection_limit = limit;
         self

@@ -115,6 +115,13 @@ impl<B: Body> ResponseBody<B> {
     }
 }
 
+impl<B: Body + Default> Default for ResponseBody<B> {
+    /// The default body, as what makes responses of its own wants it: tower-http's timeout.
+    fn default() -> Self {
+        Self::new(B::default())
+    }
+}
+
 impl<B: Body> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;

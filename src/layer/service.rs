@@ -44,6 +44,52 @@ impl<S, A> MacAuth<S, A> {
         &mut self.inner
     }
 
+    /// Compiles if this is a service for requests with a body `B` (and responses with a body `R`, to be
+    /// left to the compiler: `check::<B, _>()`), and changes nothing. If it is not,
+    /// the compiler names what the inner service lacks, where it would otherwise only say that some
+    /// method of a stack does not exist.
+    ///
+    /// The usual faults: the inner service is not [`Clone`] (put a `tower::buffer` around it), or it
+    /// takes `Request<B>` alone. It has to take `Request<RequestBody<B>>`, so let the compiler infer
+    /// the body type of a hyper client.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn check(account: tower_mac_auth::account::Account, client: tower_mac_auth::testing::Api) {
+    /// use bytes::Bytes;
+    /// use http_body_util::Full;
+    /// use tower_mac_auth::layer::{Layer, MacAuthLayer};
+    ///
+    /// let client = MacAuthLayer::new(account).layer(client).check::<Full<Bytes>, _>();
+    /// # }
+    /// ```
+    ///
+    /// ```compile_fail,E0277
+    /// # fn check(account: tower_mac_auth::account::Account) {
+    /// use bytes::Bytes;
+    /// use http_body_util::Full;
+    /// use hyper_util::client::legacy::{Client, connect::HttpConnector};
+    /// use hyper_util::rt::TokioExecutor;
+    /// use tower_mac_auth::layer::{Layer, MacAuthLayer};
+    ///
+    /// // The body's type should have been left open.
+    /// let client: Client<HttpConnector, Full<Bytes>> =
+    ///     Client::builder(TokioExecutor::new()).build_http();
+    /// let client = MacAuthLayer::new(account).layer(client).check::<Full<Bytes>, _>();
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn check<B, R>(self) -> Self
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+        B: Body,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+        R: Body + Unpin,
+        A: Identity,
+    {
+        self
+    }
+
     /// The inner service, without the layer.
     pub fn into_inner(self) -> S {
         self.inner
@@ -69,6 +115,9 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if self.config.is_unsigned(&request) {
+            return ResponseFuture::passed(self.pass(request));
+        }
         let call = match Call::new(&self.config, request.extensions_mut().remove()) {
             Ok(call) => call,
             Err(error) => {
@@ -113,6 +162,19 @@ where
             future: self.inner.call(request),
         };
         ResponseFuture::sent(call, sent)
+    }
+}
+
+impl<S, A: Identity> MacAuth<S, A> {
+    /// Sends the request as it is.
+    #[cold]
+    fn pass<B: Body>(&mut self, mut request: Request<B>) -> S::Future
+    where
+        S: Service<Request<RequestBody<B>>>,
+    {
+        request.extensions_mut().remove::<Account<A::Provider>>();
+        self.inner
+            .call(request.map(|body| RequestBody::resendable(body, 0).0))
     }
 }
 

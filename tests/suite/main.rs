@@ -16,8 +16,6 @@ mod bearer;
 mod clock_jumps;
 mod conformance;
 mod debug;
-#[cfg(unix)]
-#[cfg(unix)]
 mod errors;
 mod exhaustive;
 mod faulty;
@@ -47,8 +45,10 @@ mod says;
 mod secrets;
 mod sign_request;
 mod sockets;
+mod stacks;
 mod store_faults;
 mod types;
+mod unsigned;
 mod users;
 mod waiting;
 mod world;

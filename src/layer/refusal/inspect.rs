@@ -54,7 +54,7 @@ pin_project! {
 pub(crate) fn settle<P, B>(
     provider: &P,
     limit: Duration,
-    reading: Reading,
+    mut reading: Reading,
     response: Response<ResponseBody<B>>,
     cx: &mut Context<'_>,
 ) -> Inspection<B>
@@ -62,7 +62,10 @@ where
     P: Provider,
     B: Body + Unpin,
 {
-    if reading.is_over() {
+    if limit.is_zero() {
+        reading.decide(provider, &response);
+    }
+    if reading.is_over() || limit.is_zero() {
         let refusal = reading.refusal();
         return Inspection::Done(Inspected { refusal, response });
     }

@@ -81,6 +81,12 @@ impl AllowedAuthorities {
         Ok(self)
     }
 
+    /// Whether there is no entry.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Whether to sign requests that go over `http` to another machine. Anyone on the way can
     /// read the access token then.
     #[must_use]
