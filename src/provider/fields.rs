@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ const LONGEST_LIFE: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 /// around names, a number as a string. `null` is as good as nothing. A field that is given twice must
 /// have the same value both times. Texts are wiped when dropped, and nothing is printed.
 pub struct Fields {
-    fields: Vec<(Box<str>, Value)>,
+    fields: BTreeMap<Box<str>, Value>,
     whole: bool,
 }
 
@@ -37,7 +38,7 @@ impl Fields {
     /// Reads an answer. Bytes that are no object have no fields.
     pub fn read(body: &[u8]) -> Self {
         let mut fields = Self {
-            fields: Vec::new(),
+            fields: BTreeMap::new(),
             whole: false,
         };
         let mut json = serde_json::Deserializer::from_slice(strip(body));
@@ -159,7 +160,7 @@ impl Fields {
         let others = self
             .fields
             .iter()
-            .filter(|(name, _)| !but.contains(&&**name));
+            .filter(|(name, _)| !but.contains(&&***name));
         let kept = others.filter_map(|(name, value)| match value {
             Value::Text(value) | Value::Other(value) => {
                 Some((name.to_string(), Extra::new(value.as_str())))
@@ -170,15 +171,16 @@ impl Fields {
     }
 
     fn get(&self, name: &str) -> Option<&Value> {
-        let found = self.fields.iter().find(|(known, _)| **known == *name);
-        found.map(|(_, value)| value)
+        self.fields.get(name)
     }
 
     fn put(&mut self, name: &str, value: Value) {
-        match self.fields.iter_mut().find(|(known, _)| **known == *name) {
-            None => self.fields.push((name.into(), value)),
-            Some((_, known)) if *known == value => {}
-            Some((_, known)) => *known = Value::Twice,
+        match self.fields.entry(name.into()) {
+            Entry::Vacant(new) => {
+                new.insert(value);
+            }
+            Entry::Occupied(known) if *known.get() == value => {}
+            Entry::Occupied(mut known) => *known.get_mut() = Value::Twice,
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::world::{HOST, World, get};
 #[tokio::test(start_paused = true)]
 async fn a_timeout_of_tower_http_stands_outside() {
     let world = World::new().await;
-    let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(1));
+    let timeout =
+        TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(1));
     let stack = |client| {
         ServiceBuilder::new()
             .layer(timeout)
@@ -76,9 +77,15 @@ async fn redirects_outside_sign_each_hop_and_take_no_token_to_an_unsigned_host()
     for (path, got) in [("/moved", "true true"), ("/linked", "false false")] {
         let mut request = get(path);
         let response = client.clone().oneshot(request.clone()).await.unwrap();
-        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), got);
+        assert_eq!(
+            response.into_body().collect().await.unwrap().to_bytes(),
+            got
+        );
         request.extensions_mut().insert(world.account.clone());
         let response = of_many.clone().oneshot(request).await.unwrap();
-        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), got);
+        assert_eq!(
+            response.into_body().collect().await.unwrap().to_bytes(),
+            got
+        );
     }
 }

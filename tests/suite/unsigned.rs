@@ -139,7 +139,8 @@ async fn long_poll(
 #[tokio::test(start_paused = true)]
 async fn with_no_time_to_inspect_a_long_poll_is_handed_on_at_once() {
     let world = World::new().await;
-    let poll = |layer: MacAuthLayer| task::spawn(layer.layer(service_fn(long_poll)).oneshot(get("/")));
+    let poll =
+        |layer: MacAuthLayer| task::spawn(layer.layer(service_fn(long_poll)).oneshot(get("/")));
     let mut held_up = poll(world.layer());
     assert!(held_up.poll().is_pending());
     let mut released = poll(world.layer().inspection_limit(std::time::Duration::ZERO));

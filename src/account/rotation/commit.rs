@@ -247,6 +247,7 @@ impl<P: Provider> Pending<P> {
             },
             grant: self.grant.clone(),
             expires_at: self.lives.expires_at,
+            refresh_expires_at: self.lives.refresh_expires_at,
         };
         let account = &self.account;
         account.context.journal.keep(&account.name, &answer).await

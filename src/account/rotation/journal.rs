@@ -93,6 +93,7 @@ mod without {
         pub(crate) decided_over: Option<Generation>,
         pub(crate) grant: Grant,
         pub(crate) expires_at: Option<Timestamp>,
+        pub(crate) refresh_expires_at: Option<Timestamp>,
     }
 
     pub(crate) enum Kept {}

@@ -109,6 +109,7 @@ impl<P: Provider> Flight<P> {
                 let unusable = credential
                     .is_none()
                     .then_some("what was issued cannot sign");
+                let lives = lives.or_as_before(&grant, &sending);
                 self.issued(&sending, grant, lives, unusable).await
             }
             Ok(Outcome::Unsent(unsent)) => {

@@ -20,6 +20,8 @@ impl<P: Provider> AccountState<P> {
                 decided_over: None,
                 grant: grant.clone(),
                 expires_at: rest.map(|rest| now.saturating_add(rest)),
+                // Only the record knew.
+                refresh_expires_at: None,
             };
             (Issued::rotated(generation, lineage, grant, rest), answer)
         };

@@ -169,8 +169,8 @@ impl AllowedAuthorities {
                 .and_then(split)
                 // What it holds is not shown: it could be anything.
                 .ok_or_else(|| AuthorityError::new(Kind::HostHeader, ""))?;
-            // Left without a port, the header only names the host.
-            if !entry.is(named) || named_port.is_some_and(|named_port| named_port != port) {
+            // Without a port it names the default one, RFC 9110 §7.2.
+            if !entry.is(named) || named_port.unwrap_or(default_port) != port {
                 return Err(AuthorityError::new(Kind::HostHeaderConflict, ""));
             }
         }
@@ -397,18 +397,30 @@ mod tests {
     #[test]
     fn a_host_header_must_agree_with_the_uri() {
         let uri = "https://api.example:8443/";
-        for host in ["api.example", "API.example", "api.example:8443"] {
-            assert_eq!(
-                check(uri, Some(host)).as_deref(),
-                Ok("api.example"),
-                "{host}"
-            );
+        for (uri, host) in [
+            (uri, "api.example:8443"),
+            (uri, "API.example:8443"),
+            (
+                "https://open.account.xiaomi.com/",
+                "open.account.xiaomi.com",
+            ),
+            (
+                "https://open.account.xiaomi.com/",
+                "OPEN.account.xiaomi.com:443",
+            ),
+            (
+                "https://open.account.xiaomi.com:443/",
+                "open.account.xiaomi.com",
+            ),
+        ] {
+            assert!(check(uri, Some(host)).is_ok(), "{uri} {host}");
         }
         for host in [
             "open.account.xiaomi.com",
             "evil.example",
             "localhost:8080",
             "api.example:443",
+            "api.example",
         ] {
             assert_eq!(refused(uri, Some(host)), Kind::HostHeaderConflict, "{host}");
         }

@@ -97,7 +97,9 @@ impl AnswerRules {
             .into_iter()
             .any(|name| !fields.is_blank(name));
         // A 429 is no verdict, whatever its page may show. If it brings tokens, it is no 429.
-        if status == StatusCode::TOO_MANY_REQUESTS && !has_tokens {
+        // Unless the user knows better.
+        let is_known = |status| self.statuses.iter().any(|(known, _)| *known == status);
+        if status == StatusCode::TOO_MANY_REQUESTS && !has_tokens && !is_known(status) {
             return Ok(Some(Outcome::RateLimited(RateLimited::new(None))));
         }
         let by_status = || {
@@ -429,7 +431,9 @@ mod tests {
     fn a_user_says_what_a_status_means_that_says_nothing() {
         let client = client()
             .with_status(StatusCode::SERVICE_UNAVAILABLE, Meaning::TryLater)
+            .with_status(StatusCode::TOO_MANY_REQUESTS, Meaning::GrantEnded)
             .with_status(StatusCode::FORBIDDEN, Meaning::GrantEnded);
+        assert_eq!(meaning(refreshed(&client, 429, "")), Meaning::GrantEnded);
         for body in [
             "",
             "<html>",

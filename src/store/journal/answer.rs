@@ -26,6 +26,7 @@ pub(crate) struct Answer {
     pub(crate) decided_over: Option<Generation>,
     pub(crate) grant: Grant,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) refresh_expires_at: Option<Timestamp>,
 }
 
 /// All of an entry but its secrets. Times are milliseconds since the Unix epoch.
@@ -37,6 +38,7 @@ struct Header {
     lineage: u64,
     decided_over: Option<u64>,
     expires_at: Option<u64>,
+    refresh_expires_at: Option<u64>,
 }
 
 impl Answer {
@@ -57,6 +59,7 @@ impl Answer {
             lineage: self.lineage.number(),
             decided_over: self.decided_over.map(Generation::number),
             expires_at: self.expires_at.map(Timestamp::as_millis),
+            refresh_expires_at: self.refresh_expires_at.map(Timestamp::as_millis),
         };
         envelope::wrap(KIND, &header, secrets)
     }
@@ -80,6 +83,7 @@ impl Answer {
             decided_over: header.decided_over.map(Generation::from_number),
             grant: grant.map_err(|error| corrupt(what, path, error))?,
             expires_at: header.expires_at.map(Timestamp::from_millis),
+            refresh_expires_at: header.refresh_expires_at.map(Timestamp::from_millis),
         };
         Ok((account, answer))
     }
@@ -95,8 +99,12 @@ impl Answer {
         let (mut generation, mut lineage) = (self.generation, self.lineage);
         loop {
             let now = clock.now();
-            let rest = self.expires_at.map(|end| end.saturating_since(now));
-            let issued = Issued::rotated(generation, lineage, self.grant.clone(), rest);
+            let rest = |end: Timestamp| end.saturating_since(now);
+            let expires_in = self.expires_at.map(rest);
+            let issued = Issued {
+                refresh_expires_in: self.refresh_expires_at.map(rest),
+                ..Issued::rotated(generation, lineage, self.grant.clone(), expires_in)
+            };
             let record = match commit(store, account, None, issued).await? {
                 Commit::Superseded(record) => record,
                 committed @ Commit::Committed(_) => return Ok(Some(committed)),

@@ -36,6 +36,7 @@ fn rotated(number: u64, name: &str) -> Answer {
         decided_over: None,
         grant: grant(name),
         expires_at: Some(SystemClock.now().saturating_add(HOUR)),
+        refresh_expires_at: Some(SystemClock.now().saturating_add(30 * HOUR)),
     }
 }
 
@@ -96,6 +97,9 @@ async fn what_is_kept_goes_into_the_store_at_the_next_start_and_then_leaves() {
     assert_eq!(record.lineage, Generation::FIRST);
     let left = record.expires_at.unwrap().saturating_since(record.now);
     assert!(left <= HOUR && left > HOUR / 2, "{left:?}");
+    let end = record.refresh_expires_at.unwrap();
+    let left = end.saturating_since(record.now);
+    assert!(left <= 30 * HOUR && left > 29 * HOUR, "{left:?}");
     assert!(entries(&journal).is_empty());
     assert_eq!(journal.recover(&store).await.unwrap(), Recovered::default());
 }
