@@ -24,11 +24,10 @@ fn allocations(rules: &SigningRules, uri: &str) -> u64 {
         let nonce = Nonce::fresh(SystemClock.now());
         let host = uri.authority().map_or("", |authority| authority.as_str());
         let request = RequestParts::new("GET", host, uri.path()).with_query(uri.query());
-        let mut signed = rules
+        let signed = rules
             .sign(&credential, &request, &nonce)
             .expect("a good request");
-        signed.set_headers(&mut headers).expect("few headers");
-        let path_and_query = signed.into_path_and_query();
+        let path_and_query = signed.set_headers(&mut headers).expect("few headers");
         if path_and_query.is_some() {
             let mut parts = std::mem::take(&mut uri).into_parts();
             parts.path_and_query = path_and_query;

@@ -105,7 +105,7 @@ pub(crate) fn drafted(
     headers: &mut HeaderMap,
 ) {
     let fresh = Fresh::at(SystemClock.now());
-    let mut signed = provider.sign(credential, &parts(uri), fresh).unwrap();
+    let signed = provider.sign(credential, &parts(uri), fresh).unwrap();
     signed.set_headers(headers).unwrap();
 }
 
@@ -183,7 +183,7 @@ pub(crate) fn ready(
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let mut signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
     signed.set_headers(headers).unwrap();
 }
 
@@ -198,9 +198,8 @@ pub(crate) fn with_credentials(
     headers: &mut HeaderMap,
 ) {
     let nonce = Nonce::fresh(SystemClock.now());
-    let mut signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
-    signed.set_headers(headers).unwrap();
-    let path_and_query = signed.into_path_and_query();
+    let signed = rules.sign(credential, &parts(uri), &nonce).unwrap();
+    let path_and_query = signed.set_headers(headers).unwrap();
     let mut target_parts = std::mem::take(target).into_parts();
     target_parts.path_and_query = path_and_query;
     *target = Uri::from_parts(target_parts).unwrap();

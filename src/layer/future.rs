@@ -46,8 +46,8 @@ pin_project! {
         R: Body,
         A: Identity,
     {
-        // It goes where none is signed.
-        Passed { #[pin] future: S::Future },
+        // It goes where none is signed. Boxed, for being rare.
+        Passed { future: Pin<Box<S::Future>> },
         // It could not be signed, or nobody is there to sign it.
         Unsigned { error: Option<AuthError> },
         Exchange { #[pin] exchange: Exchange<S, B, R, A> },
@@ -120,6 +120,7 @@ where
     /// The request was sent as it is.
     #[cold]
     pub(super) fn passed(future: S::Future) -> Self {
+        let future = Box::pin(future);
         let kind = Kind::Passed { future };
         Self { kind }
     }
@@ -182,7 +183,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
             KindProjection::Exchange { exchange } => exchange.poll(cx),
-            KindProjection::Passed { future } => match ready!(future.poll(cx)) {
+            KindProjection::Passed { future } => match ready!(future.as_mut().poll(cx)) {
                 Ok(response) => Poll::Ready(Ok(response.map(ResponseBody::new))),
                 Err(error) => Poll::Ready(Err(Error::Service(error))),
             },

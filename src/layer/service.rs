@@ -115,12 +115,12 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if self.config.is_unsigned(&request) {
-            return ResponseFuture::passed(self.pass(request));
-        }
         let call = match Call::new(&self.config, request.extensions_mut().remove()) {
             Ok(call) => call,
             Err(error) => {
+                if self.config.is_unsigned(&request) {
+                    return self.pass(request);
+                }
                 self.give_back();
                 return ResponseFuture::unsigned(error);
             }
@@ -130,12 +130,18 @@ where
             .provider()
             .needs_body(request.method(), request.headers());
         if let BodyNeeded::UpTo(most) = needed {
+            if self.config.is_unsigned(&request) {
+                return self.pass(request);
+            }
             let body = ReadBody::new(request, most, cap);
             return ResponseFuture::unsent(call, Unsent::with_body(body, self.take_ready()));
         }
         let ready = match call.account().signer() {
             Signer::Ready(ready) => ready,
             Signer::Wait(refresh) => {
+                if self.config.is_unsigned(&request) {
+                    return self.pass(request);
+                }
                 let outgoing = Outgoing::new(request, cap);
                 let unsent = Unsent::without_credential(refresh, outgoing, self.give_back());
                 return ResponseFuture::unsent(call, unsent);
@@ -148,6 +154,9 @@ where
         let mut request = Request::from_parts(head, body);
         let resend = match prepare(&call, &self.inner, &mut request, None, handle, &ready) {
             Ok(resend) => resend,
+            Err(_) if self.config.is_unsigned(&request) => {
+                return ResponseFuture::passed(self.inner.call(request));
+            }
             Err(error) => {
                 self.give_back();
                 return ResponseFuture::unsigned(error);
@@ -166,15 +175,15 @@ where
 }
 
 impl<S, A: Identity> MacAuth<S, A> {
-    /// Sends the request as it is.
+    /// Sends a request as it is.
     #[cold]
-    fn pass<B: Body>(&mut self, mut request: Request<B>) -> S::Future
+    fn pass<B: Body, R>(&mut self, request: Request<B>) -> ResponseFuture<S, B, R, A>
     where
-        S: Service<Request<RequestBody<B>>>,
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        R: Body,
     {
-        request.extensions_mut().remove::<Account<A::Provider>>();
-        self.inner
-            .call(request.map(|body| RequestBody::resendable(body, 0).0))
+        let request = request.map(|body| RequestBody::resendable(body, 0).0);
+        ResponseFuture::passed(self.inner.call(request))
     }
 }
 

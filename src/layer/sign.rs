@@ -46,9 +46,8 @@ pub(super) fn sign<P: Provider, B>(
     let signed = account
         .provider()
         .sign(ready.credential()?, &parts, fresh)?;
-    let set = signed.headers.set(request.headers_mut());
-    set.map_err(|_| Cause::Headers)?;
-    if let Some(path_and_query) = signed.path_and_query {
+    let set = signed.set_headers(request.headers_mut());
+    if let Some(path_and_query) = set.map_err(|_| Cause::Headers)? {
         let mut parts = mem::take(request.uri_mut()).into_parts();
         parts.path_and_query = Some(path_and_query);
         // It had a scheme and an authority, or it would not have been allowed.

@@ -1,4 +1,4 @@
-use std::{fmt, mem};
+use std::fmt;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, MaxSizeReached};
@@ -8,8 +8,8 @@ use http::uri::PathAndQuery;
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Signed {
-    pub(crate) headers: Headers,
-    pub(crate) path_and_query: Option<PathAndQuery>,
+    headers: Headers,
+    path_and_query: Option<PathAndQuery>,
 }
 
 type Header = (HeaderName, HeaderValue);
@@ -19,7 +19,7 @@ type Header = (HeaderName, HeaderValue);
 /// Nearly always `Authorization` is the only one. With room for more in place it would be large to
 /// move, and it is moved often; and the hash of a name that is known beforehand costs nothing.
 #[derive(Clone, Default)]
-pub(crate) enum Headers {
+enum Headers {
     #[default]
     None,
     Authorization(HeaderValue),
@@ -49,7 +49,7 @@ impl Headers {
 
     /// Sets them, all or none.
     #[inline]
-    pub(crate) fn set(self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
+    fn set(self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
         match self {
             Self::None => Ok(()),
             Self::Authorization(value) => headers.try_insert(AUTHORIZATION, value).map(drop),
@@ -132,20 +132,20 @@ impl Signed {
         self.path_and_query.as_ref()
     }
 
-    /// Takes the headers out and sets them, all or none, in place of whatever was there.
+    /// Sets the headers, all or none, in place of whatever was there, and gives the path and query
+    /// that must be sent, if it is not the old one.
     ///
     /// # Errors
     ///
     /// If there are too many headers.
-    #[inline]
-    pub fn set_headers(&mut self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
-        mem::take(&mut self.headers).set(headers)
-    }
-
-    /// The new path and query, if it is not the old one that is sent.
-    #[inline]
-    pub fn into_path_and_query(self) -> Option<PathAndQuery> {
-        self.path_and_query
+    #[expect(clippy::inline_always, reason = "measured: 25 instructions less")]
+    #[inline(always)]
+    pub fn set_headers(
+        self,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<PathAndQuery>, MaxSizeReached> {
+        self.headers.set(headers)?;
+        Ok(self.path_and_query)
     }
 }
 

@@ -173,11 +173,11 @@ mod tests {
         let body = br#"{"a":1}"#;
         let parts = RequestParts::new("POST", "api", path);
         let parts = parts.with_query("b=2&c=%C3%A9").with_body(&body[..]);
-        let mut signed = provider.sign(&credential, &parts, Fresh::at(now)).unwrap();
+        let signed = provider.sign(&credential, &parts, Fresh::at(now)).unwrap();
         let mut request = Request::new(Bytes::from_static(body));
-        signed.set_headers(request.headers_mut()).unwrap();
+        let target = signed.set_headers(request.headers_mut()).unwrap();
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = signed.into_path_and_query().unwrap().into();
+        *request.uri_mut() = target.unwrap().into();
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
         request
