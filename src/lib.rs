@@ -102,6 +102,9 @@ mod authorization_code;
 mod clock;
 pub mod layer;
 pub mod provider;
+#[cfg(feature = "reqwest_013")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest_013")))]
+pub mod reqwest_013;
 mod secret;
 pub mod sign;
 pub mod store;

@@ -1,3 +1,4 @@
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ const INSPECTION_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct MacAuthLayer<A = Account> {
-    config: Config<A>,
+    config: Arc<Config<A>>,
 }
 
 impl<P: Provider> MacAuthLayer<Account<P>> {
@@ -50,12 +51,18 @@ impl<A: Identity> MacAuthLayer<A> {
             inspection_limit: INSPECTION_LIMIT,
             report_every_attempt: false,
         };
-        Self { config }
+        Self {
+            config: Arc::new(config),
+        }
+    }
+
+    fn change(&mut self) -> &mut Config<A> {
+        Arc::make_mut(&mut self.config)
     }
 
     /// Allows these hosts, and no others.
     pub fn allowed_authorities(mut self, allowed: AllowedAuthorities) -> Self {
-        self.config.allowed = allowed;
+        self.change().allowed = allowed;
         self
     }
 
@@ -65,7 +72,8 @@ impl<A: Identity> MacAuthLayer<A> {
     ///
     /// If it is neither.
     pub fn allow(mut self, authority: &str) -> Result<Self, AllowedAuthoritiesError> {
-        self.config.allowed = self.config.allowed.allow(authority)?;
+        let config = self.change();
+        config.allowed = mem::take(&mut config.allowed).allow(authority)?;
         Ok(self)
     }
 
@@ -77,7 +85,8 @@ impl<A: Identity> MacAuthLayer<A> {
     ///
     /// If it is neither.
     pub fn allow_unsigned(mut self, authority: &str) -> Result<Self, AllowedAuthoritiesError> {
-        self.config.unsigned = self.config.unsigned.allow(authority)?;
+        let config = self.change();
+        config.unsigned = mem::take(&mut config.unsigned).allow(authority)?;
         Ok(self)
     }
 
@@ -86,7 +95,7 @@ impl<A: Identity> MacAuthLayer<A> {
     /// even one without a body, and nothing is kept or cloned: a refusal goes back to the caller,
     /// while the credential is refreshed for the next request.
     pub fn resend_cap(mut self, bytes: usize) -> Self {
-        self.config.resend_cap = bytes;
+        self.change().resend_cap = bytes;
         self
     }
 
@@ -97,7 +106,7 @@ impl<A: Identity> MacAuthLayer<A> {
     /// such a layer, of the same account, for long polls and event streams that are typed as JSON:
     /// their first byte may come late.
     pub fn inspection_limit(mut self, limit: Duration) -> Self {
-        self.config.inspection_limit = limit;
+        self.change().inspection_limit = limit;
         self
     }
 
@@ -106,7 +115,7 @@ impl<A: Identity> MacAuthLayer<A> {
     /// of some allocations each. Default: only of a request that is sent again and its response, and
     /// of a response that is a refusal.
     pub fn report_every_attempt(mut self, report: bool) -> Self {
-        self.config.report_every_attempt = report;
+        self.change().report_every_attempt = report;
         self
     }
 }
@@ -115,6 +124,6 @@ impl<S, A: Identity> Layer<S> for MacAuthLayer<A> {
     type Service = MacAuth<S, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        MacAuth::new(inner, Arc::new(self.config.clone()))
+        MacAuth::new(inner, Arc::clone(&self.config))
     }
 }

@@ -34,6 +34,12 @@ impl<S, A> MacAuth<S, A> {
         Self { inner, config }
     }
 
+    /// The same layer around something made of the inner service.
+    #[cfg(feature = "reqwest_013")]
+    pub(crate) fn around<T>(&self, make: impl FnOnce(&S) -> T) -> MacAuth<T, A> {
+        MacAuth::new(make(&self.inner), Arc::clone(&self.config))
+    }
+
     /// The inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner

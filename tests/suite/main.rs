@@ -38,6 +38,7 @@ mod moving;
 mod outcomes;
 mod peers;
 mod rate_limit;
+mod reqwest;
 mod resend;
 mod rotation;
 mod runtimes;

@@ -1,0 +1,64 @@
+//! The layer around a reqwest client: 500 calls notice at once that the access token has ended.
+//!
+//! ```text
+//! cargo run --example reqwest_client --features full
+//! ```
+//!
+//! Ends with an error if a refresh token was presented more than once, or any call failed.
+
+#![expect(clippy::print_stdout, reason = "it tells a person what happens")]
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::{Method, Request, StatusCode, Url, redirect};
+use tokio::task::JoinSet;
+use tower::{Layer, ServiceExt};
+use tower_mac_auth::account::Account;
+use tower_mac_auth::layer::MacAuthLayer;
+use tower_mac_auth::testing::Provider;
+
+const CALLS: usize = 500;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    // Only because reqwest is built here without a choice of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let provider = Provider::builder().reuse_kills_grant(true).build();
+    let server = provider.serve().await?;
+    let account = Account::builder(server.endpoint()?)
+        .tokens(provider.issue(Duration::from_secs(3600)))
+        .open("user-42")
+        .await?;
+
+    // reqwest follows redirects below the layer, with a MAC that is not over the new path. So it is
+    // not to follow any.
+    let client = reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .http2_prior_knowledge()
+        .build()?;
+    let client = MacAuthLayer::new(account.clone()).layer(client);
+
+    let url: Url = server.url("/user/profile").parse()?;
+    provider.expire_access_tokens();
+    let mut calls = JoinSet::new();
+    for _ in 0..CALLS {
+        let request = Request::new(Method::GET, url.clone());
+        calls.spawn(client.clone().oneshot(request));
+    }
+    let mut good = 0;
+    for response in calls.join_all().await {
+        let response = response?;
+        good += usize::from(response.status() == StatusCode::OK);
+        // To its end, so that "it worked" means all of it.
+        response.bytes().await?;
+    }
+    let presented = provider.presentations().len();
+    println!("{good} of {CALLS} calls succeeded, with {presented} refresh token presented");
+
+    account.shutdown().await;
+    if (good, presented) != (CALLS, 1) {
+        return Err("these are not the figures expected".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::Request;
+use pin_project_lite::pin_project;
+use reqwest::{Body, Client};
+use tower_service::Service;
+
+use super::convert::{from_http, response_from_http, response_to_http, to_http};
+use crate::layer::{self, Error, Identity, MacAuth, RequestBody};
+
+/// A client, as the layer calls it.
+#[derive(Clone)]
+pub(super) struct Inner(Client);
+
+impl Service<Request<RequestBody<Body>>> for Inner {
+    type Response = http::Response<Body>;
+    type Error = reqwest::Error;
+    type Future = Sending;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<reqwest::Result<()>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<RequestBody<Body>>) -> Sending {
+        match from_http(request) {
+            Ok(request) => Sending::Sent {
+                pending: self.0.call(request),
+            },
+            Err(error) => Sending::Failed { error: Some(error) },
+        }
+    }
+}
+
+pin_project! {
+    /// An attempt.
+    #[project = SendingProjection]
+    pub(super) enum Sending {
+        Sent { #[pin] pending: <Client as Service<reqwest::Request>>::Future },
+        Failed { error: Option<reqwest::Error> },
+    }
+}
+
+impl Future for Sending {
+    type Output = reqwest::Result<http::Response<Body>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            SendingProjection::Sent { pending } => {
+                let response = ready!(pending.poll(cx));
+                // The access token is in the URL, at Xiaomi.
+                let response = response.map_err(reqwest::Error::without_url);
+                Poll::Ready(response.map(response_to_http))
+            }
+            SendingProjection::Failed { error } => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<A: Identity> Service<reqwest::Request> for MacAuth<Client, A> {
+    type Response = reqwest::Response;
+    type Error = Error<reqwest::Error>;
+    type Future = ResponseFuture<A>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.get_mut().poll_ready(cx).map_err(Error::Service)
+    }
+
+    fn call(&mut self, request: reqwest::Request) -> ResponseFuture<A> {
+        let kind = match to_http(request) {
+            Ok(request) => Kind::Sent {
+                response: self.around(|client| Inner(client.clone())).call(request),
+            },
+            Err(error) => Kind::Failed { error: Some(error) },
+        };
+        ResponseFuture { kind }
+    }
+}
+
+pin_project! {
+    /// The future of [`MacAuth`] around a [`reqwest::Client`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it cancels the request. A refresh it waited for goes on: it is the account's.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<A: Identity> {
+        #[pin]
+        kind: Kind<A>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<A: Identity> {
+        Sent { #[pin] response: layer::ResponseFuture<Inner, Body, Body, A> },
+        // There is no URI.
+        Failed { error: Option<reqwest::Error> },
+    }
+}
+
+impl<A: Identity> Future for ResponseFuture<A> {
+    type Output = Result<reqwest::Response, Error<reqwest::Error>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProjection::Sent { response } => {
+                let response = ready!(response.poll(cx));
+                Poll::Ready(response.map(response_from_http))
+            }
+            KindProjection::Failed { error } => match error.take() {
+                Some(error) => Poll::Ready(Err(Error::Service(error))),
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<A: Identity> fmt::Debug for ResponseFuture<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
