@@ -100,6 +100,7 @@
 pub mod account;
 mod authorization_code;
 mod clock;
+pub mod forward;
 pub mod layer;
 pub mod provider;
 #[cfg(feature = "reqwest_013")]

@@ -167,7 +167,10 @@ async fn the_url_of_a_response_is_the_one_that_was_sent() {
     assert_eq!(response.url().port(), Some(served.server.addr().port()));
     assert!(response.url().query().unwrap().starts_with("a=b"));
     assert!(response.remote_addr().is_some());
-    assert_eq!(response.content_length(), Some(response.text().await.unwrap().len() as u64));
+    assert_eq!(
+        response.content_length(),
+        Some(response.text().await.unwrap().len() as u64)
+    );
 }
 
 #[tokio::test]
@@ -203,7 +206,10 @@ fn assert_tells_no_token(error: &(dyn std::error::Error + 'static), served: &Ser
         cause = error.source();
     }
     for accepted in served.provider.accepted() {
-        assert!(!text.contains(accepted.access_token.expose_secret()), "{text}");
+        assert!(
+            !text.contains(accepted.access_token.expose_secret()),
+            "{text}"
+        );
     }
     assert!(!text.contains("token="), "{text}");
 }
@@ -271,12 +277,17 @@ async fn a_request_without_a_credential_is_not_sent_and_says_why() {
 async fn an_account_comes_with_each_request() {
     let served = serve().await;
     let other = Account::builder(served.server.endpoint().unwrap());
-    let other = other.tokens(served.provider.issue(HOUR)).open("other").await;
+    let other = other
+        .tokens(served.provider.issue(HOUR))
+        .open("other")
+        .await;
     let other = other.unwrap();
     let layer = MacAuthLayer::per_request(other.provider());
     let layer = layer.allow(&served.server.authority()).unwrap();
     let tower = layer.layer(client(Version::HTTP_11));
-    let middleware = ClientBuilder::new(client(Version::HTTP_11)).with(layer).build();
+    let middleware = ClientBuilder::new(client(Version::HTTP_11))
+        .with(layer)
+        .build();
     for account in [&served.account, &other] {
         let request = http::Request::get(served.url("/x").as_str())
             .extension(account.clone())
@@ -284,14 +295,19 @@ async fn an_account_comes_with_each_request() {
             .unwrap();
         let request = Request::try_from(request).unwrap();
         assert_eq!(tower.clone().oneshot(request).await.unwrap().status(), 200);
-        let request = middleware.get(served.url("/x")).with_extension(account.clone());
+        let request = middleware
+            .get(served.url("/x"))
+            .with_extension(account.clone());
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
     let accepted = served.provider.accepted();
     assert_eq!(accepted[0].access_token, accepted[1].access_token);
     assert_eq!(accepted[2].access_token, accepted[3].access_token);
     assert_ne!(accepted[1].access_token, accepted[2].access_token);
-    assert!(matches!(tower.oneshot(served.get("/x")).await, Err(Error::Auth(_))));
+    assert!(matches!(
+        tower.oneshot(served.get("/x")).await,
+        Err(Error::Auth(_))
+    ));
     assert!(middleware.get(served.url("/x")).send().await.is_err());
 }
 
@@ -312,7 +328,9 @@ impl Middleware for Counting {
         let Attempts(before) = *extensions.get_or_insert_with(|| Attempts(0));
         extensions.insert(Attempts(before + 1));
         let mut response = next.run(request, extensions).await?;
-        response.extensions_mut().insert(extensions.get::<Attempts>().cloned().unwrap());
+        response
+            .extensions_mut()
+            .insert(extensions.get::<Attempts>().cloned().unwrap());
         Ok(response)
     }
 }
@@ -338,7 +356,9 @@ async fn a_refusal_whose_refresh_failed_is_handed_back_whole() {
     let client = served.client(Version::HTTP_11);
     let response = client.oneshot(served.get("/x")).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    let why = response.extensions().get::<tower_mac_auth::account::RefreshError>();
+    let why = response
+        .extensions()
+        .get::<tower_mac_auth::account::RefreshError>();
     assert!(why.is_some());
     assert!(response.text().await.unwrap().contains("96008"));
 }
@@ -401,10 +421,20 @@ async fn over_tls_both_versions_of_http_are_signed() {
             .unwrap();
         let url: Url = format!("https://{authority}/x?a=b").parse().unwrap();
         let request = || Request::new(Method::GET, url.clone());
-        let response = layer.layer(client.clone()).oneshot(request()).await.unwrap();
-        assert_eq!((response.status(), response.version()), (StatusCode::OK, version));
+        let response = layer
+            .layer(client.clone())
+            .oneshot(request())
+            .await
+            .unwrap();
+        assert_eq!(
+            (response.status(), response.version()),
+            (StatusCode::OK, version)
+        );
         let client = ClientBuilder::new(client).with(layer.clone()).build();
         let response = client.execute(request()).await.unwrap();
-        assert_eq!((response.status(), response.version()), (StatusCode::OK, version));
+        assert_eq!(
+            (response.status(), response.version()),
+            (StatusCode::OK, version)
+        );
     }
 }
