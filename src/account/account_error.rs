@@ -61,6 +61,28 @@ pub enum AccountErrorKind {
     Closed,
 }
 
+impl AccountErrorKind {
+    /// The name of this kind, for labels: `not_authorized`, for one.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::NotAuthorized => "not_authorized",
+            Self::Credential => "credential",
+            Self::Store => "store",
+            Self::CodeUnsent => "code_unsent",
+            Self::CodeRateLimited { .. } => "code_rate_limited",
+            Self::CodeRefused => "code_refused",
+            Self::CodeInDoubt => "code_in_doubt",
+            Self::OtherUser => "other_user",
+            Self::Unnamed => "unnamed",
+            Self::Endpoint => "endpoint",
+            Self::Interrupted => "interrupted",
+            Self::TimedOut => "timed_out",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl AccountError {
     pub(super) fn new(kind: AccountErrorKind) -> Self {
         Self {
@@ -113,6 +135,12 @@ impl AccountError {
             source: error.source,
             tokens: None,
         }
+    }
+
+    /// Whether the user has to authorize, for the first time or anew.
+    pub fn needs_authorization(&self) -> bool {
+        use AccountErrorKind::{CodeInDoubt, CodeRefused, NotAuthorized};
+        matches!(self.kind, NotAuthorized | CodeRefused | CodeInDoubt)
     }
 
     /// What kind of failure this is.

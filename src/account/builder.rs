@@ -8,6 +8,7 @@ use super::authorize::standing;
 use super::context::Context;
 use super::event::Channel;
 use super::hearing::{Hearing, Listener};
+use super::numbers::{Counters, measured};
 use super::policy::Policy;
 use super::rotation::{OptionalJournal, bounded};
 use super::state::AccountState;
@@ -144,6 +145,7 @@ impl<P: Provider> Knobs<P> {
         let store = self
             .store
             .unwrap_or_else(|| SharedStore::new(MemoryStore::with_clock(Arc::clone(&clock))));
+        let store = measured(store, &clock);
         let owner = self
             .owner
             .unwrap_or_else(|| format!("process {}", std::process::id()));
@@ -159,6 +161,7 @@ impl<P: Provider> Knobs<P> {
             policy: self.policy,
             owner,
             events: Channel::new(),
+            counters: Counters::default(),
             tasks: Tasks::default(),
             home: Home::here(),
         })

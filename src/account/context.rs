@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use super::AccountEvent;
 use super::event::Channel;
 use super::hearing::{Hearing, Listener};
+use super::numbers::Counters;
 use super::policy::Policy;
 use super::rotation::OptionalJournal;
 use super::tasks::Tasks;
@@ -34,6 +35,8 @@ pub(super) struct Context<P: Provider> {
     pub(super) owner: String,
     /// The events of all of them.
     pub(super) events: Channel<AccountEvent>,
+    /// What all of them count.
+    pub(super) counters: Counters,
     /// What belongs to no account yet.
     pub(super) tasks: Tasks,
     /// The runtime that opened the first: a flight outlives the runtime of any one caller.

@@ -91,6 +91,25 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The name of this event, for labels and logs: `in_doubt`, for one.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Refreshed { .. } => "refreshed",
+            Self::Adopted { .. } => "adopted",
+            Self::Authorized { .. } => "authorized",
+            Self::RefreshFailed { .. } => "refresh_failed",
+            Self::InDoubt { .. } => "in_doubt",
+            Self::ReauthorizationRequired { .. } => "reauthorization_required",
+            Self::RejectedFresh { .. } => "rejected_fresh",
+            Self::CommitDelayed { .. } => "commit_delayed",
+            Self::ClockCorrected { .. } => "clock_corrected",
+            Self::Revoked { .. } => "revoked",
+            Self::Lagged { .. } => "lagged",
+        }
+    }
+}
+
 /// An [`Event`] of one of many accounts.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

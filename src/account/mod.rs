@@ -202,9 +202,9 @@
 //!
 //! # Events
 //!
-//! [`Account::events`] has the events of an account from the moment it is called, and
-//! [`Accounts::events`] those of all accounts, with their names. Each is a `tracing` event as well.
-//! [`Account::status`] says where the account stands at any time.
+//! [`Account::events`] has the events of an account from then on, and [`Accounts::events`] those of all
+//! accounts, with their names. Each is a `tracing` event as well. [`Account::status`] says where the
+//! account stands, and [`numbers`] how often what has happened.
 //!
 //! | event | what to do |
 //! |---|---|
@@ -253,9 +253,8 @@
 //! A refresh or an authorization must outlive the request that asked for it, so it is a task on the
 //! runtime that opened the account.
 //!
-//! - If that runtime is gone, the runtime of the next request that waits for a refresh takes its
-//!   place. Until then no refresh is made ahead of time: a runtime that ends with its request would
-//!   lose the answer.
+//! - If that runtime is gone, the runtime of the next request that waits for a refresh takes its place.
+//!   Until then no refresh is made ahead of time: a runtime that ends with its request loses the answer.
 //! - If that runtime is there and nobody drives it (`current_thread`, between two `block_on`), a
 //!   refresh that has not begun after a second is taken over by the runtime of a request that waits
 //!   for it. A refresh that has begun is waited for as long as it could take if it were driven: the
@@ -279,6 +278,7 @@ mod context;
 mod credential;
 mod event;
 mod hearing;
+pub mod numbers;
 mod policy;
 mod refresh;
 mod refresh_error;
@@ -293,6 +293,7 @@ pub use account_error::{AccountError, AccountErrorKind};
 pub use accounts::Accounts;
 pub use builder::{AccountBuilder, AccountsBuilder};
 pub use event::{AccountEvent, Event, Events};
+pub(crate) use numbers::Counters;
 pub use policy::InDoubtPolicy;
 pub use refresh::Refresh;
 pub(crate) use refresh::{Ready, Signer};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::credential::{Access, Join, Loaded, Snapshot};
+use super::numbers::{Counters, Guard};
 use super::rotation::{launch, look};
 use super::work::{Wait, Work};
 use super::{Account, Event, RefreshError, RefreshErrorKind};
@@ -30,7 +31,10 @@ pub struct Refresh(State);
 #[derive(Debug)]
 enum State {
     Known(Result<Generation, RefreshError>),
-    Waiting(Wait<Result<Generation, RefreshError>>),
+    Waiting {
+        wait: Wait<Result<Generation, RefreshError>>,
+        _waiting: Guard,
+    },
 }
 
 impl Future for Refresh {
@@ -39,7 +43,7 @@ impl Future for Refresh {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             State::Known(known) => Poll::Ready(known.clone()),
-            State::Waiting(waiting) => Pin::new(waiting).poll(cx).map(|told| told?),
+            State::Waiting { wait, .. } => Pin::new(wait).poll(cx).map(|told| told?),
         }
     }
 }
@@ -80,6 +84,12 @@ impl<C> Ready<C> {
 }
 
 impl<P: Provider> Account<P> {
+    /// What the layer counts.
+    #[inline]
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.context.counters
+    }
+
     /// The credential to sign with. Takes no lock and never waits while the access token lives.
     #[inline]
     pub(crate) fn signer(&self) -> Signer<P::Credential> {
@@ -149,7 +159,10 @@ impl<P: Provider> Account<P> {
         flight: Option<Arc<Work>>,
     ) -> Refresh {
         let limit = self.0.context.policy.longest_refresh();
-        Refresh(State::Waiting(Wait::new(told, flight, limit)))
+        Refresh(State::Waiting {
+            wait: Wait::new(told, flight, limit),
+            _waiting: self.0.context.counters.waiting(),
+        })
     }
 
     fn join(&self, generation: Generation, now: Timestamp) -> Refresh {

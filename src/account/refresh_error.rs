@@ -58,6 +58,26 @@ pub enum RefreshErrorKind {
     Closed,
 }
 
+impl RefreshErrorKind {
+    /// The name of this kind, for labels: `in_doubt`, for one.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::BackingOff { .. } => "backing_off",
+            Self::RotatedRecently => "rotated_recently",
+            Self::InDoubt => "in_doubt",
+            Self::ReauthorizationRequired => "reauthorization_required",
+            Self::Unsent => "unsent",
+            Self::RateLimited => "rate_limited",
+            Self::Refused => "refused",
+            Self::UnusableAnswer => "unusable_answer",
+            Self::Store => "store",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl RefreshError {
     pub(super) fn new(kind: RefreshErrorKind) -> Self {
         Self { kind, source: None }
@@ -84,6 +104,15 @@ impl RefreshError {
             kind,
             source: Some(Arc::from(source.into())),
         }
+    }
+
+    /// Whether nothing but a new authorization by the user helps: the refresh token is of no use, or
+    /// is in doubt. One in doubt may still come right if the
+    /// [`InDoubtPolicy`](super::InDoubtPolicy) lets it be presented once more, which
+    /// [`Event::ReauthorizationRequired`](super::Event::ReauthorizationRequired) tells.
+    pub fn needs_authorization(&self) -> bool {
+        use RefreshErrorKind::{InDoubt, ReauthorizationRequired};
+        matches!(self.kind, InDoubt | ReauthorizationRequired)
     }
 
     /// Why it failed.

@@ -77,7 +77,7 @@ impl<P: Provider> AccountState<P> {
         if self.cell.publish_with(snapshot, rotation.clone()) {
             if let RotationState::InDoubt { why, .. } = &rotation {
                 let why = why.to_string();
-                self.emit(Event::InDoubt { generation, why });
+                self.tell(Event::InDoubt { generation, why });
             }
             self.announce_reauthorization(&RotationState::Idle, &rotation);
         }
@@ -155,8 +155,12 @@ impl<P: Provider> AccountState<P> {
     }
 
     /// Tells that a person is needed, and how long the access token still signs: once, and again when
-    /// the answer to the second presentation is lost as well.
-    pub(super) fn announce_reauthorization(&self, before: &RotationState, after: &RotationState) {
+    /// the answer to the second presentation is lost as well. Whether there was that to tell.
+    pub(super) fn announce_reauthorization(
+        &self,
+        before: &RotationState,
+        after: &RotationState,
+    ) -> bool {
         use RotationState::{InDoubt, Revoked};
         let news = match (before, after) {
             (InDoubt { again: before, .. }, InDoubt { again, .. }) => {
@@ -175,6 +179,7 @@ impl<P: Provider> AccountState<P> {
                 may_recover,
             });
         }
+        news
     }
 
     /// Names the account in whatever is logged under the span. The span has the highest level, so that
@@ -199,7 +204,14 @@ impl<P: Provider> AccountState<P> {
         self.tasks().close();
     }
 
+    /// Counts what happened, and tells of it.
     pub(super) fn emit(&self, event: Event) {
+        self.context.counters.event(&event, self.clock.now());
+        self.tell(event);
+    }
+
+    /// Tells of what happened before, or elsewhere.
+    fn tell(&self, event: Event) {
         match &event {
             Event::Refreshed { .. } | Event::Adopted { .. } | Event::Authorized { .. } => {
                 tracing::info!(account = %self.name, ?event, "credential changed");

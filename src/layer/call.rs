@@ -7,7 +7,7 @@ use http::Response;
 use super::config::Config;
 use super::error::AuthError;
 use super::identity::Identity;
-use crate::account::{Account, Refresh, Signer};
+use crate::account::{Account, Counters, Refresh, Signer};
 use crate::provider::Refusal;
 use crate::store::Generation;
 
@@ -37,6 +37,11 @@ impl<A: Identity> Call<A> {
         self.config.identity.account(&self.account)
     }
 
+    #[inline]
+    pub(super) fn counters(&self) -> &Counters {
+        self.account().counters()
+    }
+
     /// How the provider signs, and says no.
     #[inline]
     pub(super) fn provider(&self) -> &A::Provider {
@@ -51,6 +56,7 @@ impl<A: Identity> Call<A> {
         generation: Generation,
         response: &Response<B>,
     ) -> Option<Refresh> {
+        self.counters().refusal(refusal);
         match refusal {
             Refusal::TokenRejected => Some(self.account().refresh_if_current(generation)),
             Refusal::SignatureRejected => {

@@ -1,6 +1,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use http::Extensions;
+
 use crate::account::RefreshError;
 use crate::provider::AuthorityError;
 use crate::sign::SignError;
@@ -26,6 +28,14 @@ pub enum Error<E> {
     Service(E),
     /// The request was not signed, and not sent; or not again, after it was refused.
     Auth(AuthError),
+}
+
+impl<E> Error<E> {
+    /// Whether the user has to authorize anew: see
+    /// [`needs_authorization`](super::needs_authorization), which asks the same of a response.
+    pub fn needs_authorization(&self) -> bool {
+        matches!(self, Self::Auth(error) if error.needs_authorization())
+    }
 }
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> Error<E> {
@@ -54,6 +64,26 @@ impl<E: StdError> StdError for Error<E> {
             Self::Auth(error) => error.source(),
         }
     }
+}
+
+/// Whether the user has to authorize anew, as these extensions of a response say: they have the
+/// [`RefreshError`] if the response is a refusal, and nothing could be done about it.
+///
+/// ```
+/// use http::Response;
+/// use tower_mac_auth::layer::{Error, needs_authorization};
+///
+/// fn must_log_in<B, E>(called: &Result<Response<B>, Error<E>>) -> bool {
+///     match called {
+///         Ok(response) => needs_authorization(response.extensions()),
+///         Err(error) => error.needs_authorization(),
+///     }
+/// }
+/// # assert!(!must_log_in::<_, ()>(&Ok(Response::new(()))));
+/// ```
+pub fn needs_authorization(extensions: &Extensions) -> bool {
+    let error = extensions.get::<RefreshError>();
+    error.is_some_and(RefreshError::needs_authorization)
 }
 
 /// Why a request was not signed. It was not sent, or not again after it was refused. Print its
@@ -91,7 +121,25 @@ pub enum AuthErrorKind {
     Credential,
 }
 
+impl AuthErrorKind {
+    /// The name of this kind, for labels: `authority`, `request`, `account` or `credential`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Authority => "authority",
+            Self::Request => "request",
+            Self::Account => "account",
+            Self::Credential => "credential",
+        }
+    }
+}
+
 impl AuthError {
+    /// Whether the user has to authorize anew, before any request can be sent.
+    pub fn needs_authorization(&self) -> bool {
+        self.refresh_error()
+            .is_some_and(RefreshError::needs_authorization)
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> AuthErrorKind {
         match &*self.cause {

@@ -217,10 +217,12 @@
 //! `examples/gateway.rs` is a whole gateway.
 
 mod attempt;
+mod attempt_span;
 mod call;
 mod clock;
 mod config;
 mod error;
+mod exchange;
 mod future;
 mod identity;
 #[expect(
@@ -248,7 +250,8 @@ mod unsent;
 pub use {tower_layer::Layer, tower_service::Service};
 
 pub use attempt::Attempt;
-pub use error::{AuthError, AuthErrorKind, Error};
+pub use attempt_span::{AttemptSpan, AttemptSpanFuture, AttemptSpanLayer};
+pub use error::{AuthError, AuthErrorKind, Error, needs_authorization};
 pub use future::ResponseFuture;
 pub use identity::{Identity, PerRequest};
 pub use layer::MacAuthLayer;

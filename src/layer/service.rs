@@ -164,6 +164,7 @@ where
                 return ResponseFuture::passed(self.inner.call(request));
             }
             Err(error) => {
+                call.counters().not_sent();
                 self.give_back();
                 return ResponseFuture::unsigned(error);
             }

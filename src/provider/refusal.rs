@@ -9,6 +9,16 @@ pub enum Refusal {
     SignatureRejected,
 }
 
+impl Refusal {
+    /// The name of this case, for labels: `token_rejected` or `signature_rejected`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::TokenRejected => "token_rejected",
+            Self::SignatureRejected => "signature_rejected",
+        }
+    }
+}
+
 /// What the head of a response says. See [`Provider::read_head`](super::Provider::read_head).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -70,6 +70,16 @@ pub trait RecordStore: Send + Sync + 'static {
         None
     }
 
+    /// Whether the store can be used now, for a health check: what it does is tried, as far as that
+    /// changes nothing. By default a page of one account is listed.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be used.
+    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { self.list(None, 1).await.map(drop) }
+    }
+
     /// Moves to the generation that was issued, from any lower generation and any status, or from
     /// nothing. It ends lease, doubt and failures. Repeated, it is [`Commit::Superseded`] by itself.
     ///

@@ -52,6 +52,7 @@ trait Erased: Send + Sync {
     ) -> Step<'a, Replaced>;
     fn list<'a>(&'a self, after: Option<&'a AccountName>, limit: usize) -> Step<'a, Vec<Listed>>;
     fn watch(&self) -> Option<Box<dyn Watch>>;
+    fn check(&self) -> Step<'_, ()>;
 }
 
 impl<S: RecordStore> Erased for S {
@@ -74,6 +75,10 @@ impl<S: RecordStore> Erased for S {
 
     fn watch(&self) -> Option<Box<dyn Watch>> {
         RecordStore::watch(self)
+    }
+
+    fn check(&self) -> Step<'_, ()> {
+        Box::pin(RecordStore::check(self))
     }
 }
 
@@ -103,6 +108,10 @@ impl<S: RecordStore> RecordStore for Arc<S> {
     fn watch(&self) -> Option<Box<dyn Watch>> {
         (**self).watch()
     }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        (**self).check().await
+    }
 }
 
 impl RecordStore for SharedStore {
@@ -129,5 +138,9 @@ impl RecordStore for SharedStore {
 
     fn watch(&self) -> Option<Box<dyn Watch>> {
         self.0.watch()
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.0.check().await
     }
 }

@@ -82,3 +82,85 @@ async fn so_does_one_that_waited_before_it_was_sent_first() {
     let (below, above) = reports(&world, layer, form).await;
     assert_eq!((below, above), (vec![FIRST], FIRST));
 }
+
+mod spans {
+    use std::collections::BTreeMap;
+    use std::fmt::Debug;
+
+    use tower_mac_auth::layer::AttemptSpanLayer;
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing_subscriber::layer::{Context, Layer as _, SubscriberExt as _};
+
+    use super::*;
+
+    type Fields = BTreeMap<String, String>;
+
+    /// The spans by the name of attempts, in the order in which they began.
+    #[derive(Clone, Default)]
+    struct Spans(Arc<Mutex<Vec<(Id, Fields)>>>);
+
+    struct Into<'a>(&'a mut Fields);
+
+    impl Visit for Into<'_> {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            self.0.insert(field.name().to_owned(), format!("{value:?}"));
+        }
+    }
+
+    impl<S: tracing::Subscriber> tracing_subscriber::layer::Layer<S> for Spans {
+        fn on_new_span(&self, span: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+            if span.metadata().name() == "mac_auth.attempt" {
+                let mut fields = Fields::new();
+                span.record(&mut Into(&mut fields));
+                self.0.lock().unwrap().push((id.clone(), fields));
+            }
+        }
+
+        fn on_record(&self, id: &Id, record: &Record<'_>, _: Context<'_, S>) {
+            let mut spans = self.0.lock().unwrap();
+            // The latest of this id: they are used again.
+            if let Some((_, fields)) = spans.iter_mut().rev().find(|(known, _)| known == id) {
+                record.record(&mut Into(fields));
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_attempt_has_a_span_that_counts_and_shows_no_token() {
+        let spans = Spans::default();
+        let subscriber = tracing_subscriber::registry().with(spans.clone().boxed());
+        let guard = tracing::subscriber::set_default(subscriber);
+        let world = World::new().await;
+        world.provider.expire_access_tokens();
+        let inner = AttemptSpanLayer::new().layer(world.provider.api());
+        let client = world.layer().report_every_attempt(true).layer(inner);
+        let answer = client.oneshot(get("/lamp?room=2")).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        drop(guard);
+        let spans = spans.0.lock().unwrap().clone();
+        let fields: Vec<_> = spans.into_iter().map(|(_, fields)| fields).collect();
+        let expected = |generation: &str, status: &str, count: Option<&str>| {
+            let all = [
+                ("generation", Some(generation)),
+                ("http.request.method", Some("\"GET\"")),
+                ("http.request.resend_count", count),
+                ("http.response.status_code", Some(status)),
+                ("server.address", Some("\"api.example\"")),
+                ("url.path", Some("\"/lamp\"")),
+            ];
+            let there = all
+                .iter()
+                .filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.to_owned())));
+            there.collect::<Fields>()
+        };
+        let second = Generation::FIRST.next().to_string();
+        assert_eq!(
+            fields,
+            [
+                expected("1", "401", None),
+                expected(&second, "200", Some("1")),
+            ]
+        );
+    }
+}

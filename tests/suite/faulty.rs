@@ -226,7 +226,8 @@ impl RecordStore for Faulty {
         after: Option<&AccountName>,
         limit: usize,
     ) -> Result<Vec<Listed>, StoreError> {
-        self.inner().list(after, limit).await
+        let (store, fault) = (self.inner(), self.fault(Step::Read));
+        self.run(Step::Read, fault, store.list(after, limit)).await
     }
 
     fn watch(&self) -> Option<Box<dyn Watch>> {

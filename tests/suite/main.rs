@@ -35,6 +35,7 @@ mod layer;
 mod model;
 #[cfg(unix)]
 mod moving;
+mod numbers;
 mod outcomes;
 mod peers;
 mod rate_limit;

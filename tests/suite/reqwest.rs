@@ -199,10 +199,10 @@ async fn a_requests_own_time_limit_holds() {
 }
 
 fn assert_tells_no_token(error: &(dyn std::error::Error + 'static), served: &Served) {
-    let mut text = format!("{error} {error:?}");
-    let mut cause = error.source();
+    let mut text = String::new();
+    let mut cause = Some(error);
     while let Some(error) = cause {
-        text += &format!(" {error} {error:?}");
+        text = format!("{text} {error} {error:?}");
         cause = error.source();
     }
     for accepted in served.provider.accepted() {

@@ -17,7 +17,7 @@ use super::work::Wait;
 use super::{Account, AccountError, AccountErrorKind, AccountEvent, AccountsBuilder, Events};
 use crate::AuthorizationCode;
 use crate::provider::{Provider, TokenSet, Xiaomi};
-use crate::store::Generation;
+use crate::store::{Generation, RecordStore, StoreError};
 use crate::token::TokenEndpoint;
 
 /// How many events of all accounts a slow reader may fall behind.
@@ -29,7 +29,7 @@ const EVENTS: usize = 1024;
 /// from the store once. It stays open while somebody holds a handle, while it is refreshed, and after
 /// that until [room is needed](AccountsBuilder::capacity). A cheap clone: all clones are the same
 /// accounts. See the [module docs](super#many-users).
-pub struct Accounts<P: Provider = Xiaomi>(Arc<OpenAccounts<P>>);
+pub struct Accounts<P: Provider = Xiaomi>(pub(super) Arc<OpenAccounts<P>>);
 
 impl<P: Provider> Accounts<P> {
     /// Starts the accounts with a provider, or at a [`TokenEndpoint`] that others share. The knobs are
@@ -212,6 +212,20 @@ impl<P: Provider> Accounts<P> {
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether the store can be used now: for a health check, as [`RecordStore::check`]. Accounts that
+    /// are in doubt or revoked are no reason for a no.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn check_store(&self) -> Result<(), StoreError> {
+        self.0.context().store.check().await
     }
 
     /// The events of all accounts from now on, with their names.

@@ -21,7 +21,7 @@ use crate::account::{AccountError, AccountErrorKind};
 use crate::provider::Provider;
 use crate::store::{AccountName, Change, Generation};
 
-pub(super) struct OpenAccounts<P: Provider> {
+pub(in crate::account) struct OpenAccounts<P: Provider> {
     context: Arc<Context<P>>,
     /// For each account its one state in this process. A state that was not read from the store yet is
     /// of generation 0.
@@ -89,7 +89,7 @@ impl<P: Provider> OpenAccounts<P> {
         }
     }
 
-    pub(super) fn context(&self) -> &Arc<Context<P>> {
+    pub(in crate::account) fn context(&self) -> &Arc<Context<P>> {
         &self.context
     }
 
@@ -111,6 +111,16 @@ impl<P: Provider> OpenAccounts<P> {
             account.asked_at.store(now, Ordering::Relaxed);
         }
         Some(Arc::clone(account))
+    }
+
+    /// Looks at each that was read from the store.
+    pub(in crate::account) fn for_each(&self, mut look: impl FnMut(Arc<AccountState<P>>)) {
+        for open in &self.open {
+            let account = &open.key().0;
+            if !account.is_unopened() {
+                look(Arc::clone(account));
+            }
+        }
     }
 
     /// Opens none any more, and closes those that are open.

@@ -168,6 +168,7 @@ impl<P: Provider> Pending<P> {
 
     /// Tries until the store has it. There is nothing else to do: giving up loses the account.
     pub(in crate::account) async fn until_durable(mut self) {
+        let _delayed = self.account.context.counters.commit_delayed();
         let mut fails = 0;
         while self.attempt(COMMIT_ATTEMPT).await.is_none() {
             fails += 1;

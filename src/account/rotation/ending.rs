@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::Failure;
+use crate::Timestamp;
 use crate::account::credential::{Pause, RotationState};
 use crate::account::state::AccountState;
 use crate::account::{Event, RefreshError, RefreshErrorKind, policy};
@@ -17,14 +18,15 @@ const RECHECK: Duration = Duration::from_secs(30);
 pub(in crate::account) struct Ending<P: Provider> {
     account: Option<Arc<AccountState<P>>>,
     generation: Generation,
+    started: Timestamp,
 }
 
 impl<P: Provider> Ending<P> {
     pub(in crate::account) fn new(account: &Arc<AccountState<P>>, generation: Generation) -> Self {
-        let account = Some(Arc::clone(account));
         Self {
-            account,
+            account: Some(Arc::clone(account)),
             generation,
+            started: account.clock.now(),
         }
     }
 
@@ -35,8 +37,14 @@ impl<P: Provider> Ending<P> {
     /// Ends the flight, and nothing speaks against the next.
     pub(in crate::account) fn tell(mut self, told: &Result<Generation, RefreshError>) {
         if let Some(account) = self.account.take() {
+            self.note_time(&account);
             account.end_flight(self.generation, told);
         }
+    }
+
+    fn note_time(&self, account: &AccountState<P>) {
+        let took = account.clock.now().saturating_since(self.started);
+        account.context.counters.flight(took);
     }
 
     /// `generation` is the one the flight was looking at when it failed.
@@ -44,6 +52,7 @@ impl<P: Provider> Ending<P> {
         let Some(account) = self.account.take() else {
             return;
         };
+        self.note_time(&account);
         let now = account.clock.now();
         let recheck = Pause::new(now, RECHECK);
         let (rotation, error) = match failure {
@@ -91,7 +100,10 @@ impl<P: Provider> Ending<P> {
             // A user authorized it meanwhile: nobody need hear how the old grant ended.
             Ok(current)
         } else {
-            account.announce_reauthorization(&account.cell.rotation().0, &rotation);
+            if account.announce_reauthorization(&account.cell.rotation().0, &rotation) {
+                let rejected = matches!(rotation, RotationState::Revoked { .. });
+                account.context.counters.reauthorization_required(rejected);
+            }
             Err(error)
         };
         for waiter in account.cell.land(generation, rotation) {

@@ -160,4 +160,10 @@ impl RecordStore for FileStore {
     fn watch(&self) -> Option<Box<dyn Watch>> {
         self.0.changes.watch()
     }
+
+    /// Takes a lock in the directory, as each step does that writes.
+    async fn check(&self) -> Result<(), StoreError> {
+        self.0.directory.check()?;
+        self.0.directory.lock(0).await.map(drop)
+    }
 }

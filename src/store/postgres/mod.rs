@@ -180,21 +180,6 @@ impl PostgresStore {
         self.link.in_time(migrate).await
     }
 
-    /// Tries whether the database will do, as is done before the first step of a store: what the
-    /// table looks like, and each statement on an account that there is not, in a transaction that
-    /// is rolled back.
-    ///
-    /// # Errors
-    ///
-    /// [`Unsuitable`](super::StoreErrorKind::Unsuitable), and what is missing, if it will not.
-    ///
-    /// # Cancel safety
-    ///
-    /// It leaves nothing behind, dropped or not.
-    pub async fn check(&self) -> Result<(), StoreError> {
-        self.link.in_time(self.look()).await
-    }
-
     /// On a session of a server that was demoted it fails, but not on a new one.
     async fn look(&self) -> Result<(), StoreError> {
         let look = || {
@@ -281,6 +266,21 @@ impl RecordStore for PostgresStore {
 
     fn watch(&self) -> Option<Box<dyn Watch>> {
         self.listening.as_ref().map(|_| self.changes.watch())
+    }
+
+    /// Tries whether the database will do, as is done before the first step of a store: what the
+    /// table looks like, and each statement on an account that there is not, in a transaction that
+    /// is rolled back.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsuitable`](super::StoreErrorKind::Unsuitable), and what is missing, if it will not.
+    ///
+    /// # Cancel safety
+    ///
+    /// It leaves nothing behind, dropped or not.
+    async fn check(&self) -> Result<(), StoreError> {
+        self.link.in_time(self.look()).await
     }
 }
 

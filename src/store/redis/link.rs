@@ -113,6 +113,16 @@ impl Link {
         Err(late())
     }
 
+    /// Asks the server whether it will still do.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        let check = async {
+            let (mut connection, ..) = self.connection().await?;
+            self.rules.check_server(&mut connection.commands).await
+        };
+        let checked = tokio::time::timeout(self.timeout, check).await;
+        checked.unwrap_or_else(|_| Err(late()))
+    }
+
     async fn replicate(&self, connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
         if self.rules.replicas == 0 {
             return Ok(());

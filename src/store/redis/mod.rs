@@ -257,4 +257,9 @@ impl RecordStore for RedisStore {
     fn watch(&self) -> Option<Box<dyn Watch>> {
         Some(self.0.changes.watch())
     }
+
+    /// Asks the server whether it still keeps what it is told as it must.
+    async fn check(&self) -> Result<(), StoreError> {
+        self.0.link.check().await
+    }
 }

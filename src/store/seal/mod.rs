@@ -121,6 +121,10 @@ impl<S: RecordStore> RecordStore for SealedStore<S> {
     fn watch(&self) -> Option<Box<dyn Watch>> {
         self.inner.watch()
     }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.inner.check().await
+    }
 }
 
 impl<S: fmt::Debug> fmt::Debug for SealedStore<S> {
