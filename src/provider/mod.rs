@@ -137,7 +137,7 @@ pub use authority::{
 pub use authorize_request::AuthorizeRequest;
 pub use bearer::Bearer;
 pub use challenges::{Challenge, Challenges};
-pub(crate) use date::{date, http_date};
+pub(crate) use date::{date, http_date, http_date_of};
 pub use endpoint_error::{EndpointError, EndpointErrorKind};
 pub use fields::Fields;
 pub use fresh::Fresh;

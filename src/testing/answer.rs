@@ -1,7 +1,7 @@
 //! What goes over the wire in every dialect, to the letter.
 
 use std::io::Write;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderVa
 use http::{Response, StatusCode};
 
 use super::config::Config;
-use crate::Timestamp;
+use crate::provider::http_date_of;
 
 /// How the API says no to a credential.
 ///
@@ -55,7 +55,7 @@ pub(super) fn response(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(date) = http_date(config.clock.now()) {
+    if let Some(date) = http_date_of(config.clock.now()) {
         headers.insert(DATE, date);
     }
     response
@@ -88,14 +88,4 @@ pub(super) fn gzip(mut answer: Response<Bytes>) -> Response<Bytes> {
     let headers = answer.headers_mut();
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     answer.map(|_| gzip.finish().unwrap_or_default().into())
-}
-
-/// `None` past the year 9999, which has no HTTP date.
-fn http_date(now: Timestamp) -> Option<HeaderValue> {
-    const YEAR_10_000: u64 = 253_402_300_800;
-    if now.as_secs() >= YEAR_10_000 {
-        return None;
-    }
-    let now = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(now.as_secs()))?;
-    HeaderValue::try_from(httpdate::fmt_http_date(now)).ok()
 }

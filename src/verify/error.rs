@@ -46,7 +46,7 @@ impl VerifyError {
         self.field
     }
 
-    pub(super) const fn new(
+    pub(crate) const fn new(
         kind: VerifyErrorKind,
         field: &'static str,
         reason: &'static str,

@@ -1,10 +1,12 @@
 use subtle::ConstantTimeEq as _;
 
+use http::request::Parts;
+
 use super::authorization::Signed;
 use super::{MacAuthorization, VerifyError, VerifyErrorKind};
 use crate::provider::RequestParts;
 use crate::provider::http_mac::{Draft, body_hash};
-use crate::provider::xiaomi::{HostLine, SigningRules};
+use crate::provider::xiaomi::{HostLine, SigningRules, is_form};
 use crate::sign::{Algorithm, MacKey};
 
 /// Checks that a request was signed with a key: as Xiaomi's clients sign, or by one revision of
@@ -42,6 +44,19 @@ impl Verifier {
         Self {
             expected: Expected::HttpMac(draft),
         }
+    }
+
+    /// Whether the body of a request is signed, whose head this is.
+    pub(super) fn needs_body(&self, authorization: &MacAuthorization, head: &Parts) -> bool {
+        match &self.expected {
+            Expected::Xiaomi(rules) => rules.signs_form() && is_form(&head.method, &head.headers),
+            Expected::HttpMac(_) => authorization.bodyhash().is_some(),
+        }
+    }
+
+    /// Whether requests are Xiaomi's.
+    pub(super) const fn is_xiaomi(&self) -> bool {
+        matches!(self.expected, Expected::Xiaomi(_))
     }
 
     /// Checks that `authorization` has the MAC of `request` under `key`, and the hash of its body if it

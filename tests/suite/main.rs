@@ -52,5 +52,6 @@ mod store_faults;
 mod types;
 mod unsigned;
 mod users;
+mod verify_layer;
 mod waiting;
 mod world;

@@ -94,3 +94,4 @@ pub use nonce::Nonce;
 pub(crate) use signing_rules::HostLine;
 pub use signing_rules::SigningRules;
 pub use vendor::Xiaomi;
+pub(crate) use vendor::is_form;

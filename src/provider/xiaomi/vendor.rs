@@ -222,7 +222,8 @@ impl fmt::Debug for Xiaomi {
 }
 
 /// A POST with the pairs of a form in its body.
-fn is_form(method: &Method, headers: &HeaderMap) -> bool {
+/// A form whose pairs are signed: only a `POST` has one.
+pub(crate) fn is_form(method: &Method, headers: &HeaderMap) -> bool {
     let form = b"application/x-www-form-urlencoded";
     let kind = headers.get(header::CONTENT_TYPE);
     method == Method::POST

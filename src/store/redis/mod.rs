@@ -81,6 +81,7 @@ mod checks;
 mod error;
 mod link;
 mod listen;
+mod nonces;
 mod record;
 mod script;
 
@@ -94,6 +95,7 @@ use tokio::task::AbortHandle;
 
 pub use builder::RedisStoreBuilder;
 pub use checks::Durability;
+pub use nonces::RedisNonces;
 /// For [`RedisStoreBuilder::tls_config`].
 #[doc(no_inline)]
 pub use rustls;

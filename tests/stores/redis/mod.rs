@@ -1,8 +1,8 @@
 //! [`RedisStore`](tower_mac_auth::store::redis::RedisStore).
 
 mod fitness;
+mod nonces;
 mod records;
-#[cfg(any())]
 mod rotation;
 mod server;
 mod tls;

@@ -1,0 +1,90 @@
+use std::fmt;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use redis::Cmd;
+use redis::aio::MultiplexedConnection;
+use sha2::{Digest as _, Sha256};
+
+use super::RedisStore;
+use super::link::Kind;
+use crate::Timestamp;
+use crate::verify::{
+    ClaimError, MacAuthorization, NonceStore, VerifyError, VerifyErrorKind, check_window,
+};
+
+/// Nonces that many servers claim together, in Redis: each works once, whichever server it comes to.
+///
+/// A nonce is one key, named by a hash of nonce and token, with no value to speak of, and ends by
+/// itself once it is too old to be taken. The user of the connection needs the right to `SET` them, and
+/// the server must evict nothing, as for a [`RedisStore`], whose connection and checks these are.
+///
+/// If Redis cannot be reached, no request is let through.
+#[derive(Clone)]
+pub struct RedisNonces {
+    store: RedisStore,
+    window: Duration,
+}
+
+impl RedisNonces {
+    /// Accepts nonces up to `window` from the current time. The servers that share them have to have
+    /// the same window.
+    pub const fn new(store: RedisStore, window: Duration) -> Self {
+        Self { store, window }
+    }
+
+    fn key(&self, authorization: &MacAuthorization) -> String {
+        let mut hash = Sha256::new();
+        for part in [
+            authorization.access_token().expose_secret(),
+            authorization.ts().unwrap_or_default(),
+            authorization.nonce(),
+        ] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        let mut key = self.store.0.keys.of("nonce:");
+        for byte in &hash.finalize()[..16] {
+            // Writing to a string cannot fail.
+            let _ = write!(key, "{byte:02x}");
+        }
+        key
+    }
+}
+
+impl NonceStore for RedisNonces {
+    async fn claim(
+        &self,
+        authorization: &MacAuthorization,
+        now: Timestamp,
+    ) -> Result<(), ClaimError> {
+        check_window(authorization, now, self.window).map_err(ClaimError::Refused)?;
+        // As long as it could still be taken, from the future end of the window to the past one.
+        let lives = self.window.as_secs().saturating_mul(2).saturating_add(60);
+        let mut set = Cmd::new();
+        set.arg("SET").arg(self.key(authorization)).arg(1);
+        set.arg("NX").arg("EX").arg(lives);
+        let set = &set;
+        let claim = |mut connection: MultiplexedConnection| async move {
+            set.query_async::<Option<String>>(&mut connection).await
+        };
+        match self.store.0.link.run(Kind::Write, claim).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(ClaimError::Refused(VerifyError::new(
+                VerifyErrorKind::Replayed,
+                "nonce",
+                "was used before",
+            ))),
+            Err(error) => Err(ClaimError::Unavailable(error.into())),
+        }
+    }
+}
+
+impl fmt::Debug for RedisNonces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisNonces")
+            .field("store", &self.store)
+            .field("window", &self.window)
+            .finish()
+    }
+}

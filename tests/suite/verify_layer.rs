@@ -1,0 +1,449 @@
+//! The server's half, as a layer: what is let through, what is not, and what is said.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, DATE, HOST, WWW_AUTHENTICATE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use proptest::prelude::*;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_mac_auth::account::Account;
+use tower_mac_auth::layer::MacAuthLayer;
+use tower_mac_auth::provider::http_mac::Draft;
+use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
+use tower_mac_auth::provider::{
+    Fresh, Grant, HttpMac, OAuth2, Provider as _, RequestParts, TokenSet,
+};
+use tower_mac_auth::sign::{Algorithm, MacKey};
+use tower_mac_auth::testing::{Provider, TestClock};
+use tower_mac_auth::verify::{
+    ClaimError, KeyLookup, MacAuthorization, NonceStore, NotVerified, ReplayGuard, TokenKeys,
+    Verified, Verifier, VerifyMacLayer,
+};
+use tower_mac_auth::{AccessToken, Clock as _, MacKeyText, Timestamp};
+
+use crate::world::{HOST as API, HOUR, text};
+
+const WINDOW: Duration = Duration::from_secs(600);
+type Incoming = Request<Full<Bytes>>;
+
+fn key(text: &str) -> MacKey {
+    MacKey::new(Algorithm::HmacSha1, &MacKeyText::new(text)).unwrap()
+}
+
+/// Knows the token `T`, of the user `li`, with the keys `new` and `old`.
+async fn look_up(token: AccessToken) -> Result<Option<TokenKeys<&'static str>>, Infallible> {
+    let known = token.expose_secret() == "T";
+    Ok(known.then(|| TokenKeys::new("li", key("new")).or(key("old"))))
+}
+
+/// Says who called, and with what body.
+async fn who(request: Incoming) -> Result<Response<Full<Bytes>>, Infallible> {
+    let extensions = request.extensions();
+    let mut response = Response::new(request.body().clone());
+    if let Some(Verified(user)) = extensions.get::<Verified<&'static str>>() {
+        response
+            .headers_mut()
+            .insert("x-user", HeaderValue::from_static(user));
+    }
+    if let Some(NotVerified(status)) = extensions.get() {
+        response
+            .headers_mut()
+            .insert("x-not", status.as_u16().into());
+    }
+    Ok(response)
+}
+
+struct World {
+    clock: TestClock,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            clock: TestClock::new(),
+        }
+    }
+
+    fn layer<L: KeyLookup>(&self, lookup: L) -> VerifyMacLayer<L, ReplayGuard> {
+        let nonces = ReplayGuard::new(WINDOW, 1000);
+        VerifyMacLayer::new(Verifier::new(), lookup, nonces).clock(self.clock.clone())
+    }
+
+    fn nonce(&self) -> Nonce {
+        Nonce::fresh(self.clock.now())
+    }
+}
+
+/// A request as a client signs it, with this token and key.
+fn signed(token: &str, with: &str, nonce: &Nonce) -> Incoming {
+    let credential = Credential::new(&AccessToken::new(token), key(with));
+    let parts = RequestParts::new("GET", API, "/lamp").with_query("room=2");
+    let signed = SigningRules::new()
+        .sign(&credential, &parts, nonce)
+        .unwrap();
+    let mut request = Request::get("/")
+        .header(HOST, API)
+        .body(Full::default())
+        .unwrap();
+    let target = signed.set_headers(request.headers_mut()).unwrap();
+    *request.uri_mut() = target.unwrap().into();
+    request
+}
+
+async fn call<S>(service: &S, request: Incoming) -> Response<Full<Bytes>>
+where
+    S: Service<Incoming, Response = Response<Full<Bytes>>, Error = Infallible> + Clone,
+{
+    service.clone().oneshot(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_signed_request_goes_through_once_and_says_who_called() {
+    let world = World::new();
+    let service = world.layer(look_up).layer(service_fn(who));
+    for with in ["new", "old"] {
+        let nonce = world.nonce();
+        let response = call(&service, signed("T", with, &nonce)).await;
+        assert_eq!(
+            (response.status(), &response.headers()["x-user"]),
+            (StatusCode::OK, &HeaderValue::from_static("li"))
+        );
+        let again = call(&service, signed("T", with, &nonce)).await;
+        assert_eq!(again.status(), StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_a_client_needs_and_no_more() {
+    let world = World::new();
+    let service = world.layer(look_up).layer(service_fn(who));
+    let with = |change: fn(&mut Incoming)| {
+        let mut request = signed("T", "new", &world.nonce());
+        change(&mut request);
+        request
+    };
+    let too_old = Nonce::fresh(world.clock.now().saturating_sub(2 * WINDOW));
+    for (request, status, code) in [
+        (
+            with(|it| drop(it.headers_mut().remove(AUTHORIZATION))),
+            401,
+            96012,
+        ),
+        (
+            with(|it| {
+                drop(
+                    it.headers_mut()
+                        .insert(AUTHORIZATION, HeaderValue::from_static("Bearer x")),
+                );
+            }),
+            401,
+            96012,
+        ),
+        (
+            with(|it| {
+                drop(
+                    it.headers_mut()
+                        .insert(AUTHORIZATION, HeaderValue::from_bytes(b"MAC \xff").unwrap()),
+                );
+            }),
+            401,
+            96012,
+        ),
+        (signed("unknown", "new", &world.nonce()), 401, 96008),
+        (signed("T", "stolen", &world.nonce()), 401, 96012),
+        (signed("T", "new", &too_old), 401, 96012),
+        (
+            with(|it| *it.method_mut() = http::Method::DELETE),
+            401,
+            96012,
+        ),
+        (
+            with(|it| *it.uri_mut() = "/door".parse().unwrap()),
+            401,
+            96012,
+        ),
+        (
+            with(|it| {
+                it.headers_mut()
+                    .append(AUTHORIZATION, HeaderValue::from_static("MAC"));
+            }),
+            400,
+            96002,
+        ),
+        (
+            with(|it| {
+                it.headers_mut()
+                    .append(HOST, HeaderValue::from_static("evil.example"));
+            }),
+            400,
+            96002,
+        ),
+        (with(|it| drop(it.headers_mut().remove(HOST))), 400, 96002),
+        (
+            with(|it| {
+                drop(
+                    it.headers_mut()
+                        .insert(HOST, HeaderValue::from_static("a b")),
+                );
+            }),
+            400,
+            96002,
+        ),
+        (
+            with(|it| {
+                drop(
+                    it.headers_mut()
+                        .insert(HOST, HeaderValue::from_static("evil.example")),
+                );
+            }),
+            401,
+            96012,
+        ),
+    ] {
+        let response = call(&service, request).await;
+        assert_eq!(response.status(), status);
+        assert!(response.headers().contains_key(DATE));
+        let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
+        assert_eq!(challenged, status == 401);
+        let json: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+        assert_eq!(json["code"], code);
+        if code == 96012 {
+            assert_eq!(json["description"], "access is denied");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_cannot_say_by_itself_who_it_is() {
+    let world = World::new();
+    let layer = world.layer(look_up).report_only(true);
+    let mut request = Request::get("/")
+        .header(HOST, API)
+        .body(Full::default())
+        .unwrap();
+    request.extensions_mut().insert(Verified("admin"));
+    let response = call(&layer.layer(service_fn(who)), request).await;
+    assert!(!response.headers().contains_key("x-user"));
+}
+
+#[tokio::test]
+async fn in_the_report_only_mode_each_goes_through_and_says_what_it_would_have_got() {
+    let world = World::new();
+    let service = world
+        .layer(look_up)
+        .report_only(true)
+        .layer(service_fn(who));
+    let good = call(&service, signed("T", "new", &world.nonce())).await;
+    assert_eq!(good.headers()["x-user"], "li");
+    let bad = call(&service, signed("T", "stolen", &world.nonce())).await;
+    assert_eq!(
+        (bad.status(), &bad.headers()["x-not"]),
+        (StatusCode::OK, &HeaderValue::from(401))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_come_with_one_nonce_one_is_let_in() {
+    let world = World::new();
+    let service = world.layer(look_up).layer(service_fn(who));
+    let nonce = world.nonce();
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        calls.spawn(service.clone().oneshot(signed("T", "new", &nonce)));
+    }
+    let all = calls.join_all().await;
+    let let_in = all
+        .iter()
+        .filter(|it| it.as_ref().unwrap().status() == 200)
+        .count();
+    assert_eq!(let_in, 1);
+}
+
+/// Counts what it is asked, and is out of reach.
+struct Away(Arc<AtomicUsize>);
+
+impl NonceStore for Away {
+    async fn claim(&self, _: &MacAuthorization, _: Timestamp) -> Result<(), ClaimError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Err(ClaimError::Unavailable("gone".into()))
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_checked_is_not_let_through_and_may_come_again() {
+    let world = World::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let layer = VerifyMacLayer::new(Verifier::new(), look_up, Away(Arc::clone(&asked)));
+    let service = layer.clock(world.clock.clone()).layer(service_fn(who));
+    let response = call(&service, signed("T", "new", &world.nonce())).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!text(response).await.contains("gone"));
+    // Nobody fills it who cannot sign.
+    call(&service, signed("T", "stolen", &world.nonce())).await;
+    call(&service, signed("unknown", "new", &world.nonce())).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+
+    let broken = |_| async { Err::<Option<TokenKeys<()>>, _>("the database is away") };
+    let service = world.layer(broken).layer(service_fn(who));
+    let response = call(&service, signed("T", "new", &world.nonce())).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+
+    let nonces = ReplayGuard::new(WINDOW, 1);
+    let layer = VerifyMacLayer::new(Verifier::new(), look_up, nonces).clock(world.clock.clone());
+    let service = layer.layer(service_fn(who));
+    for status in [200, 503] {
+        let response = call(&service, signed("T", "new", &world.nonce())).await;
+        assert_eq!(response.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_server_behind_another_name_says_what_clients_sign() {
+    let world = World::new();
+    let mut request = signed("T", "new", &world.nonce());
+    request
+        .headers_mut()
+        .insert(HOST, HeaderValue::from_static("10.0.0.7"));
+    let service = world.layer(look_up).host(API).layer(service_fn(who));
+    assert_eq!(call(&service, request).await.status(), StatusCode::OK);
+}
+
+/// The drafts: what the key was issued at, and the hash of the body.
+#[tokio::test]
+async fn requests_by_the_drafts_are_checked_with_their_bodies() {
+    let clock = TestClock::new();
+    let issued_at = clock.now();
+    let lookup = move |token: AccessToken| async move {
+        let known = token.expose_secret() == "T";
+        Ok::<_, Infallible>(known.then(|| TokenKeys::new("li", key("KEY")).issued_at(issued_at)))
+    };
+    let client = OAuth2::new("https://as.example/token", "client")
+        .allow(API)
+        .unwrap();
+    let provider = HttpMac::new(client, Draft::V00).with_body_hash(64);
+    let mut tokens = TokenSet::mac("T", "KEY", "R", HOUR);
+    tokens.extras.insert(
+        tower_mac_auth::provider::http_mac::ISSUED_AT.to_owned(),
+        tower_mac_auth::Extra::new(issued_at.as_secs().to_string()),
+    );
+    let credential = provider.credential(&Grant::from(tokens)).unwrap();
+    let signed = |body: &'static [u8]| {
+        let parts = RequestParts::new("POST", API, "/lamp")
+            .with_port(443)
+            .with_body(body);
+        let signed = provider
+            .sign(&credential, &parts, Fresh::at(clock.now()))
+            .unwrap();
+        let mut request = Request::post("/lamp")
+            .header(HOST, API)
+            .body(Full::from(body))
+            .unwrap();
+        assert!(signed.set_headers(request.headers_mut()).unwrap().is_none());
+        request
+    };
+    let layer = VerifyMacLayer::new(
+        Verifier::http_mac(Draft::V00),
+        lookup,
+        ReplayGuard::new(WINDOW, 10),
+    );
+    let layer = layer.clock(clock.clone()).body_cap(10);
+    let service = layer.clone().layer(service_fn(who));
+    clock.advance(Duration::from_secs(60));
+    let good = call(&service, signed(b"on")).await;
+    assert_eq!(
+        (good.status(), text(good).await.as_str()),
+        (StatusCode::OK, "on")
+    );
+    let mut changed = signed(b"on");
+    *changed.body_mut() = Full::from("of");
+    let refused = call(&service, changed).await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        refused.headers()[WWW_AUTHENTICATE],
+        "MAC error=\"invalid MAC, nonce or timestamp\""
+    );
+    let long = call(&service, signed(b"more than ten bytes")).await;
+    assert_eq!(long.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let reporting = layer.report_only(true).layer(service_fn(who));
+    let long = call(&reporting, signed(b"more than ten bytes")).await;
+    assert_eq!(
+        (long.status(), text(long).await.as_str()),
+        (StatusCode::OK, "more than ten bytes")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_clock_is_wrong_mends_it_by_the_refusal() {
+    let world = World::new();
+    let provider = Provider::new();
+    let ahead = TestClock::new();
+    ahead.advance(HOUR);
+    let tokens = provider.issue(24 * HOUR);
+    let (token, mac_key) = (tokens.access_token.clone(), tokens.mac_key.clone().unwrap());
+    let lookup = move |asked: AccessToken| {
+        let found = (asked == token)
+            .then(|| TokenKeys::new("li", MacKey::new(Algorithm::HmacSha1, &mac_key).unwrap()));
+        async move { Ok::<_, Infallible>(found) }
+    };
+    let verified = world.layer(lookup).layer(service_fn(who));
+    let api = service_fn(
+        move |request: Request<tower_mac_auth::layer::RequestBody<Full<Bytes>>>| {
+            let (mut head, _) = request.into_parts();
+            head.headers.insert(HOST, HeaderValue::from_static(API));
+            verified
+                .clone()
+                .oneshot(Request::from_parts(head, Full::default()))
+        },
+    );
+    let builder = Account::builder(provider.endpoint()).clock(ahead);
+    let account = builder.tokens(tokens).open("li").await.unwrap();
+    let client = MacAuthLayer::new(account).allow(API).unwrap().layer(api);
+    let request = Request::get(format!("https://{API}/lamp")).body(Full::<Bytes>::default());
+    let response = client.oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["x-user"], "li");
+}
+
+/// How many hostile headers are tried.
+fn cases() -> u32 {
+    let set = std::env::var("VERIFY_CASES").ok();
+    set.and_then(|cases| cases.parse().ok()).unwrap_or(2000)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
+
+    #[test]
+    fn no_header_makes_it_panic_or_gets_in(
+        authorization in proptest::collection::vec(
+            prop_oneof![
+                Just("MAC ".to_owned()), Just("access_token=\"T\"".to_owned()), Just(", ".to_owned()),
+                Just("nonce=\"1:23282360\"".to_owned()), Just("mac=\"9uvros2WcjMaJ3pH25eQZU9p5pA=\"".to_owned()),
+                Just("id=\"T\"".to_owned()), Just("ts=1".to_owned()), Just("bodyhash=".to_owned()), "\\PC{0,12}",
+            ],
+            0..10,
+        ),
+        host in proptest::option::of("\\PC{0,20}"),
+        path in "/[ -~]{0,20}",
+    ) {
+        let Ok(uri) = path.parse::<http::Uri>() else { return Ok(()) };
+        let mut request = Request::new(Full::<Bytes>::default());
+        *request.uri_mut() = uri;
+        for (name, value) in [(AUTHORIZATION, Some(authorization.concat())), (HOST, host)] {
+            let value = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+            if let Some(value) = value {
+                request.headers_mut().append(name, value);
+            }
+        }
+        let world = World::new();
+        let service = world.layer(look_up).layer(service_fn(who));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let response = runtime.block_on(call(&service, request));
+        prop_assert!(response.status().is_client_error());
+    }
+}
