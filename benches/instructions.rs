@@ -1,10 +1,13 @@
 //! Loops of signatures, and of calls through the layer, for callgrind to count: `instructions
 //! <what> <rounds>`. Run by `scripts/instructions`.
 
+#![expect(clippy::unwrap_used, reason = "a bench may stop")]
+
 use std::fmt::Debug;
 use std::hint::black_box;
 
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Empty;
 use tower::Service;
@@ -12,6 +15,7 @@ use tower_mac_auth::provider::http_mac::Draft;
 use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::provider::{Fresh, Provider as _};
 use tower_mac_auth::sign::Algorithm;
+use tower_mac_auth::verify::{MacAuthorization, Verifier};
 use tower_mac_auth::{Clock as _, SystemClock};
 
 mod common;
@@ -28,6 +32,7 @@ fn main() {
     match what.as_str() {
         "floor" => floor(rounds),
         "ready" => ready(rounds),
+        "verify" => verify(rounds),
         "with_credentials" => with_credentials(rounds),
         "unsorted" => unsorted(rounds),
         "respelt" => respelt(rounds),
@@ -44,6 +49,7 @@ fn main() {
         _ => [
             floor,
             ready,
+            verify,
             with_credentials,
             unsorted,
             respelt,
@@ -74,6 +80,22 @@ fn floor(rounds: usize) {
 #[inline(never)]
 fn ready(rounds: usize) {
     signed(rounds, &common::ready_uri());
+}
+
+/// What a server does about the same request, but for its nonce: reads the header, and checks the MAC.
+#[inline(never)]
+fn verify(rounds: usize) {
+    let uri = common::ready_uri();
+    let mut headers = HeaderMap::new();
+    let rules = SigningRules::new().query_credentials(false);
+    common::ready(&rules, &common::credential(), &uri, &mut headers);
+    let (verifier, key) = (Verifier::new(), common::credential().key().clone());
+    let value = &headers[AUTHORIZATION];
+    for _ in 0..rounds {
+        let authorization = MacAuthorization::try_from(black_box(value)).unwrap();
+        let parts = common::parts(black_box(&uri));
+        black_box(verifier.check(black_box(&key), &parts, &authorization)).unwrap();
+    }
 }
 
 #[inline(never)]

@@ -270,6 +270,10 @@ fn decoded(field: &'static str, text: &str) -> Result<String, VerifyError> {
     if text.contains([',', ' ', '\t']) {
         return Err(VerifyError::malformed(field, "is not form-encoded"));
     }
+    if !text.contains(['%', '+']) {
+        // What most tokens are.
+        return Ok(text.to_owned());
+    }
     let text = text.replace('+', " ");
     match percent_decode_str(&text).decode_utf8() {
         Ok(text) => Ok(Cow::into_owned(text)),
