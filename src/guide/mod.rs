@@ -24,6 +24,8 @@ pub mod signing {
 pub mod rotation {
     #![doc = include_str!("rotation_picture.md")]
     #![doc = include_str!("rotation.svg")]
+    // An empty line ends the picture: what follows is Markdown again.
+    #![doc = "\n"]
     #![doc = include_str!("rotation.md")]
 }
 
