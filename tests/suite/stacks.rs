@@ -11,7 +11,7 @@ use tower::retry::{Policy, RetryLayer};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_http::timeout::TimeoutLayer;
-use tower_mac_auth::layer::{MacAuthLayer, RequestBody};
+use tower_mac_auth::layer::{AuthErrorKind, Error, MacAuthLayer, RequestBody};
 
 use crate::world::{HOST, World, get};
 
@@ -88,6 +88,23 @@ async fn redirects_outside_sign_each_hop_and_take_no_token_to_an_unsigned_host()
             response.into_body().collect().await.unwrap().to_bytes(),
             got
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_users_a_redirect_to_another_host_that_is_signed_for_is_refused_and_not_sent() {
+    let world = World::new().await;
+    let many = MacAuthLayer::per_request(world.account.provider());
+    let many = many.allow(HOST).unwrap().allow("cdn.example").unwrap();
+    let client = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(many)
+        .service(service_fn(redirecting));
+    let mut request = get("/linked");
+    request.extensions_mut().insert(world.account.clone());
+    match client.oneshot(request).await {
+        Err(Error::Auth(error)) => assert_eq!(error.kind(), AuthErrorKind::Account),
+        other => panic!("{other:?}"),
     }
 }
 
