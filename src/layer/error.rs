@@ -219,9 +219,14 @@ mod tests {
         for cause in causes {
             // A new one does not compile until it is here, and above. No refresh error is made here.
             match &cause {
-                Cause::Authority(_) | Cause::Sign(_) | Cause::Refresh(_) => {}
-                Cause::NoAccount | Cause::OtherAccount | Cause::Headers => {}
-                Cause::BodyTooLong(_) | Cause::Body(_) => {}
+                Cause::Authority(_)
+                | Cause::Sign(_)
+                | Cause::Refresh(_)
+                | Cause::NoAccount
+                | Cause::OtherAccount
+                | Cause::BodyTooLong(_)
+                | Cause::Body(_)
+                | Cause::Headers => {}
             }
             let error = AuthError::from(cause);
             assert!(guide.contains(&format!("| `{error}` |")), "{error}");

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     /// All of them, in turn: a new one does not compile until it is here.
-    fn next(kind: &EndpointErrorKind) -> Option<EndpointErrorKind> {
+    fn next(kind: EndpointErrorKind) -> Option<EndpointErrorKind> {
         use EndpointErrorKind as Kind;
         Some(match kind {
             Kind::Url => Kind::PlainHttp,
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn the_guide_says_what_to_do_about_every_kind() {
         let guide = include_str!("../guide/errors.md");
-        for kind in std::iter::successors(Some(EndpointErrorKind::Url), next) {
+        for kind in std::iter::successors(Some(EndpointErrorKind::Url), |it| next(*it)) {
             assert!(guide.contains(&format!("\n| `{kind:?}` |")), "{kind:?}");
         }
     }

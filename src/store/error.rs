@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     /// All of them, in turn: a new one does not compile until it is here.
-    fn next(kind: &StoreErrorKind) -> Option<StoreErrorKind> {
+    fn next(kind: StoreErrorKind) -> Option<StoreErrorKind> {
         match kind {
             StoreErrorKind::Unavailable => Some(StoreErrorKind::Corrupt),
             StoreErrorKind::Corrupt => Some(StoreErrorKind::Unsuitable),
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn the_guide_says_what_to_do_about_every_kind() {
         let guide = include_str!("../guide/errors.md");
-        for kind in std::iter::successors(Some(StoreErrorKind::Unavailable), next) {
+        for kind in std::iter::successors(Some(StoreErrorKind::Unavailable), |it| next(*it)) {
             let text = StoreError::new(kind, "").to_string();
             let text = text.trim_end_matches(": ");
             assert!(guide.contains(&format!("| `{text}` |")), "{text}");

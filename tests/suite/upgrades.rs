@@ -1,4 +1,4 @@
-//! Upgrades, such as WebSockets: a signed handshake, then bytes that are nobody's business.
+//! Upgrades, such as to a web socket: a signed handshake, then bytes that are nobody's business.
 
 use std::convert::Infallible;
 use std::sync::Arc;
