@@ -1,5 +1,24 @@
 //! What the README, the guide and the module docs tell people to do, done, before a provider that
-//! counts what is presented. What is told elsewhere is done in the tests beside it.
+//! counts what is presented. Other instructions have their place already:
+//!
+//! | do | done by |
+//! |---|---|
+//! | start from a code, a refresh token, the store | `rotation::an_account_starts_from_a_bare_refresh_token`, `rotation::an_account_starts_from_a_code_and_later_from_the_store` |
+//! | try the same code again, if it was not sent or met a rate limit | `rotation::a_code_that_is_refused_or_not_sent_says_so`, `rate_limit::a_code_that_meets_a_rate_limit_is_not_spent_and_the_caller_learns_until_when` |
+//! | tell `OAuth2` what errors mean, give `ReplayWithin` a grace window | `bearer::what_a_provider_says_of_a_refresh_decides_what_becomes_of_the_token`, `bearer::within_the_grace_window_a_lost_answer_is_had_again_and_no_user_is_asked` |
+//! | name an account by its tokens, `install` those that came back | `accounts::tokens_say_whose_account_they_are_and_are_handed_back_if_they_do_not` |
+//! | `revoke`, then `install`, if another user is meant | `users::a_code_or_tokens_of_another_user_change_nothing_and_are_handed_back` |
+//! | bring tokens of your own in | the guide, `moving` |
+//! | move to another store | `moving::` |
+//! | a volume with an `fsGroup`, `chmod 0700` | `file_access::a_store_that_a_mount_opened_to_a_group_starts_again_with_its_records_and_for_its_owner_alone`, `file_access::a_directory_that_others_write_to_is_left_as_it_is_and_what_the_error_advises_is_safe` |
+//! | bring a lost sealing key back | `store_faults::a_sealed_record_without_its_key_is_an_error_and_the_live_token_signs_on` |
+//! | seal what was in the clear | the guide, `stores` |
+//! | give up an entry of a journal | `journal::an_answer_that_nobody_can_read_any_more_is_given_up_without_presenting_its_token_again` |
+//! | wait for an account in doubt, or authorize it again | `outcomes::in_doubt_a_live_token_goes_on_signing_and_a_dead_account_replays_once`, `outcomes::that_the_replay_is_lost_as_well_is_told` |
+//! | `shutdown` before the process ends | `rotation::shutdown_waits_for_a_refresh_that_has_sent_and_starts_no_other`, `accounts::shutdown_waits_for_all_that_have_sent_and_opens_no_other` |
+//! | `resend_cap(0)`, `inspection_limit` of zero | `resend::with_resend_off_nothing_is_resent_and_the_next_request_succeeds`, `unsigned::with_no_time_to_inspect_a_long_poll_is_handed_on_at_once` |
+//! | `migrate`, `check`, the rights of a role or a user | `tests/stores`: `setup::a_role_without_a_right_is_told_which`, `fitness::a_user_without_a_right_is_told_which` |
+//! | feed `examples/sign.rs` | `tests/sign_example.rs` |
 
 use std::fs;
 use std::num::NonZeroU32;
