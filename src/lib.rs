@@ -48,6 +48,8 @@
 //! # fn main() {}
 //! ```
 //!
+//! The [`guide`] goes from a question to the types that answer it.
+//!
 //! # The rooms
 //!
 //! A module uses only those below it in this table; the last two stand beside them.
@@ -91,6 +93,10 @@
     doc = " [`store::redis`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/redis/"
 )]
 #![cfg_attr(
+    not(all(feature = "full", unix)),
+    doc = " [`guide`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/guide/"
+)]
+#![cfg_attr(
     not(feature = "testing"),
     doc = " [`testing`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/testing/"
 )]
@@ -101,6 +107,8 @@ pub mod account;
 mod authorization_code;
 mod clock;
 pub mod forward;
+#[cfg(all(any(doc, doctest), unix, feature = "full"))]
+pub mod guide;
 pub mod layer;
 pub mod provider;
 #[cfg(feature = "reqwest_013")]

@@ -228,3 +228,40 @@ impl Error for AccountError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of them, in turn: a new one does not compile until it is here.
+    fn next(kind: &AccountErrorKind) -> Option<AccountErrorKind> {
+        use AccountErrorKind as Kind;
+        let until = Timestamp::EPOCH;
+        Some(match kind {
+            Kind::Name => Kind::NotAuthorized,
+            Kind::NotAuthorized => Kind::Credential,
+            Kind::Credential => Kind::Store,
+            Kind::Store => Kind::CodeUnsent,
+            Kind::CodeUnsent => Kind::CodeRateLimited { until },
+            Kind::CodeRateLimited { .. } => Kind::CodeRefused,
+            Kind::CodeRefused => Kind::CodeInDoubt,
+            Kind::CodeInDoubt => Kind::OtherUser,
+            Kind::OtherUser => Kind::Unnamed,
+            Kind::Unnamed => Kind::Endpoint,
+            Kind::Endpoint => Kind::Interrupted,
+            Kind::Interrupted => Kind::TimedOut,
+            Kind::TimedOut => Kind::Closed,
+            Kind::Closed => return None,
+        })
+    }
+
+    #[test]
+    fn the_guide_says_what_to_do_about_every_kind() {
+        let guide = include_str!("../guide/errors.md");
+        for kind in std::iter::successors(Some(AccountErrorKind::Name), next) {
+            let text = AccountError::new(kind).to_string();
+            let text = text.replace(&Timestamp::EPOCH.to_string(), "…");
+            assert!(guide.contains(&format!("| `{text}` |")), "{text}");
+        }
+    }
+}

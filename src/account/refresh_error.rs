@@ -195,3 +195,39 @@ impl Error for RefreshError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of them, in turn: a new one does not compile until it is here.
+    fn next(kind: &RefreshErrorKind) -> Option<RefreshErrorKind> {
+        use RefreshErrorKind as Kind;
+        Some(match kind {
+            Kind::BackingOff { .. } => Kind::RotatedRecently,
+            Kind::RotatedRecently => Kind::InDoubt,
+            Kind::InDoubt => Kind::ReauthorizationRequired,
+            Kind::ReauthorizationRequired => Kind::Unsent,
+            Kind::Unsent => Kind::RateLimited,
+            Kind::RateLimited => Kind::Refused,
+            Kind::Refused => Kind::UnusableAnswer,
+            Kind::UnusableAnswer => Kind::Store,
+            Kind::Store => Kind::TimedOut,
+            Kind::TimedOut => Kind::Interrupted,
+            Kind::Interrupted => Kind::Closed,
+            Kind::Closed => return None,
+        })
+    }
+
+    #[test]
+    fn the_guide_says_what_to_do_about_every_kind() {
+        let guide = include_str!("../guide/errors.md");
+        let until = Timestamp::EPOCH;
+        let first = RefreshErrorKind::BackingOff { until };
+        for kind in std::iter::successors(Some(first), next) {
+            let text = RefreshError::new(kind).to_string();
+            let text = text.replace(&until.to_string(), "…");
+            assert!(guide.contains(&format!("| `{text}` |")), "{text}");
+        }
+    }
+}

@@ -244,3 +244,43 @@ impl StdError for AuthError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::AllowedAuthorities;
+
+    #[test]
+    fn the_guide_says_what_to_do_about_every_cause() {
+        let guide = include_str!("../guide/errors.md");
+        let uri = http::Uri::from_static("/");
+        let nowhere = AllowedAuthorities::default().check(&uri, []).unwrap_err();
+        let causes = [
+            Cause::Authority(nowhere),
+            Cause::Sign(SignError::empty("host")),
+            Cause::NoAccount,
+            Cause::OtherAccount,
+            Cause::BodyTooLong(64 * 1024),
+            Cause::Body("broken".into()),
+            Cause::Headers,
+        ];
+        for cause in causes {
+            // A new one does not compile until it is here, and above. No refresh error is made here.
+            match &cause {
+                Cause::Authority(_)
+                | Cause::Sign(_)
+                | Cause::Refresh(_)
+                | Cause::NoAccount
+                | Cause::OtherAccount
+                | Cause::BodyTooLong(_)
+                | Cause::Body(_)
+                | Cause::Headers => {}
+            }
+            let error = AuthError::from(cause);
+            assert!(guide.contains(&format!("| `{error}` |")), "{error}");
+            let again = error.of_resend().to_string();
+            let (begins, _) = again.split_once(": ").unwrap_or((&again, ""));
+            assert!(guide.contains(&format!("`{begins}`")), "{begins}");
+        }
+    }
+}

@@ -62,3 +62,30 @@ impl Error for EndpointError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of them, in turn: a new one does not compile until it is here.
+    fn next(kind: EndpointErrorKind) -> Option<EndpointErrorKind> {
+        use EndpointErrorKind as Kind;
+        Some(match kind {
+            Kind::Url => Kind::PlainHttp,
+            Kind::PlainHttp => Kind::Client,
+            Kind::Client => Kind::RedirectUri,
+            Kind::RedirectUri => Kind::Provider,
+            Kind::Provider => Kind::Transport,
+            Kind::Transport => Kind::Tls,
+            Kind::Tls => return None,
+        })
+    }
+
+    #[test]
+    fn the_guide_says_what_to_do_about_every_kind() {
+        let guide = include_str!("../guide/errors.md");
+        for kind in std::iter::successors(Some(EndpointErrorKind::Url), |it| next(*it)) {
+            assert!(guide.contains(&format!("\n| `{kind:?}` |")), "{kind:?}");
+        }
+    }
+}

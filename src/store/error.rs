@@ -63,3 +63,27 @@ impl Error for StoreError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of them, in turn: a new one does not compile until it is here.
+    fn next(kind: StoreErrorKind) -> Option<StoreErrorKind> {
+        match kind {
+            StoreErrorKind::Unavailable => Some(StoreErrorKind::Corrupt),
+            StoreErrorKind::Corrupt => Some(StoreErrorKind::Unsuitable),
+            StoreErrorKind::Unsuitable => None,
+        }
+    }
+
+    #[test]
+    fn the_guide_says_what_to_do_about_every_kind() {
+        let guide = include_str!("../guide/errors.md");
+        for kind in std::iter::successors(Some(StoreErrorKind::Unavailable), |it| next(*it)) {
+            let text = StoreError::new(kind, "").to_string();
+            let text = text.trim_end_matches(": ");
+            assert!(guide.contains(&format!("| `{text}` |")), "{text}");
+        }
+    }
+}

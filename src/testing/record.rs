@@ -19,7 +19,8 @@ pub struct Presentation {
     /// Whether it was the client's right: the first time, within the
     /// [grace window](super::ProviderBuilder::grace_window) after the first time, or any time
     /// where refresh tokens are [not rotated](super::ProviderBuilder::rotate_refresh_tokens).
-    /// Anything else is the client's fault.
+    /// Anything else is the client's fault. (But for a token whose first presentation was refused
+    /// because of the client's own id or secret: that is kept, and presented again by right.)
     pub allowed: bool,
     /// The user it was issued for, as in [`TokenSet::subject`](crate::token::TokenSet::subject);
     /// `None` if the provider never issued it.

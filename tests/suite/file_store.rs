@@ -244,6 +244,12 @@ async fn a_file_system_gone_read_only_is_read_and_refused_at_the_start() {
     assert!(error.contains("ReadOnlyFilesystem"), "{error}");
     let error = FileStore::open(&dir).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+    // One that is still to be made, as under the read-only root of a container.
+    let error = FileStore::open(mounted.path().join("new")).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
+    let told = error.to_string();
+    assert!(told.contains("the directory cannot be made"), "{told}");
     mounted.remount("rw");
     commit(&store, 2).await.unwrap();
 }

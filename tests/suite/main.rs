@@ -23,12 +23,15 @@ mod faulty;
 mod file_access;
 #[cfg(unix)]
 mod file_store;
+mod grpc;
 mod hearing;
 mod hostile_inner;
 mod hostile_token;
 mod hostile_wire;
 mod http_mac;
 mod http_mac_dialect;
+#[cfg(unix)]
+mod instructions;
 #[cfg(unix)]
 mod journal;
 mod layer;
@@ -51,6 +54,7 @@ mod stacks;
 mod store_faults;
 mod types;
 mod unsigned;
+mod upgrades;
 mod users;
 mod verify_layer;
 mod waiting;

@@ -99,3 +99,39 @@ impl fmt::Display for AuthorityError {
 }
 
 impl Error for AuthorityError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of them, in turn, with what the guide shows: a new one does not compile until it is here.
+    fn next(kind: AuthorityErrorKind) -> (&'static str, Option<AuthorityErrorKind>) {
+        use AuthorityErrorKind as Kind;
+        match kind {
+            Kind::NoHost => ("", Some(Kind::UserInfo)),
+            Kind::UserInfo => ("", Some(Kind::Scheme)),
+            Kind::Scheme => ("ftp", Some(Kind::NotAllowed)),
+            Kind::NotAllowed => ("elsewhere.example", Some(Kind::PlainHttp)),
+            Kind::PlainHttp => ("api.example", Some(Kind::HostHeader)),
+            Kind::HostHeader => ("", Some(Kind::HostHeaderConflict)),
+            Kind::HostHeaderConflict => ("", None),
+        }
+    }
+
+    #[test]
+    fn the_guide_says_what_to_do_about_every_kind() {
+        let guide = include_str!("../../guide/errors.md");
+        let mut kinds = Some(AuthorityErrorKind::NoHost);
+        let mut errors = vec![AuthorityError::new(AuthorityErrorKind::Scheme, "")];
+        while let Some(kind) = kinds {
+            let (shown, after) = next(kind);
+            errors.push(AuthorityError::new(kind, shown));
+            kinds = after;
+        }
+        for error in errors {
+            assert!(guide.contains(&format!("| `{error}` |")), "{error}");
+        }
+        let entry = AllowedAuthoritiesError::new("https://api.example");
+        assert!(guide.contains(&format!("`{entry}`")), "{entry}");
+    }
+}
