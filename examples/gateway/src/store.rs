@@ -1,0 +1,1 @@
+//! The store that a flag names.
