@@ -1,6 +1,9 @@
 //! `mac-gateway`: signs what comes in, and rotates the tokens it signs with.
 
 mod accounts;
+mod admin;
+mod config;
+mod proxy;
 mod serve;
 mod store;
 
@@ -9,13 +12,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 /// Signs what comes in with the tokens of its accounts, and passes it on to an API.
+///
+/// Without any argument it shows itself: with a provider of its own, on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "mac-gateway", version)]
 struct Program {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: serve::Flags,
+    serve: config::Flags,
 }
 
 #[derive(Debug, Subcommand)]
