@@ -1,0 +1,175 @@
+//! Who there is, and what an operator may do about it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tower_mac_auth::account::{AccessStatus, Account, RotationStatus};
+use tower_mac_auth::provider::Provider;
+use tower_mac_auth::store::{AccountName, Listed, RecordStore as _, Standing, Status, StoreError};
+use tower_mac_auth::{Clock as _, SystemClock};
+
+use super::Admin;
+use crate::proxy::{Refusal, of_account, of_refresh};
+
+/// How many accounts a page has, if nobody says otherwise, and at most.
+pub(super) const PAGE: usize = 100;
+const LONGEST_PAGE: usize = 1000;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list<P: Provider>(
+    State(admin): State<Arc<Admin<P>>>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let after = match asked.after.as_deref().map(name).transpose() {
+        Ok(after) => after,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let limit = asked.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
+    match page(&admin, after.as_ref(), limit).await {
+        Ok(page) => Json(page).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// A page of them, and by which name to ask for the next one.
+pub(super) async fn page<P: Provider>(
+    admin: &Admin<P>,
+    after: Option<&AccountName>,
+    limit: usize,
+) -> Result<Value, Refusal> {
+    let listed = admin.store.list(after, limit).await;
+    let listed = listed.map_err(|error| unavailable(&error))?;
+    let last = listed.last().filter(|_| listed.len() == limit);
+    let next = last.map(|last| last.account.as_str().to_owned());
+    let mut accounts = Vec::with_capacity(listed.len());
+    for listed in &listed {
+        accounts.push(shown(admin, listed).await);
+    }
+    Ok(json!({ "accounts": accounts, "next": next }))
+}
+
+async fn shown<P: Provider>(admin: &Admin<P>, listed: &Listed) -> Value {
+    let name = listed.account.as_str();
+    let Some(head) = listed.head else {
+        return json!({ "account": name, "state": "unreadable" });
+    };
+    let now = SystemClock.now();
+    let left = head
+        .expires_at
+        .map(|end| end.saturating_since(now).as_secs());
+    let why = match head.status {
+        Status::InDoubt | Status::Revoked => why(admin, &listed.account).await,
+        _ => None,
+    };
+    let here = admin.accounts.peek(name);
+    json!({
+        "account": name,
+        "state": head.status.as_str(),
+        "generation": head.generation.number(),
+        "seconds_left": left,
+        "why": why,
+        "here": here.map(|account| here_shown(&account)),
+    })
+}
+
+/// The latest trouble that its record tells of.
+async fn why<P: Provider>(admin: &Admin<P>, name: &AccountName) -> Option<String> {
+    let loaded = admin.store.load(name).await.ok()?;
+    loaded.standing.record()?.last_error.clone()
+}
+
+/// Where it stands in this process.
+fn here_shown<P: Provider>(account: &Account<P>) -> Value {
+    let status = account.status();
+    let access = match status.access {
+        AccessStatus::Live { .. } => "live",
+        AccessStatus::Aging { .. } => "aging",
+        _ => "dead",
+    };
+    let rotation = match status.rotation {
+        RotationStatus::Idle => "idle",
+        RotationStatus::InFlight => "in_flight",
+        RotationStatus::BackingOff { .. } => "backing_off",
+        RotationStatus::InDoubt { .. } => "in_doubt",
+        _ => "revoked",
+    };
+    json!({
+        "access": access,
+        "rotation": rotation,
+        "generation": status.generation.number(),
+    })
+}
+
+/// Has its tokens renewed now, as if the API had refused the access token: from here on that one
+/// signs no more, whether there comes a new one or not.
+pub(super) async fn refresh<P: Provider>(
+    State(admin): State<Arc<Admin<P>>>,
+    Path(asked): Path<String>,
+) -> Response {
+    let account = match admin.accounts.get(&asked).await {
+        Ok(account) => account,
+        Err(error) => return of_account(&error).into_response(),
+    };
+    match account.refresh_if_current(account.generation()).await {
+        Ok(generation) => {
+            Json(json!({ "account": asked, "generation": generation.number() })).into_response()
+        }
+        Err(error) => of_refresh(&error).into_response(),
+    }
+}
+
+/// Ends its grant, in all processes that share the store.
+pub(super) async fn revoke<P: Provider>(
+    State(admin): State<Arc<Admin<P>>>,
+    Path(asked): Path<String>,
+) -> Response {
+    match end(&admin, &asked).await {
+        Ok(generation) => {
+            Json(json!({ "account": asked, "generation": generation })).into_response()
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn end<P: Provider>(admin: &Admin<P>, asked: &str) -> Result<u64, Refusal> {
+    let name = name(asked)?;
+    if let Some(account) = admin.accounts.peek(asked) {
+        let revoked = account.revoke().await;
+        return match revoked {
+            Ok(generation) => Ok(generation.number()),
+            Err(error) => Err(of_account(&error)),
+        };
+    }
+    let loaded = admin.store.load(&name).await;
+    let loaded = loaded.map_err(|error| unavailable(&error))?;
+    if let Standing::Nothing = loaded.standing {
+        let reason = "the store knows no such account";
+        return Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "account_unknown",
+            reason,
+        ));
+    }
+    let record = admin.store.revoke(&name).await;
+    let record = record.map_err(|error| unavailable(&error))?;
+    Ok(record.generation.number())
+}
+
+pub(super) fn name(text: &str) -> Result<AccountName, Refusal> {
+    AccountName::new(text)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, "account_name", error.to_string()))
+}
+
+fn unavailable(error: &StoreError) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "store", error.to_string())
+}

@@ -1,0 +1,132 @@
+//! A user agrees, and the account has tokens.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+use tower_mac_auth::AuthorizationCode;
+use tower_mac_auth::provider::{AuthorizeRequest, Provider};
+
+use super::pending::{LIFE, Login};
+use super::{Admin, accounts};
+use crate::proxy::{Refusal, of_account};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    account: Option<String>,
+}
+
+/// Sends a browser to the provider. What comes back is taken from this browser alone, once.
+pub(super) async fn login<P: Provider>(
+    State(admin): State<Arc<Admin<P>>>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let name = match accounts::name(asked.account.as_deref().unwrap_or_default()) {
+        Ok(name) => name,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let state = AuthorizeRequest::random_state();
+    let Some(to) = admin.endpoint.authorize_url(&state) else {
+        let reason = "it is not known where users agree: start the gateway with --authorize-url";
+        return Refusal::new(StatusCode::NOT_FOUND, "no_authorize_url", reason).into_response();
+    };
+    let login = Login::new(name.as_str(), to.code_verifier);
+    let cookie = cookie(&state, &login.browser, LIFE.as_secs(), admin.secure_cookies);
+    if !admin.pending.begin(state, login) {
+        let reason = "too many logins are under way";
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "logins", reason).into_response();
+    }
+    let headers = [(LOCATION, to.url), (SET_COOKIE, cookie)];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// What a provider's page sends a browser back with. Its `Debug` would show a code.
+#[derive(Deserialize)]
+pub(super) struct Back {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+/// Exchanges the code that a browser brings.
+pub(super) async fn callback<P: Provider>(
+    State(admin): State<Arc<Admin<P>>>,
+    Query(back): Query<Back>,
+    headers: HeaderMap,
+) -> Response {
+    let state = back.state.unwrap_or_default();
+    let login = admin.pending.end(&state);
+    let login = login.filter(|login| brings(&headers, &cookie_name(&state), &login.browser));
+    let Some(login) = login else {
+        let reason = "this browser has begun no such login, or too long ago, or has ended it already: begin \
+                      again at /login?account=NAME";
+        return Refusal::new(StatusCode::FORBIDDEN, "state", reason).into_response();
+    };
+    let answer = match back.code {
+        Some(code) => exchange(&admin, code, login).await,
+        None => Err(not_agreed(back.error.as_deref())),
+    };
+    let done = cookie(&state, "", 0, admin.secure_cookies);
+    match answer {
+        Ok(answer) => ([(SET_COOKIE, done)], answer).into_response(),
+        Err(refusal) => ([(SET_COOKIE, done)], refusal).into_response(),
+    }
+}
+
+async fn exchange<P: Provider>(
+    admin: &Admin<P>,
+    code: String,
+    login: Login,
+) -> Result<Response, Refusal> {
+    let mut code = AuthorizationCode::new(code);
+    if let Some(verifier) = login.verifier {
+        code = code.with_verifier(verifier);
+    }
+    let account = admin.accounts.authorize(&login.account, code).await;
+    let account = account.map_err(|error| of_account(&error))?;
+    let generation = account.generation().number();
+    Ok(Json(json!({ "account": login.account, "generation": generation })).into_response())
+}
+
+/// The provider's word for it, if it is one (RFC 6749 §4.1.2.1).
+fn not_agreed(error: Option<&str>) -> Refusal {
+    let is_word = |error: &&str| {
+        error.len() <= 64
+            && error
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let reason = match error.filter(is_word) {
+        Some(error) => format!("the provider sent no code, but: {error}"),
+        None => "the provider sent no code".to_owned(),
+    };
+    Refusal::new(StatusCode::BAD_REQUEST, "not_authorized", reason)
+}
+
+/// Of each login its own, so that two in one browser do not end each other.
+fn cookie_name(state: &str) -> String {
+    let part = state.get(..8).unwrap_or_default();
+    format!("mac_gateway_login_{part}")
+}
+
+/// The provider's page leads back here, so `Strict` would keep it away.
+fn cookie(state: &str, value: &str, seconds: u64, secure: bool) -> String {
+    let name = cookie_name(state);
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}")
+}
+
+fn brings(headers: &HeaderMap, name: &str, value: &str) -> bool {
+    let cookies = headers.get_all(COOKIE).into_iter();
+    let mut pairs = cookies
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    // Its 256 bits are drawn anew for each login, which ends with the question: time tells nothing.
+    pairs.any(|(known, brought)| known == name && brought == value)
+}

@@ -1,0 +1,112 @@
+//! What operators see, on an address of its own: health, numbers, accounts, logins.
+
+mod accounts;
+mod events;
+mod feed;
+mod guard;
+mod health;
+mod history;
+mod login;
+mod page;
+mod pending;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_mac_auth::account::Accounts;
+use tower_mac_auth::provider::Provider;
+use tower_mac_auth::store::SharedStore;
+use tower_mac_auth::token::TokenEndpoint;
+
+pub(crate) use self::feed::Feed;
+use self::guard::Hosts;
+use self::pending::Pending;
+
+/// How many may listen to events at once.
+const LISTENERS: usize = 64;
+
+/// What the answers are made of.
+pub(crate) struct Admin<P: Provider> {
+    accounts: Accounts<P>,
+    endpoint: TokenEndpoint<P>,
+    store: SharedStore,
+    feed: Arc<Feed>,
+    draining: CancellationToken,
+    hosts: Hosts,
+    secure_cookies: bool,
+    pending: Pending,
+    listeners: Arc<Semaphore>,
+    numbers: Option<PrometheusHandle>,
+}
+
+impl<P: Provider> Admin<P> {
+    pub(crate) fn new(
+        accounts: Accounts<P>,
+        endpoint: TokenEndpoint<P>,
+        store: SharedStore,
+        feed: Arc<Feed>,
+    ) -> Self {
+        Self {
+            accounts,
+            endpoint,
+            store,
+            draining: CancellationToken::new(),
+            hosts: Hosts::default(),
+            secure_cookies: false,
+            pending: Pending::default(),
+            listeners: Arc::new(Semaphore::new(LISTENERS)),
+            numbers: feed.numbers(),
+            feed,
+        }
+    }
+
+    /// What tells that the gateway is about to end.
+    pub(crate) fn draining(self, draining: CancellationToken) -> Self {
+        Self { draining, ..self }
+    }
+
+    /// By which names it may be called.
+    pub(crate) fn hosts(self, ip: IpAddr, names: Vec<String>) -> Self {
+        let hosts = Hosts::new(ip, names);
+        Self { hosts, ..self }
+    }
+
+    /// Whether browsers reach it by TLS.
+    pub(crate) fn secure_cookies(self, secure_cookies: bool) -> Self {
+        Self {
+            secure_cookies,
+            ..self
+        }
+    }
+
+    pub(crate) fn router(self) -> Router {
+        let admin = Arc::new(self);
+        Router::new()
+            .route("/", get(page::page))
+            .route("/healthz", get(health::alive))
+            .route("/readyz", get(health::ready::<P>))
+            .route("/metrics", get(health::metrics::<P>))
+            .route("/accounts", get(accounts::list::<P>))
+            .route("/accounts/{name}/refresh", post(accounts::refresh::<P>))
+            .route("/accounts/{name}/revoke", post(accounts::revoke::<P>))
+            .route("/login", get(login::login::<P>))
+            .route("/callback", get(login::callback::<P>))
+            .route("/events", get(events::events::<P>))
+            .route("/history", get(health::history::<P>))
+            .layer(from_fn_with_state(Arc::clone(&admin), guard::guard::<P>))
+            .with_state(admin)
+    }
+}
+
+impl<P: Provider> fmt::Debug for Admin<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,18 @@
+//! What the gateway is told: by flags, by a file of the same names, and, if it is secret, by the
+//! environment.
+
+mod client;
+mod file;
+mod flags;
+mod location;
+mod problems;
+mod secrets;
+mod seeds;
+mod settings;
+
+pub(crate) use self::client::Client;
+pub(crate) use self::flags::{Flags, LogFormat};
+pub(crate) use self::problems::Problems;
+pub(crate) use self::secrets::Secrets;
+pub(crate) use self::seeds::Seeds;
+pub(crate) use self::settings::{Settings, Upstream};

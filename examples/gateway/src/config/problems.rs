@@ -1,0 +1,47 @@
+use std::error::Error;
+use std::fmt;
+
+/// What is wrong with what the gateway was told: all of it at once.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<(&'static str, String)>);
+
+impl Problems {
+    pub(crate) fn one(flag: &'static str, what: impl Into<String>) -> Self {
+        Self(vec![(flag, what.into())])
+    }
+
+    pub(super) fn add(&mut self, flag: &'static str, what: impl Into<String>) {
+        self.0.push((flag, what.into()));
+    }
+
+    pub(super) fn add_all(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// The value, or the error noted.
+    pub(super) fn note<T>(
+        &mut self,
+        flag: &'static str,
+        result: Result<T, impl Into<String>>,
+    ) -> Option<T> {
+        result.map_err(|what| self.add(flag, what)).ok()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (flag, what)) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{flag}: {what}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Problems {}

@@ -1,0 +1,150 @@
+//! What is secret: from the environment, or from files that it names.
+
+use std::fmt;
+
+use tower_mac_auth::ClientSecret;
+use tower_mac_auth::store::{Keyring, SealingKey};
+
+use super::Problems;
+
+/// The secrets, and the URL of the store if that is one.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets {
+    pub(crate) client_secret: Option<ClientSecret>,
+    pub(crate) seal: Option<Keyring>,
+    /// In the place of `--store`, for a URL with a password.
+    pub(crate) store: Option<String>,
+}
+
+impl Secrets {
+    /// Reads them.
+    pub(crate) fn from_environment() -> Result<Self, Problems> {
+        Self::read(|name| std::env::var_os(name))
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let mut secret = |name: &'static str| match one(&variable, name) {
+            Ok(text) => text,
+            Err(what) => {
+                problems.add(name, what);
+                None
+            }
+        };
+        let client_secret = secret("MAC_CLIENT_SECRET").map(ClientSecret::new);
+        let seal_key = secret("MAC_SEAL_KEY");
+        let store = secret("MAC_STORE");
+        let seal = seal_key.and_then(|key| {
+            let key = SealingKey::from_base64(&key).map_err(|error| error.to_string());
+            let ring = key.and_then(|key| Keyring::new("1", key).map_err(|e| e.to_string()));
+            let how = |what| format!("{what}; make one with: openssl rand -base64 32");
+            problems.note("MAC_SEAL_KEY", ring.map_err(how))
+        });
+        if problems.is_empty() {
+            Ok(Self {
+                client_secret,
+                seal,
+                store,
+            })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+/// One secret: of the variable itself, or of the file that the variable with `_FILE` names.
+fn one(
+    variable: &impl Fn(&str) -> Option<std::ffi::OsString>,
+    name: &'static str,
+) -> Result<Option<String>, String> {
+    let in_file = format!("{name}_FILE");
+    let text = match (variable(name), variable(&in_file)) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(format!("is given besides {in_file}: give one of them")),
+        (Some(text), None) => text.into_string().map_err(|_| "is not UTF-8".to_owned())?,
+        (None, Some(path)) => {
+            let mut text = std::fs::read_to_string(&path).map_err(|error| {
+                let path = path.to_string_lossy();
+                format!("{in_file} names {path}, which cannot be read: {error}")
+            })?;
+            // Editors and `echo` put one there.
+            if text.ends_with('\n') {
+                text.pop();
+                if text.ends_with('\r') {
+                    text.pop();
+                }
+            }
+            text
+        }
+    };
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    Ok(Some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Secrets, String> {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).into())
+        };
+        Secrets::read(variable).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn a_file_loses_one_newline_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let path = path.to_str().unwrap();
+        for (text, secret) in [
+            ("canary", "canary"),
+            ("canary\n", "canary"),
+            ("canary\r\n", "canary"),
+            (" canary\n\n", " canary\n"),
+        ] {
+            std::fs::write(path, text).unwrap();
+            let secrets = read(&[("MAC_CLIENT_SECRET_FILE", path)]).unwrap();
+            let read = secrets.client_secret.unwrap();
+            assert_eq!(read.expose_secret(), secret);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_not_shown() {
+        for (variables, named) in [
+            (
+                &[("MAC_CLIENT_SECRET", "")][..],
+                "MAC_CLIENT_SECRET: is empty",
+            ),
+            (
+                &[
+                    ("MAC_CLIENT_SECRET", "canary"),
+                    ("MAC_CLIENT_SECRET_FILE", "/x"),
+                ],
+                "MAC_CLIENT_SECRET: is given besides MAC_CLIENT_SECRET_FILE",
+            ),
+            (&[("MAC_SEAL_KEY", "canary")], "openssl rand -base64 32"),
+            (&[("MAC_STORE_FILE", "/does/not/exist")], "/does/not/exist"),
+        ] {
+            let told = read(variables).unwrap_err();
+            assert!(told.contains(named), "{told}");
+            assert!(!told.contains("canary"), "{told}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_none() {
+        let secrets = read(&[("MAC_CLIENT_SECRET", "canary"), ("MAC_STORE", "canary")]).unwrap();
+        assert!(!format!("{secrets:?}").contains("canary"));
+    }
+}

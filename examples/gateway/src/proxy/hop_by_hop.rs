@@ -1,0 +1,60 @@
+//! Headers that are about one connection (RFC 9110 §7.6.1).
+
+use http::header::{CONNECTION, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue};
+
+/// Those that a `Connection` need not name.
+const KNOWN: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("proxy-authorization"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Takes them off. With `upgrade` what asks for another protocol, or agrees to it, stays.
+pub(super) fn take_off(headers: &mut HeaderMap, upgrade: bool) {
+    let protocol = if upgrade {
+        protocol(headers).cloned()
+    } else {
+        None
+    };
+    // gRPC's servers send their trailers to nobody else.
+    let trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case(b"trailers"));
+    let named: Vec<_> = tokens(headers, &CONNECTION)
+        .filter_map(|name| HeaderName::try_from(name).ok())
+        .collect();
+    for name in KNOWN.iter().chain(&named) {
+        headers.remove(name);
+    }
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// The protocol of an `Upgrade` that `Connection` confirms.
+pub(super) fn protocol(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let protocol = headers.get(UPGRADE)?;
+    let confirmed =
+        tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    confirmed.then_some(protocol)
+}
+
+/// The elements of a list, over all headers of this name.
+pub(super) fn tokens<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a [u8]> {
+    let values = headers.get_all(name).into_iter();
+    values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}

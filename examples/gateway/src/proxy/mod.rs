@@ -1,0 +1,208 @@
+//! From a request that came in to the API's answer to it.
+//!
+//! A request is checked ([`inbound`]), its account is found ([`tenant`]), the library's layer signs
+//! it, and a client sends it ([`upstream`]). What does not come that far is answered in JSON
+//! ([`refusal`]). Bodies are streamed both ways.
+
+mod body;
+mod failure;
+mod hop_by_hop;
+mod inbound;
+mod line;
+mod refusal;
+mod server;
+mod tenant;
+mod tunnels;
+mod upstream;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use tower_mac_auth::account::Accounts;
+use tower_mac_auth::layer::Attempt;
+use tower_mac_auth::provider::Provider;
+use tower_service::Service;
+
+pub(crate) use self::body::{InboundBody, Progress};
+pub(crate) use self::failure::{Failure, of_account, of_refresh};
+pub(crate) use self::inbound::Target;
+pub(crate) use self::line::Line;
+pub(crate) use self::refusal::Refusal;
+pub(crate) use self::server::Server;
+pub(crate) use self::tenant::Tenant;
+pub(crate) use self::tunnels::Tunnels;
+pub(crate) use self::upstream::client;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What became of a request, for who counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    /// What the caller got.
+    pub(crate) status: StatusCode,
+    /// Whether the API answered.
+    pub(crate) sent: bool,
+    /// Whether the answer is a refusal of the credential.
+    pub(crate) refused: bool,
+    /// Whether it was sent twice.
+    pub(crate) resent: bool,
+}
+
+/// What all requests have in common.
+pub(crate) struct Shared<P: Provider> {
+    pub(crate) accounts: Accounts<P>,
+    pub(crate) tenant: Tenant,
+    pub(crate) target: Target,
+    pub(crate) max_body: Option<u64>,
+    pub(crate) timeout: Duration,
+    pub(crate) tunnels: Tunnels,
+    pub(crate) count: Box<dyn Fn(Outcome) + Send + Sync>,
+}
+
+impl<P: Provider> fmt::Debug for Shared<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// The proxy: a clone for each connection.
+#[derive(Debug)]
+pub(crate) struct Proxy<P: Provider, S> {
+    shared: Arc<Shared<P>>,
+    /// Signs and sends.
+    service: S,
+    /// The same by HTTP/1.1 alone, which is the one that can be upgraded.
+    upgrading: S,
+}
+
+impl<P: Provider, S: Clone> Clone for Proxy<P, S> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            service: self.service.clone(),
+            upgrading: self.upgrading.clone(),
+        }
+    }
+}
+
+impl<P: Provider, S> Proxy<P, S> {
+    pub(crate) fn new(shared: Shared<P>, service: S, upgrading: S) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            service,
+            upgrading,
+        }
+    }
+
+    /// The answer to a request, whatever becomes of it, and a line about it in the log.
+    pub(crate) async fn answer<R>(
+        &self,
+        request: Request<Incoming>,
+    ) -> Response<Either<R, Full<Bytes>>>
+    where
+        S: Service<Request<InboundBody>, Response = Response<R>> + Clone,
+        S::Error: Failure,
+        R: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
+        let mut line = Line::of(&request);
+        match self.forward(request, &mut line).await {
+            Ok(response) => {
+                let attempt = response.extensions().get::<Attempt>();
+                let outcome = Outcome {
+                    status: response.status(),
+                    sent: true,
+                    refused: attempt.is_some() && response.status().is_client_error(),
+                    resent: attempt == Some(&Attempt::RESEND),
+                };
+                (self.shared.count)(outcome);
+                line.passed(&response, outcome);
+                response.map(Either::Left)
+            }
+            Err(refusal) => {
+                (self.shared.count)(Outcome {
+                    status: refusal.status,
+                    sent: false,
+                    refused: false,
+                    resent: false,
+                });
+                line.refused(&refusal);
+                refusal.into_answer().map(Either::Right)
+            }
+        }
+    }
+
+    async fn forward<R>(
+        &self,
+        mut request: Request<Incoming>,
+        line: &mut Line,
+    ) -> Result<Response<R>, Refusal>
+    where
+        S: Service<Request<InboundBody>, Response = Response<R>> + Clone,
+        S::Error: Failure,
+    {
+        let shared = &*self.shared;
+        let upgrade = tunnels::asked(&mut request);
+        shared.target.request(&mut request)?;
+        let whose = shared.tenant.take(request.headers_mut())?;
+        let account = shared.accounts.get(whose.as_str()).await;
+        line.account = Some(whose);
+        let account = account.map_err(|error| of_account(&error))?;
+        // Nothing of the connection that it came by goes on.
+        request.extensions_mut().clear();
+        request.extensions_mut().insert(account);
+
+        let length = request.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if let (Some(length), Some(most)) = (length, shared.max_body)
+            && length > most
+        {
+            return Err(Refusal::too_large(most));
+        }
+        let progress = Progress::default();
+        let request = request.map(|body| InboundBody::new(body, shared.max_body, progress.clone()));
+        let service = if upgrade.is_some() {
+            &self.upgrading
+        } else {
+            &self.service
+        };
+        let mut service = service.clone();
+        let failed = |error: S::Error| error.refusal();
+        poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
+        let answer = moving(service.call(request), &progress, shared.timeout);
+        let mut response = answer.await?.map_err(failed)?;
+        shared.target.response(&mut response);
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(upgrade) = upgrade else {
+                return Err(Refusal::unasked_upgrade());
+            };
+            shared.tunnels.join(upgrade, &mut response);
+        }
+        Ok(response)
+    }
+}
+
+/// The answer, unless for so long neither it comes nor anything of the body goes.
+async fn moving<F: Future>(
+    answer: F,
+    progress: &Progress,
+    limit: Duration,
+) -> Result<F::Output, Refusal> {
+    let mut answer = std::pin::pin!(answer);
+    let mut seen = progress.seen();
+    loop {
+        match tokio::time::timeout(limit, answer.as_mut()).await {
+            Ok(answer) => return Ok(answer),
+            Err(_) if progress.seen() == seen => return Err(Refusal::no_answer(limit)),
+            Err(_) => seen = progress.seen(),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Whose account signs a request.
+
+use std::fmt;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use tower_mac_auth::store::AccountName;
+
+use super::Refusal;
+
+/// How that is found out.
+#[derive(Clone, Debug)]
+pub(crate) enum Tenant {
+    /// One account signs everything.
+    One(AccountName),
+    /// Each request says it in this header, which is not sent on.
+    Header(HeaderName),
+}
+
+/// The name of an account, as it came.
+#[derive(Clone)]
+pub(crate) enum Whose {
+    One(AccountName),
+    Named(HeaderValue),
+}
+
+impl Tenant {
+    /// Takes the name out of a request.
+    pub(super) fn take(&self, headers: &mut HeaderMap) -> Result<Whose, Refusal> {
+        let name = match self {
+            Self::One(account) => return Ok(Whose::One(account.clone())),
+            Self::Header(name) => name,
+        };
+        if headers.get_all(name).iter().nth(1).is_some() {
+            return Err(Refusal::account_given_twice(name));
+        }
+        let Some(value) = headers.remove(name) else {
+            return Err(Refusal::account_missing(name));
+        };
+        match value.to_str() {
+            Ok(text) if AccountName::new(text).is_ok() => Ok(Whose::Named(value)),
+            _ => Err(Refusal::account_unnamed(name)),
+        }
+    }
+}
+
+impl Whose {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::One(account) => account.as_str(),
+            // `Tenant::take` has read it as a text already.
+            Self::Named(value) => value.to_str().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Debug for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,55 @@
+//! Connections that changed to another protocol: a WebSocket, say. Its handshake was signed; what
+//! follows are bytes.
+
+use http::{Request, Response, Version};
+use hyper::upgrade::{OnUpgrade, on};
+use hyper_util::rt::TokioIo;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::hop_by_hop;
+
+/// Those that are open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tunnels {
+    tasks: TaskTracker,
+    end: CancellationToken,
+}
+
+/// The caller's side, if the request asks for another protocol in a way that can be passed on.
+pub(super) fn asked<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
+    let asks =
+        request.version() == Version::HTTP_11 && hop_by_hop::protocol(request.headers()).is_some();
+    asks.then(|| on(request))
+}
+
+impl Tunnels {
+    /// Carries bytes both ways, from the moment that both connections have changed.
+    pub(super) fn join<B>(&self, caller: OnUpgrade, response: &mut Response<B>) {
+        let api = on(response);
+        let end = self.end.clone();
+        self.tasks.spawn(async move {
+            let carry = async {
+                let (caller, api) = match tokio::try_join!(caller, api) {
+                    Ok(both) => both,
+                    Err(error) => return tracing::debug!(%error, "no tunnel"),
+                };
+                let (mut caller, mut api) = (TokioIo::new(caller), TokioIo::new(api));
+                // Either side may just go away.
+                let _ = tokio::io::copy_bidirectional(&mut caller, &mut api).await;
+            };
+            end.run_until_cancelled(carry).await;
+        });
+    }
+
+    /// Waits until all have ended.
+    pub(crate) async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Ends those that are left.
+    pub(crate) fn end(&self) {
+        self.end.cancel();
+    }
+}
