@@ -52,7 +52,7 @@
 //!
 //! # The rooms
 //!
-//! A module uses only those below it in this table; the last two stand beside them.
+//! A module uses only those below it in this table; the last three stand beside them.
 //!
 //! | module | what is there |
 //! |---|---|
@@ -63,6 +63,7 @@
 //! | [`provider`] | what each provider does in its own way: requests, answers, signatures, refusals |
 //! | [`sign`] | what every signature needs: prepared keys, encodings |
 //! | [`verify`] | the server's half: check a MAC, refuse a replay |
+//! | [`forward`] | a request that came in, made fit to be signed and sent on |
 //! | [`testing`] | a strict provider to test your own stack with |
 //!
 //! # Features
@@ -73,6 +74,8 @@
 //! | `postgres` | [`PostgresStore`](https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/postgres/): records in `PostgreSQL`, for many machines on one database |
 //! | `redis` | [`store::redis`]: records in Redis, for many processes on many machines |
 //! | `seal` | `SealedStore`: the secrets in any store sealed |
+//! | `reqwest_013`, `reqwest_middleware_05` | the layer around a `reqwest::Client`, and as a middleware |
+//! | `metrics` | [numbers](account::numbers) for a recorder of the `metrics` facade |
 //! | `testing` | the module [`testing`]; for `[dev-dependencies]` |
 //! | `full` | all of them |
 //!

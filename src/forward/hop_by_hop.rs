@@ -36,7 +36,7 @@ pub(super) fn take_off(headers: &mut HeaderMap, upgrade: bool) {
 }
 
 /// The protocol of an `Upgrade` that `Connection` confirms.
-fn asked_for(headers: &HeaderMap) -> Option<HeaderValue> {
+pub(super) fn asked_for(headers: &HeaderMap) -> Option<HeaderValue> {
     let confirmed = has_token(headers, &CONNECTION, "upgrade");
     headers.get(UPGRADE).filter(|_| confirmed).cloned()
 }

@@ -66,6 +66,14 @@ impl Upstream {
         self
     }
 
+    /// Whether the request asks for another protocol, and is sent on as one that does. To be asked
+    /// before [`request`](Self::request), while the server's side of the connection can still be had.
+    pub fn wants_upgrade<B>(&self, request: &Request<B>) -> bool {
+        self.upgrades
+            && request.version() == Version::HTTP_11
+            && hop_by_hop::asked_for(request.headers()).is_some()
+    }
+
     /// Makes a request that came in one for the API.
     ///
     /// # Errors
@@ -104,7 +112,7 @@ impl Upstream {
         if request.method() == Method::CONNECT {
             return Err(ForwardError::Connect);
         }
-        if request.uri().path() == "*" {
+        if !request.uri().path().starts_with('/') {
             return Err(ForwardError::Path);
         }
         let headers = request.headers();
@@ -115,7 +123,10 @@ impl Upstream {
             (Some(host), Some(authority)) => host
                 .as_bytes()
                 .eq_ignore_ascii_case(authority.as_str().as_bytes()),
-            (Some(_), None) => true,
+            (Some(host), None) => {
+                let host = Authority::try_from(host.as_bytes());
+                host.is_ok_and(|host| !host.as_str().contains('@'))
+            }
             (None, authority) => authority.is_some() || request.version() == Version::HTTP_10,
         };
         if !agree || more.is_some() {
@@ -264,6 +275,8 @@ mod tests {
         for (target, headers, error) in [
             ("/a", &[][..], Host),
             ("/a", &[("host", "a"), ("host", "a")], Host),
+            ("/a", &[("host", "a b")], Host),
+            ("/a", &[("host", "user@a")], Host),
             ("http://a/", &[("host", "b")], Host),
             ("http://a:80/", &[("host", "a:81")], Host),
             (

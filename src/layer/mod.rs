@@ -212,9 +212,9 @@
 //!
 //! # In a gateway
 //!
-//! A server that passes requests on strips the `Host` that came in, gives the request the URI of
-//! the API, and turns errors into responses. (axum wants `Error = Infallible`: `HandleErrorLayer`.)
-//! `examples/gateway.rs` is a whole gateway.
+//! What came in is made fit to be signed and sent on by [`Upstream`](crate::forward::Upstream), outside of
+//! the layer, and errors become responses. (axum wants `Error = Infallible`: `HandleErrorLayer`.)
+//! `examples/gateway` is a whole gateway.
 
 mod attempt;
 mod attempt_span;

@@ -58,6 +58,7 @@ pub(super) async fn metrics<P: Provider>(State(admin): State<Arc<Admin<P>>>) -> 
     reason = "no gateway has so many that a float cannot count them"
 )]
 fn record_metrics<P: Provider>(admin: &Admin<P>) {
+    admin.accounts.record_metrics();
     metrics::gauge!("mac_gateway_accounts_open").set(admin.accounts.len() as f64);
     metrics::gauge!("mac_gateway_commits_owed").set(admin.feed.owed().len() as f64);
     let draining = u8::from(admin.draining.is_cancelled());

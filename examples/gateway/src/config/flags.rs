@@ -49,7 +49,7 @@ pub(crate) struct Flags {
     /// The revision of the draft, for http-mac [default: 01]
     #[arg(long, value_enum)]
     pub(crate) draft: Option<DraftName>,
-    /// Where tokens are kept: memory, file:DIR, postgres://…, redis://…
+    /// Where tokens are kept: `memory`, `file:DIR`, `postgres://…`, `redis://…`
     #[arg(long, value_name = "STORE")]
     pub(crate) store: Option<String>,
     /// A directory of this machine for tokens that the store does not have yet

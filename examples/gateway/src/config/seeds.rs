@@ -15,7 +15,7 @@ pub(crate) struct Seeds(pub(crate) BTreeMap<String, RefreshToken>);
 
 impl Seeds {
     /// Reads a file. The error says where in it something is wrong, and shows nothing of what it has.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("{shown} cannot be read: {error}"))?;
@@ -91,7 +91,7 @@ mod tests {
             ("{\"alice\": \"canary\", \"alice\": \"canary\"}", "line 1"),
             ("{\"alice\": \"\"}", "line 1"),
             ("{\"\": \"canary\"}", "line 1"),
-            ("{\"alice\": \"canary\"} more", "line 1, column 22"),
+            ("{\"alice\": \"canary\"} more", "line 1, column 21"),
         ] {
             let told = read(text).unwrap_err();
             assert!(told.contains(place), "{text}: {told}");

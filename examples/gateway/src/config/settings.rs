@@ -218,7 +218,7 @@ fn store(problems: &mut Problems, flags: &Flags, secrets: &Secrets) -> Option<St
         }
     };
     // The error shows nothing of the URL, which may have a password.
-    problems.note("--store", text.parse().map_err(|error| format!("{error}")))
+    problems.note("--store", text.parse().map_err(str::to_owned))
 }
 
 fn callback(problems: &mut Problems, given: Option<&str>) -> Option<Uri> {

@@ -1,13 +1,11 @@
 //! From a request that came in to the API's answer to it.
 //!
-//! A request is checked ([`inbound`]), its account is found ([`tenant`]), the library's layer signs
+//! A request is made fit to be sent on ([`Upstream`]), its account is found ([`tenant`]), the library's layer signs
 //! it, and a client sends it ([`upstream`]). What does not come that far is answered in JSON
 //! ([`refusal`]). Bodies are streamed both ways.
 
 mod body;
 mod failure;
-mod hop_by_hop;
-mod inbound;
 mod line;
 mod refusal;
 mod server;
@@ -28,13 +26,13 @@ use http_body::Body;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower_mac_auth::account::Accounts;
+use tower_mac_auth::forward::Upstream;
 use tower_mac_auth::layer::Attempt;
 use tower_mac_auth::provider::Provider;
 use tower_service::Service;
 
 pub(crate) use self::body::{InboundBody, Progress};
 pub(crate) use self::failure::{Failure, of_account, of_refresh};
-pub(crate) use self::inbound::Target;
 pub(crate) use self::line::Line;
 pub(crate) use self::refusal::Refusal;
 pub(crate) use self::server::Server;
@@ -61,7 +59,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Shared<P: Provider> {
     pub(crate) accounts: Accounts<P>,
     pub(crate) tenant: Tenant,
-    pub(crate) target: Target,
+    pub(crate) target: Upstream,
     pub(crate) max_body: Option<u64>,
     pub(crate) timeout: Duration,
     pub(crate) tunnels: Tunnels,
@@ -150,7 +148,8 @@ impl<P: Provider, S> Proxy<P, S> {
         S::Error: Failure,
     {
         let shared = &*self.shared;
-        let upgrade = tunnels::asked(&mut request);
+        let upgrade = shared.target.wants_upgrade(&request);
+        let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
         shared.target.request(&mut request)?;
         let whose = shared.tenant.take(request.headers_mut())?;
         let account = shared.accounts.get(whose.as_str()).await;

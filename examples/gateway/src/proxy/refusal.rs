@@ -10,7 +10,7 @@ use http::header::{
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
-use super::inbound::Rejected;
+use tower_mac_auth::forward::ForwardError;
 
 /// A status, a word for programs and a sentence for people.
 #[derive(Clone, Debug)]
@@ -110,17 +110,14 @@ impl Refusal {
     }
 }
 
-impl From<Rejected> for Refusal {
-    fn from(rejected: Rejected) -> Self {
-        let (status, error) = match rejected {
-            Rejected::Connect => (StatusCode::BAD_REQUEST, "connect"),
-            Rejected::Host => (StatusCode::BAD_REQUEST, "host"),
-            Rejected::Framing => (StatusCode::BAD_REQUEST, "framing"),
-            Rejected::Path => (StatusCode::BAD_REQUEST, "path"),
-            Rejected::Loop => (StatusCode::LOOP_DETECTED, "loop"),
+impl From<ForwardError> for Refusal {
+    fn from(rejected: ForwardError) -> Self {
+        let status = match rejected {
+            ForwardError::Loop => StatusCode::LOOP_DETECTED,
+            _ => StatusCode::BAD_REQUEST,
         };
-        let mut refusal = Self::new(status, error, rejected.to_string());
-        refusal.close = rejected == Rejected::Framing;
+        let mut refusal = Self::new(status, rejected.field(), rejected.to_string());
+        refusal.close = rejected == ForwardError::Framing;
         refusal
     }
 }

@@ -1,26 +1,17 @@
 //! Connections that changed to another protocol: a WebSocket, say. Its handshake was signed; what
 //! follows are bytes.
 
-use http::{Request, Response, Version};
+use http::Response;
 use hyper::upgrade::{OnUpgrade, on};
 use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use super::hop_by_hop;
 
 /// Those that are open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tunnels {
     tasks: TaskTracker,
     end: CancellationToken,
-}
-
-/// The caller's side, if the request asks for another protocol in a way that can be passed on.
-pub(super) fn asked<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
-    let asks =
-        request.version() == Version::HTTP_11 && hop_by_hop::protocol(request.headers()).is_some();
-    asks.then(|| on(request))
 }
 
 impl Tunnels {

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_layer::Layer as _;
 use tower_mac_auth::account::{Account, Accounts};
+use tower_mac_auth::forward::Upstream;
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::provider::Provider;
 use tower_mac_auth::store::Recovered;
@@ -23,7 +24,7 @@ use super::drain::{Drain, Signals};
 use super::{Kept, with_causes};
 use crate::admin::{Admin, Feed};
 use crate::config::{Seeds, Settings};
-use crate::proxy::{Proxy, Server, Shared, Target, Tunnels, client};
+use crate::proxy::{Proxy, Server, Shared, Tunnels, client};
 
 /// A gateway that listens, and does not serve yet.
 pub(super) struct Gateway<P: Provider> {
@@ -108,14 +109,15 @@ impl<P: Provider> Gateway<P> {
 
         let tunnels = Tunnels::default();
         let counted = Arc::clone(&feed);
+        let (scheme, host) = (settings.upstream.scheme(), &settings.upstream.host);
+        let target = Upstream::new(&format!("{scheme}://{host}"))
+            .and_then(|target| target.with_via(&settings.via))
+            .map_err(|error| error.to_string())?
+            .with_upgrades(true);
         let shared = Shared {
             accounts: accounts.clone(),
             tenant: settings.tenant,
-            target: Target::new(
-                settings.upstream.scheme(),
-                settings.upstream.host.clone(),
-                &settings.via,
-            ),
+            target,
             max_body: settings.max_body,
             timeout: settings.upstream_timeout,
             tunnels: tunnels.clone(),

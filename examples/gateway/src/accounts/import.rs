@@ -1,0 +1,64 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
+use tower_mac_auth::RefreshToken;
+use tower_mac_auth::store::{
+    AccountName, Commit, Generation, Grant, Issued, RecordStore as _, SharedStore,
+};
+
+use super::list::say;
+use super::{Of, Trouble};
+use crate::config::Seeds;
+
+/// How many are written at once.
+pub(super) const AT_ONCE: usize = 16;
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    #[command(flatten)]
+    of: Of,
+    /// The client that the tokens were issued to
+    #[arg(long, value_name = "ID")]
+    client_id: String,
+    file: PathBuf,
+}
+
+impl Import {
+    pub(super) async fn run(self) -> Result<bool, Trouble> {
+        // All of it is read before anything is written.
+        let seeds = Seeds::read(&self.file).map_err(Trouble)?;
+        let store = self.of.open().await?;
+        let names = seeds.0.into_iter().map(|(name, token)| {
+            let name = AccountName::new(&name)?;
+            Ok::<_, Trouble>((name, token))
+        });
+        let names: Vec<_> = names.collect::<Result<_, _>>()?;
+        let one = |(name, token)| take_over(&store, &self.client_id, name, token);
+        let mut done = stream::iter(names).map(one).buffered(AT_ONCE);
+        while let Some((name, state)) = done.try_next().await? {
+            say(
+                &json!({ "account": name.as_str(), "state": state }),
+                self.of.json,
+            );
+        }
+        Ok(true)
+    }
+}
+
+async fn take_over(
+    store: &SharedStore,
+    client_id: &str,
+    name: AccountName,
+    token: RefreshToken,
+) -> Result<(AccountName, &'static str), Trouble> {
+    let mut grant = Grant::from(token);
+    grant.client_id = Some(client_id.into());
+    let issued = Issued::authorized(Generation::FIRST, grant, None);
+    let state = match store.commit(&name, issued).await? {
+        Commit::Committed(_) => "imported",
+        _ => "already known",
+    };
+    Ok((name, state))
+}

@@ -1,0 +1,115 @@
+use std::fmt;
+
+use clap::Args;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
+use tower_mac_auth::store::{AccountName, Import, Record, RecordStore as _, SharedStore, Standing};
+
+use super::import::AT_ONCE;
+use super::list::{PAGE, say};
+use super::{Trouble, store};
+
+/// The records stay where they were, too: no gateway may use that store again.
+#[derive(Args)]
+pub(crate) struct Move {
+    /// The store that has the accounts
+    #[arg(long, value_name = "STORE")]
+    from: String,
+    /// The store that is to have them
+    #[arg(long, value_name = "STORE")]
+    to: String,
+    /// Writes JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl fmt::Debug for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Move").finish_non_exhaustive()
+    }
+}
+
+/// What became of an account. All but the last two are well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    Copied,
+    /// By a run before this one, and the same.
+    There,
+    /// The other store knows another record.
+    Differs,
+    /// It is being refreshed, or cannot be read.
+    Left,
+}
+
+impl Move {
+    pub(super) async fn run(self) -> Result<bool, Trouble> {
+        let from = store("--from", &self.from).await?;
+        let to = store("--to", &self.to).await?;
+        let (mut counts, mut after) = ([0_u64; 4], None);
+        loop {
+            let page = from.list(after.as_ref(), PAGE).await?;
+            let names = page.iter().map(|listed| listed.account.clone());
+            let names: Vec<_> = names.collect();
+            after = names.last().cloned();
+            let one = |name| one(&from, &to, name);
+            let mut done = stream::iter(names).map(one).buffered(AT_ONCE);
+            while let Some((name, moved)) = done.try_next().await? {
+                let (at, state) = match moved {
+                    Moved::Copied => (0, "moved"),
+                    Moved::There => (1, "there"),
+                    Moved::Differs => (2, "differs"),
+                    Moved::Left => (3, "left"),
+                };
+                counts[at] += 1;
+                if at > 1 || self.json {
+                    say(
+                        &json!({ "account": name.as_str(), "state": state }),
+                        self.json,
+                    );
+                }
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+        let [moved, there, differs, left] = counts;
+        eprintln!("moved {moved}, already there {there}, differing {differs}, left behind {left}");
+        Ok(differs == 0 && left == 0)
+    }
+}
+
+async fn one(
+    from: &SharedStore,
+    to: &SharedStore,
+    name: AccountName,
+) -> Result<(AccountName, Moved), Trouble> {
+    let Standing::Record(record) = from.load(&name).await?.standing else {
+        return Ok((name, Moved::Left));
+    };
+    if record.status.is_rotating() || record.grant().is_err() {
+        return Ok((name, Moved::Left));
+    }
+    let moved = match to.import(&name, &record).await? {
+        // Read back, not believed.
+        Import::Imported(_) if is_there(to, &name, &record).await? => Moved::Copied,
+        Import::AlreadyKnown(known) if is_same(&known, &record) => Moved::There,
+        Import::UnderWay => Moved::Left,
+        _ => Moved::Differs,
+    };
+    Ok((name, moved))
+}
+
+async fn is_there(to: &SharedStore, name: &AccountName, record: &Record) -> Result<bool, Trouble> {
+    let loaded = to.load(name).await?;
+    let there = loaded.standing.record();
+    Ok(there.is_some_and(|there| is_same(there, record)))
+}
+
+/// In all that guards the token.
+fn is_same(one: &Record, other: &Record) -> bool {
+    one.generation == other.generation
+        && one.lineage == other.lineage
+        && one.status == other.status
+        && one.presented_again == other.presented_again
+        && one.grant().ok() == other.grant().ok()
+}
