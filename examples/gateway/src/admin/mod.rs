@@ -90,6 +90,8 @@ impl<P: Provider> Admin<P> {
         let admin = Arc::new(self);
         Router::new()
             .route("/", get(page::page))
+            .route("/page.js", get(page::script))
+            .route("/page.css", get(page::style))
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready::<P>))
             .route("/metrics", get(health::metrics::<P>))

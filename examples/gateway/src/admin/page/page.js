@@ -1,0 +1,133 @@
+"use strict";
+// Texts go in as texts: nothing that an account or a provider is called can become markup.
+const by = (id) => document.getElementById(id);
+const accounts = new Map();
+let next = null;
+
+const advice = {
+  active: "nothing",
+  leased: "nothing: it is being refreshed",
+  sending: "nothing: it is being refreshed",
+  in_doubt: "find out why answers get lost; have the user log in again",
+  revoked: "have the user log in again",
+  unreadable: "mend its record, or revoke it and have the user log in again",
+};
+
+function ends(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds >= 7200) return Math.round(seconds / 3600) + " h";
+  if (seconds >= 120) return Math.round(seconds / 60) + " min";
+  return seconds + " s";
+}
+
+function cell(row, text, className) {
+  const made = row.insertCell();
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+async function act(name, what) {
+  if (what === "revoke" && !confirm("End the grant of " + name + "?")) return;
+  const answer = await fetch("/accounts/" + encodeURIComponent(name) + "/" + what,
+    { method: "POST", headers: { "x-requested-with": "page" } });
+  if (!answer.ok) tell({ at: Date.now(), account: name, kind: what, text: (await answer.json()).reason });
+  reload();
+}
+
+function show() {
+  const search = by("search").value.toLowerCase();
+  const state = by("state").value;
+  const body = by("accounts");
+  const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.key : undefined;
+  body.replaceChildren();
+  for (const account of accounts.values()) {
+    if (!account.account.toLowerCase().includes(search) || (state && account.state !== state)) continue;
+    const row = body.insertRow();
+    cell(row, account.account);
+    cell(row, account.state.replace("_", " "), account.state);
+    cell(row, account.generation ?? "–");
+    cell(row, ends(account.seconds_left));
+    cell(row, (advice[account.state] ?? "–") + (account.why ? " (" + account.why + ")" : ""));
+    const buttons = row.insertCell();
+    for (const [what, text] of [["refresh", "Refresh"], ["revoke", "Revoke"]]) {
+      const button = document.createElement("button");
+      button.textContent = text;
+      button.setAttribute("aria-label", text + " " + account.account);
+      button.dataset.key = what + " " + account.account;
+      button.addEventListener("click", () => act(account.account, what));
+      buttons.append(button);
+      if (button.dataset.key === focused) button.focus();
+    }
+    const login = document.createElement("a");
+    login.href = "/login?account=" + encodeURIComponent(account.account);
+    login.textContent = " Log in";
+    buttons.append(login);
+  }
+}
+
+function take(page) {
+  for (const account of page.accounts) accounts.set(account.account, account);
+  next = page.next;
+  by("more").hidden = !next;
+  show();
+}
+
+async function load(after) {
+  const answer = await fetch("/accounts" + (after ? "?after=" + encodeURIComponent(after) : ""));
+  if (answer.ok) take(await answer.json());
+}
+
+let waiting;
+function reload() {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => { load(); chart(); }, 200);
+}
+
+function tell(event) {
+  const item = document.createElement("li");
+  const time = document.createElement("time");
+  time.textContent = new Date(event.at).toLocaleTimeString();
+  item.append(time, [event.account, event.kind, event.text].filter(Boolean).join(" · "));
+  by("events").prepend(item);
+  while (by("events").children.length > 200) by("events").lastChild.remove();
+}
+
+async function chart() {
+  const answer = await fetch("/history");
+  if (!answer.ok) return;
+  const { minutes } = await answer.json();
+  const most = Math.max(1, ...minutes.map((minute) => minute.requests + minute.not_sent));
+  const svg = by("hour");
+  svg.replaceChildren();
+  const bar = (at, height, className) => {
+    if (!height) return;
+    const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    rect.setAttribute("x", at); rect.setAttribute("width", 8);
+    rect.setAttribute("y", 120 - height); rect.setAttribute("height", height);
+    rect.setAttribute("class", className);
+    svg.append(rect);
+  };
+  const sum = { requests: 0, bad: 0, refreshes: 0 };
+  minutes.forEach((minute, at) => {
+    const bad = minute.refusals + minute.not_sent;
+    bar(at * 10, (minute.requests + minute.not_sent) / most * 110, "requests");
+    bar(at * 10, bad / most * 110, "refusals");
+    if (minute.refreshes) bar(at * 10 + 2, 6, "refreshes");
+    sum.requests += minute.requests + minute.not_sent; sum.bad += bad; sum.refreshes += minute.refreshes;
+  });
+  by("hour-text").textContent = sum.requests + " requests, " + sum.bad + " of them refused or not sent, "
+    + sum.refreshes + " refreshes; at most " + most + " a minute";
+}
+
+const stream = new EventSource("/events");
+stream.addEventListener("open", () => { by("live").textContent = "live"; });
+stream.addEventListener("error", () => { by("live").textContent = "not connected: trying again"; });
+stream.addEventListener("snapshot", (event) => { accounts.clear(); take(JSON.parse(event.data)); chart(); });
+stream.addEventListener("account", (event) => { tell(JSON.parse(event.data)); reload(); });
+stream.addEventListener("lagged", reload);
+by("search").addEventListener("input", show);
+by("state").addEventListener("change", show);
+by("filter").addEventListener("submit", (event) => event.preventDefault());
+by("more").addEventListener("click", () => load(next));
+setInterval(chart, 10000);
