@@ -142,13 +142,10 @@ impl<P: Provider> Knobs<P> {
         let clock = self.clock;
         // Nobody else writes to a store of our own.
         let look_every = self.store.as_ref().map(Hearing::look_every);
-        let store = self
-            .store
-            .unwrap_or_else(|| SharedStore::new(MemoryStore::with_clock(Arc::clone(&clock))));
-        let store = measured(store, &clock);
-        let owner = self
-            .owner
-            .unwrap_or_else(|| format!("process {}", std::process::id()));
+        let own = || SharedStore::new(MemoryStore::with_clock(Arc::clone(&clock)));
+        let store = measured(self.store.unwrap_or_else(own), &clock);
+        let owner = self.owner;
+        let owner = owner.unwrap_or_else(|| format!("process {}", std::process::id()));
         Arc::new(Context {
             client_id: self.endpoint.provider().client_id().into(),
             endpoint: self.endpoint,

@@ -7,8 +7,8 @@
 //! [`MacAuthLayer`](crate::layer::MacAuthLayer). A clone is the same account: all layers that hold
 //! one share its credential and its refresh.
 //!
-//! If the store knows the account, its record counts, and tokens that were given besides are not
-//! taken, because they may be spent: [`Account::ignored_tokens`] says so.
+//! If the store knows the account, its record counts, and tokens that were given besides, which may be
+//! spent, are not taken: [`Account::ignored_tokens`] says so.
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -264,9 +264,8 @@
 //! # Before the process ends
 //!
 //! Await [`Account::shutdown`], or [`Accounts::shutdown`] for all of them. No new refresh begins; a
-//! refresh that has not sent its refresh token is called off; one that has is waited for until the
-//! new tokens are in the store. A process that is killed after the refresh token was sent, and before
-//! the new ones are stored, leaves the account in doubt.
+//! refresh that has not sent its refresh token is called off; one that has is waited for until the new
+//! tokens are in the store. A process that is killed between the two leaves the account in doubt.
 
 #[expect(clippy::module_inception, reason = "where `Account` is looked for")]
 mod account;

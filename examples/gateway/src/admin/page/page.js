@@ -61,7 +61,8 @@ function show() {
     }
     const login = document.createElement("a");
     login.href = "/login?account=" + encodeURIComponent(account.account);
-    login.textContent = " Log in";
+    login.textContent = "Log in";
+    login.setAttribute("aria-label", "Log in " + account.account);
     buttons.append(login);
   }
 }
