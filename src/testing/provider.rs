@@ -126,6 +126,11 @@ impl Provider {
     }
 
     /// Ends all access tokens there are. Those issued later live.
+    ///
+    /// An account that is refused less than a minute after a rotation takes it that refreshing cannot
+    /// help: the refusal goes back, with [`Event::RejectedFresh`](crate::account::Event::RejectedFresh).
+    /// A test that ends tokens twice advances its clock by a minute between, or opens the account with
+    /// a [`min_rotation_interval`](crate::account::AccountBuilder::min_rotation_interval) of zero.
     pub fn expire_access_tokens(&self) {
         self.state().grants.expire_all();
     }
