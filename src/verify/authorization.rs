@@ -267,10 +267,10 @@ fn required<'a>(field: &'static str, text: Option<&'a str>) -> Result<&'a str, V
 
 /// Undoes the form encoding.
 fn decoded(field: &'static str, text: &str) -> Result<String, VerifyError> {
-    if text.contains([',', ' ', '\t']) {
+    if memchr::memchr3(b',', b' ', b'\t', text.as_bytes()).is_some() {
         return Err(VerifyError::malformed(field, "is not form-encoded"));
     }
-    if !text.contains(['%', '+']) {
+    if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {
         // What most tokens are.
         return Ok(text.to_owned());
     }

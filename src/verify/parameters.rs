@@ -81,7 +81,10 @@ fn first(text: &str) -> Result<(&str, &str, &str), VerifyError> {
     let name = name.trim();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     // What is in quotes has no need of backslashes: Xiaomi form-encodes it, the drafts forbid them.
-    if name.is_empty() || !name.bytes().all(is_name) || value.contains('\\') {
+    if name.is_empty()
+        || !name.bytes().all(is_name)
+        || memchr::memchr(b'\\', value.as_bytes()).is_some()
+    {
         return Err(odd);
     }
     Ok((name, value, after))
