@@ -87,7 +87,7 @@ let response = client.get("https://open.account.xiaomi.com/user/profile").send()
 //! `tower_reqwest::HttpClientService` is a `Service<http::Request<reqwest::Body>>`. The layer hands its
 //! own body in, so put a `map_request` between them:
 //!
-//! ```ignore
+//! ```text
 //! let client = ServiceBuilder::new()
 //!     .layer(MacAuthLayer::new(account))
 //!     .map_request(|request: http::Request<RequestBody<reqwest::Body>>| request.map(reqwest::Body::wrap))
