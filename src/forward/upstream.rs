@@ -336,6 +336,33 @@ mod tests {
     }
 
     #[test]
+    fn a_host_must_be_one_and_a_circle_is_found_in_any_spelling() {
+        for host in ["", "a b", "user@a"] {
+            let refused = sent("/", &[("host", host)]).unwrap_err();
+            assert_eq!(refused, ForwardError::Host, "{host:?}");
+        }
+        for via in ["2 other,1.1  here (é)", "HTTP/1.1 here"] {
+            let refused = sent("/", &[("host", "a"), ("via", via)]).unwrap_err();
+            assert_eq!(refused, ForwardError::Loop, "{via}");
+        }
+        assert!(sent("/", &[("host", "a"), ("via", "1.1 nowhere, 2 there")]).is_ok());
+    }
+
+    #[test]
+    fn a_response_says_by_what_version_it_came() {
+        let mut response = Response::builder()
+            .version(Version::HTTP_2)
+            .header("connection", "x-a")
+            .header("x-a", "1")
+            .header("proxy-authenticate", "Basic")
+            .body(())
+            .unwrap();
+        upstream().response(&mut response);
+        assert_eq!(response.headers().len(), 1);
+        assert_eq!(response.headers()["via"], "2 here");
+    }
+
+    #[test]
     fn trailers_may_still_come() {
         let request = sent("/", &[("host", "a"), ("te", "gzip;q=1, Trailers")]).unwrap();
         assert_eq!(request.headers()["te"], "trailers");

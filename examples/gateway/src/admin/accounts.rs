@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_mac_auth::account::{AccessStatus, Account, RotationStatus};
+use tower_mac_auth::account::Account;
 use tower_mac_auth::provider::Provider;
 use tower_mac_auth::store::{AccountName, Listed, RecordStore as _, Standing, Status, StoreError};
 use tower_mac_auth::{Clock as _, SystemClock};
@@ -91,21 +91,9 @@ async fn why<P: Provider>(admin: &Admin<P>, name: &AccountName) -> Option<String
 /// Where it stands in this process.
 fn here_shown<P: Provider>(account: &Account<P>) -> Value {
     let status = account.status();
-    let access = match status.access {
-        AccessStatus::Live { .. } => "live",
-        AccessStatus::Aging { .. } => "aging",
-        _ => "dead",
-    };
-    let rotation = match status.rotation {
-        RotationStatus::Idle => "idle",
-        RotationStatus::InFlight => "in_flight",
-        RotationStatus::BackingOff { .. } => "backing_off",
-        RotationStatus::InDoubt { .. } => "in_doubt",
-        _ => "revoked",
-    };
     json!({
-        "access": access,
-        "rotation": rotation,
+        "access": status.access.as_str(),
+        "rotation": status.rotation.as_str(),
         "generation": status.generation.number(),
     })
 }

@@ -149,65 +149,53 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn told(account: Option<AccountName>, event: &Event) -> Told {
-    let (kind, generation, text) = match event {
-        Event::Refreshed { generation, .. } => {
-            ("refreshed", Some(*generation), "new tokens sign".to_owned())
-        }
+    let (generation, text) = match event {
+        Event::Refreshed { generation, .. } => (Some(*generation), "new tokens sign".to_owned()),
         Event::Adopted { generation, .. } => {
             let text = "a newer credential was found in the store";
-            ("adopted", Some(*generation), text.to_owned())
+            (Some(*generation), text.to_owned())
         }
-        Event::Authorized { generation, .. } => (
-            "authorized",
-            Some(*generation),
-            "a user authorized it".to_owned(),
-        ),
+        Event::Authorized { generation, .. } => {
+            (Some(*generation), "a user authorized it".to_owned())
+        }
         Event::RefreshFailed {
             generation, error, ..
         } => {
             let cause = error.source().map(|cause| format!(": {cause}"));
             let text = format!("{error}{}", cause.unwrap_or_default());
-            ("refresh_failed", Some(*generation), text)
+            (Some(*generation), text)
         }
         Event::InDoubt {
             generation, why, ..
-        } => ("in_doubt", Some(*generation), why.clone()),
+        } => (Some(*generation), why.clone()),
         Event::ReauthorizationRequired { may_recover, .. } => {
             let text = if *may_recover {
                 "the refresh token may be spent: unless it comes right by itself, the user must authorize again"
             } else {
                 "the refresh token is of no use: the user must authorize again"
             };
-            ("reauthorization_required", None, text.to_owned())
+            (None, text.to_owned())
         }
         Event::RejectedFresh { generation, .. } => {
             let text = "the API refused a credential that is new: refreshing cannot fix that";
-            ("rejected_fresh", Some(*generation), text.to_owned())
+            (Some(*generation), text.to_owned())
         }
         Event::CommitDelayed { generation, .. } => {
             let text = "the store could not take new tokens yet: do not kill this process now";
-            ("commit_delayed", Some(*generation), text.to_owned())
+            (Some(*generation), text.to_owned())
         }
-        Event::ClockCorrected { offset_secs, .. } => (
-            "clock_corrected",
-            None,
-            format!("the API's clock is {offset_secs} s ahead"),
-        ),
-        Event::Revoked { generation, .. } => (
-            "revoked",
-            Some(*generation),
-            "the grant was ended here".to_owned(),
-        ),
-        Event::Lagged { missed, .. } => ("lagged", None, format!("{missed} events were missed")),
-        _ => (
-            "other",
-            None,
-            "an event that this gateway does not know".to_owned(),
-        ),
+        Event::ClockCorrected { offset_secs, .. } => {
+            (None, format!("the API's clock is {offset_secs} s ahead"))
+        }
+        Event::Revoked { generation, .. } => {
+            (Some(*generation), "the grant was ended here".to_owned())
+        }
+        Event::Lagged { missed, .. } => (None, format!("{missed} events were missed")),
+        _ => (None, "an event that this gateway does not know".to_owned()),
     };
     Told {
         account: account.map(|name| name.as_str().to_owned()),
-        kind,
+        kind: event.as_str(),
         generation: generation.map(Generation::number),
         at: SystemClock.now().as_millis(),
         text,

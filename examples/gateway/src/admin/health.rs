@@ -13,7 +13,6 @@ use tower_mac_auth::provider::Provider;
 
 use super::Admin;
 use crate::proxy::Refusal;
-use crate::serve::ask;
 
 /// Probes give up after one second, or a few.
 const STORE_ANSWERS: Duration = Duration::from_secs(2);
@@ -33,7 +32,7 @@ pub(super) async fn ready<P: Provider>(State(admin): State<Arc<Admin<P>>>) -> Re
         let reason = "the gateway is about to end and takes no more requests";
         return not("draining", reason.to_owned());
     }
-    match tokio::time::timeout(STORE_ANSWERS, ask(&admin.store)).await {
+    match tokio::time::timeout(STORE_ANSWERS, admin.accounts.check_store()).await {
         Ok(Ok(())) => Json(json!({ "status": "ready" })).into_response(),
         Ok(Err(error)) => not("store", error.to_string()),
         Err(_) => not("store", "the store does not answer in time".to_owned()),

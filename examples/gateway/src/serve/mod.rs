@@ -9,7 +9,7 @@ use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tower_mac_auth::store::{AccountName, Journal, RecordStore as _, SharedStore, StoreError};
+use tower_mac_auth::store::{Journal, RecordStore as _, SharedStore, StoreError};
 
 use self::gateway::Gateway;
 use crate::config::{Client, Flags, Problems, Secrets, Settings};
@@ -97,7 +97,7 @@ async fn open(settings: &Settings, secrets: Secrets) -> Result<Kept, StartError>
     };
     let store = async {
         let store = store::open(location, secrets.seal.clone()).await?;
-        ask(&store).await?;
+        store.check().await?;
         Ok(store)
     };
     let store = tokio::time::timeout(STORE_ANSWERS, store)
@@ -117,14 +117,6 @@ async fn open(settings: &Settings, secrets: Secrets) -> Result<Kept, StartError>
         }
     };
     Ok(Kept { store, journal })
-}
-
-/// Whether the store answers. It is asked for an account that nobody need have.
-pub(crate) async fn ask(store: &SharedStore) -> Result<(), StoreError> {
-    let Ok(name) = AccountName::new("mac-gateway readiness") else {
-        return Ok(());
-    };
-    store.load(&name).await.map(drop)
 }
 
 /// An error and what caused it, in one line.
