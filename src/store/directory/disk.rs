@@ -98,10 +98,10 @@ impl Disk {
     ) -> io::Result<()> {
         // Again, if somebody put it anew meanwhile.
         for _ in 0..2 {
-            let mut file = self.open_to_append(path)?;
+            let (mut file, opened) = self.open_to_append(path)?;
             file.write_all(bytes)?;
-            if is_at(&file, path)? {
-                if file.metadata()?.len() > longest {
+            if is_at(&opened, path)? {
+                if opened.len() + bytes.len() as u64 > longest {
                     remove_if_there(path)?;
                 }
                 break;
@@ -111,7 +111,7 @@ impl Disk {
     }
 
     /// The same file, to be read as well; made if it is not there.
-    pub(in crate::store) fn open_to_append(&self, path: &Path) -> io::Result<File> {
+    pub(in crate::store) fn open_to_append(&self, path: &Path) -> io::Result<(File, Metadata)> {
         Piece::File.open(self, path, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)
     }
 
@@ -165,13 +165,13 @@ impl Disk {
 
 /// The bytes of a file, or `None` if there is none.
 pub(super) fn read(disk: &Disk, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut file = match Piece::File.open(disk, path, OFlags::RDONLY) {
+    let (mut file, opened) = match Piece::File.open(disk, path, OFlags::RDONLY) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
     let mut bytes = Zeroizing::new(Vec::new());
     // Of its full size at once: a buffer that grows leaves secrets behind.
-    bytes.try_reserve_exact(usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX))?;
+    bytes.try_reserve_exact(usize::try_from(opened.len()).unwrap_or(usize::MAX))?;
     file.read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
@@ -183,9 +183,8 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether the open file is the one that is there now.
-pub(in crate::store) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let held = file.metadata()?;
+/// Whether the file that was opened is the one that is there now.
+pub(in crate::store) fn is_at(held: &Metadata, path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(there) => Ok((held.dev(), held.ino()) == (there.dev(), there.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -225,8 +224,14 @@ impl Piece {
         Ok(())
     }
 
-    /// Opens it, and has it for our user alone: a mount may have opened it to a group.
-    pub(super) fn open(self, disk: &Disk, path: &Path, flags: OFlags) -> io::Result<File> {
+    /// Opens it, and has it for our user alone: a mount may have opened it to a group. What it was
+    /// when it was opened comes with it.
+    pub(super) fn open(
+        self,
+        disk: &Disk,
+        path: &Path,
+        flags: OFlags,
+    ) -> io::Result<(File, Metadata)> {
         // Before it is opened, as that alone can do something to a device. And once it is, for
         // another may be there by then.
         if let Ok(there) = fs::symlink_metadata(path) {
@@ -236,16 +241,16 @@ impl Piece {
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(self.mode());
         let file = File::from(retry_on_intr(|| rustix::fs::open(path, flags, mode))?);
-        self.tighten(disk, path, &file)?;
-        Ok(file)
-    }
-
-    fn tighten(self, disk: &Disk, path: &Path, file: &File) -> io::Result<()> {
         let there = file.metadata()?;
         self.check(&there)?;
-        if there.mode() & 0o777 == self.mode() {
-            return Ok(());
+        if there.mode() & 0o777 != self.mode() {
+            self.tighten(disk, path, &file)?;
         }
+        Ok((file, there))
+    }
+
+    #[cold]
+    fn tighten(self, disk: &Disk, path: &Path, file: &File) -> io::Result<()> {
         let set = disk
             .before(Change::SetMode, path)
             .and_then(|()| file.set_permissions(Permissions::from_mode(self.mode())));

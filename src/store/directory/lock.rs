@@ -33,14 +33,14 @@ impl Lock {
     /// Takes the lock, or `None` if somebody else has it.
     pub(in crate::store) fn try_take(disk: &Disk, dir: &Path) -> io::Result<Option<Self>> {
         let path = dir.join(LOCK);
-        let file = Piece::File.open(disk, &path, OFlags::RDWR | OFlags::CREATE)?;
+        let (file, opened) = Piece::File.open(disk, &path, OFlags::RDWR | OFlags::CREATE)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
         // Should the directory have been put anew meanwhile, others lock another file.
-        Ok(is_at(&file, &path)?.then_some(Self { _file: file }))
+        Ok(is_at(&opened, &path)?.then_some(Self { _file: file }))
     }
 }
 

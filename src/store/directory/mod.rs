@@ -162,14 +162,23 @@ impl Directory {
         there.map_err(failed("the directory is gone, or not mounted", &marker))
     }
 
-    /// Waits for the lock of a shard. Nobody waits on a thread: one that is stuck with the lock must
-    /// not take the others with it.
-    pub(super) async fn lock(&self, shard: u8) -> Result<Locked, StoreError> {
+    /// Does something under the lock of a shard, on the thread that took it. Nobody waits on a thread:
+    /// one that is stuck with the lock must not take the others with it.
+    pub(super) async fn locked<T, W>(&self, shard: u8, mut work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Locked) -> Result<T, StoreError> + Send + 'static,
+    {
         let mut waited = Duration::ZERO;
         while waited < PATIENCE {
             let this = self.clone();
-            if let Some(locked) = blocking(move || this.try_lock(shard)).await? {
-                return Ok(locked);
+            let tried = blocking(move || match this.try_lock(shard)? {
+                Some(locked) => work(&locked).map(Ok),
+                None => Ok(Err(work)),
+            });
+            match tried.await? {
+                Ok(done) => return Ok(done),
+                Err(again) => work = again,
             }
             let pause = Duration::from_millis(fastrand::u64(PAUSE_MILLIS));
             waited += pause;

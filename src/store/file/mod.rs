@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::directory::{Directory, blocking};
+use super::directory::{Directory, Locked, blocking};
 use super::{
     AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,
 };
@@ -144,8 +144,9 @@ impl RecordStore for FileStore {
         draft: &Draft,
     ) -> Result<Replaced, StoreError> {
         let (file, draft) = (File::of(&self.0, account), draft.clone());
-        let locked = self.0.directory.lock(file.name.shard).await?;
-        blocking(move || file.replace(&locked, expected, &draft)).await
+        let shard = file.name.shard;
+        let work = move |locked: &Locked| file.replace(locked, expected, &draft);
+        self.0.directory.locked(shard, work).await
     }
 
     async fn list(
@@ -164,6 +165,6 @@ impl RecordStore for FileStore {
     /// Takes a lock in the directory, as each step does that writes.
     async fn check(&self) -> Result<(), StoreError> {
         self.0.directory.check()?;
-        self.0.directory.lock(0).await.map(drop)
+        self.0.directory.locked(0, |_| Ok(())).await
     }
 }

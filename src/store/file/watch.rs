@@ -87,20 +87,21 @@ impl ChangesFile {
     }
 
     fn read_from_now_on(&self) -> io::Result<Reader> {
-        let file = self.disk.open_to_append(&self.path)?;
-        let read = file.metadata()?.len();
+        let (file, opened) = self.disk.open_to_append(&self.path)?;
+        let read = opened.len();
         Ok(Reader { file, read })
     }
 
     /// Tells of what others have added.
     fn read_on(&self, reader: &mut Reader) -> io::Result<()> {
-        if !is_at(&reader.file, &self.path)? {
+        let held = reader.file.metadata()?;
+        if !is_at(&held, &self.path)? {
             // Somebody has put it anew, and what was added before that may be lost.
             *reader = self.read_from_now_on()?;
             self.here.tell(|| Change::Any);
             return Ok(());
         }
-        let length = reader.file.metadata()?.len();
+        let length = held.len();
         let Some(new) = length
             .checked_sub(reader.read)
             .filter(|new| *new <= 2 * LONGEST)

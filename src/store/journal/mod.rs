@@ -13,7 +13,7 @@ pub use builder::JournalBuilder;
 
 #[cfg(feature = "seal")]
 use super::Keyring;
-use super::directory::{Directory, FileName, SUFFIX, blocking};
+use super::directory::{Directory, FileName, Locked, SUFFIX, blocking};
 use super::{
     AccountName, Generation, Grant, RecordStore, Secrets, SharedStore, StoreError, StoreErrorKind,
 };
@@ -201,18 +201,14 @@ impl Journal {
         let bytes = answer.encode(account, &self.0.secrets(account, answer)?)?;
         let file = format!("{stem}.{}-{}{SUFFIX}", answer.generation, answer.mark());
         let kept = Kept { shard, file };
-        let locked = self.0.directory.lock(shard).await?;
-        blocking(move || {
-            locked.replace(&kept.file, &bytes)?;
-            Ok(kept)
-        })
-        .await
+        let work = move |locked: &Locked| locked.replace(&kept.file, &bytes).map(|()| kept);
+        self.0.directory.locked(shard, work).await
     }
 
     /// Drops an entry: the store has the answer.
     pub(crate) async fn forget(&self, kept: Kept) -> Result<(), StoreError> {
-        let locked = self.0.directory.lock(kept.shard).await?;
-        blocking(move || locked.remove(&kept.file)).await
+        let work = move |locked: &Locked| locked.remove(&kept.file);
+        self.0.directory.locked(kept.shard, work).await
     }
 }
 
