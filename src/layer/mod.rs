@@ -224,6 +224,7 @@ mod config;
 mod error;
 mod exchange;
 mod future;
+mod head;
 mod identity;
 #[expect(
     clippy::module_inception,

@@ -6,6 +6,7 @@ use http_body::Body;
 
 use super::call::Call;
 use super::error::AuthError;
+use super::head::RequestHead;
 use super::identity::Identity;
 use super::outgoing::Outgoing;
 use super::request_body::{RequestBody, ResendHandle};
@@ -17,7 +18,7 @@ use crate::provider::Provider;
 /// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
 pub(super) struct Resend<S, B> {
     /// As the caller made it, before it was signed.
-    head: Request<()>,
+    head: RequestHead,
     handle: ResendHandle<B>,
     signed: Option<Bytes>,
     /// Polled ready before it is called.
@@ -47,7 +48,7 @@ impl<S, B> Resend<S, B> {
             None => self.handle.take_over()?,
         };
         let outgoing = Outgoing {
-            request: self.head.map(|()| body),
+            request: self.head.into_request(body),
             handle: None,
             signed: self.signed,
         };
@@ -70,27 +71,15 @@ where
     A: Identity,
 {
     let resend = handle.map(|handle| {
-        let mut resend = Box::new(Resend {
-            head: Request::new(()),
+        Box::new(Resend {
+            head: RequestHead::of(request),
             handle,
             signed: body.cloned(),
             service: service.clone(),
             body: None,
-        });
-        copy_head(request, &mut resend.head);
-        resend
+        })
     });
     let (account, allowed) = (call.account(), &call.config.allowed);
     sign(account, allowed, ready, request, body.map(|body| &**body))?;
     Ok(resend)
-}
-
-/// Copies all of a request but its body, each part to its place.
-#[inline]
-fn copy_head<T>(from: &Request<T>, to: &mut Request<()>) {
-    *to.method_mut() = from.method().clone();
-    *to.uri_mut() = from.uri().clone();
-    *to.version_mut() = from.version();
-    *to.headers_mut() = from.headers().clone();
-    *to.extensions_mut() = from.extensions().clone();
 }

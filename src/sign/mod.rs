@@ -18,6 +18,7 @@ pub(crate) mod base64;
 pub(crate) mod digits;
 pub(crate) mod encode;
 mod error;
+mod hmac;
 mod key;
 pub(crate) mod lines;
 pub(crate) mod spill;

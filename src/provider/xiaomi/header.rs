@@ -28,7 +28,7 @@ pub(super) fn authorization(
         tail.put(b"\",mac=\"");
     }
     match credential.key().sha1_tag(message) {
-        Some(tag) => tail.put_tag(&tag.into()),
+        Some(tag) => tail.put_tag(&tag),
         None => tail.put_odd_mac(credential.key(), message),
     }
     tail.put(b"\"");

@@ -24,11 +24,14 @@ pub(super) fn read_head(status: StatusCode) -> Head {
 pub(super) fn read_body(status: StatusCode, body: &[u8]) -> Option<Refusal> {
     let bare = bare(status);
     // A 401 is read in any case: an unknown code says that it is not about the token.
-    if bare.is_none() && BEGINNING.find(body).is_none() {
+    if bare.is_none() && (body.starts_with(OK) || BEGINNING.find(body).is_none()) {
         return None;
     }
     read(bare, body)
 }
+
+/// How an answer begins that is no refusal, as the API writes it: no more of it is looked at.
+const OK: &[u8] = br#"{"result":"ok","code":0,"#;
 
 /// What the JSON says; `bare` if it says nothing.
 #[cold]
