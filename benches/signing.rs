@@ -15,6 +15,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 use tower_mac_auth::provider::xiaomi::SigningRules;
+use tower_mac_auth::verify::{MacAuthorization, Verifier};
 
 mod common;
 
@@ -40,6 +41,17 @@ fn vector_1(criterion: &mut Criterion) {
                 black_box(&uri),
                 &mut headers,
             );
+        });
+    });
+
+    // What a server does about it, but for the nonce: reads the header, and checks the MAC.
+    let verifier = Verifier::new();
+    let value = headers[AUTHORIZATION].clone();
+    group.bench_function("verify", |bencher| {
+        bencher.iter(|| {
+            let authorization = MacAuthorization::try_from(black_box(&value)).unwrap();
+            let parts = common::parts(black_box(&uri));
+            verifier.check(credential.key(), &parts, &authorization).unwrap();
         });
     });
 

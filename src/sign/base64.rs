@@ -2,6 +2,8 @@
 
 use arrayvec::ArrayVec;
 
+use super::encode::all;
+
 /// The longest MAC in base64.
 pub(crate) const MAX_BASE64: usize = 88;
 
@@ -31,6 +33,20 @@ impl Base64 {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// Whether it is padded standard base64. Bits that the last character has too many are not looked at.
+#[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `all`")]
+pub(crate) fn is_base64(text: &[u8]) -> bool {
+    let characters = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"="));
+    let good = |byte: u8| {
+        ((byte | 0x20).wrapping_sub(b'a') < 26)
+            | (byte.wrapping_sub(b'0') < 10)
+            | (byte == b'+')
+            | (byte == b'/')
+    };
+    text.len().is_multiple_of(4) && all(characters.unwrap_or(text), good)
 }
 
 /// The sextets of a MAC, and some zeroes. `WORDS` is the number of its words of four bytes, rounded up to

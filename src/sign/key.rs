@@ -85,7 +85,7 @@ impl MacKey {
     }
 
     #[inline]
-    pub(crate) fn tag(&self, message: &[u8]) -> Tag {
+    fn tag(&self, message: &[u8]) -> Tag {
         match &self.0 {
             Prepared::HmacSha1(hmac) => Tag::HmacSha1(hmac.mac(message)),
             Prepared::HmacSha256(hmac) => Tag::HmacSha256(hmac.mac(message)),
@@ -130,7 +130,7 @@ impl fmt::Debug for MacKey {
 
 /// The bytes of a MAC.
 #[derive(Clone, Copy)]
-pub(crate) enum Tag {
+enum Tag {
     HmacSha1([u8; 20]),
     HmacSha256([u8; 32]),
     HmacSha512([u8; 64]),
@@ -138,7 +138,7 @@ pub(crate) enum Tag {
 
 impl Tag {
     #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    fn as_bytes(&self) -> &[u8] {
         match self {
             Self::HmacSha1(bytes) => bytes,
             Self::HmacSha256(bytes) => bytes,

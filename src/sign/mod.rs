@@ -27,4 +27,3 @@ pub use algorithm::{Algorithm, AlgorithmError};
 pub(crate) use encode::Text;
 pub use error::{SignError, SignErrorKind};
 pub use key::MacKey;
-pub(crate) use key::Tag;

@@ -1,16 +1,19 @@
-use std::borrow::Cow;
 use std::fmt;
+use std::mem;
 use std::str::FromStr;
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use http::HeaderValue;
-use percent_encoding::percent_decode_str;
+use memchr::{memchr2, memchr3};
+use zeroize::Zeroizing;
 
 use super::parameters::Parameters;
 use super::{Mac, VerifyError};
 use crate::provider::http_mac::{Attributes, Draft};
 use crate::provider::xiaomi::Nonce;
 use crate::sign::SignError;
+use crate::sign::encode::{OddBytes, escaped};
 use crate::{AccessToken, Timestamp};
 
 /// No client sends a longer header; common servers take no longer one either.
@@ -55,6 +58,10 @@ impl MacAuthorization {
     /// Names `authorization` when it is not of the scheme `MAC` or not a list of parameters, or
     /// the parameter that is missing, twice there, or not to be read.
     pub fn parse(value: &str) -> Result<Self, VerifyError> {
+        Self::read(value.as_bytes())
+    }
+
+    fn read(value: &[u8]) -> Result<Self, VerifyError> {
         if value.len() > MAX_HEADER {
             let reason = "is longer than 16 KiB";
             return Err(VerifyError::malformed("authorization", reason));
@@ -67,32 +74,39 @@ impl MacAuthorization {
         }
     }
 
-    fn xiaomi(access_token: &str, parameters: &Parameters<'_>) -> Result<Self, VerifyError> {
-        let access_token = decoded("access_token", access_token)?;
-        if access_token.is_empty() {
+    fn xiaomi(access_token: &[u8], parameters: &Parameters<'_>) -> Result<Self, VerifyError> {
+        let token = decoded("access_token", access_token)?;
+        if token.is_empty() {
             return Err(VerifyError::malformed("access_token", "is empty"));
         }
-        let nonce = decoded("nonce", required("nonce", parameters.nonce)?)?;
-        let mac = decoded("mac", required("mac", parameters.mac)?)?;
-        let nonce = Nonce::verbatim(&nonce).map_err(VerifyError::unsignable)?;
-        Ok(Self::new(access_token, Stamp::Xiaomi(nonce), mac.parse()?))
+        let nonce = short("nonce", required("nonce", parameters.nonce)?)?;
+        let mac = short("mac", required("mac", parameters.mac)?)?;
+        let nonce = Nonce::verbatim(text("nonce", &nonce)?).map_err(VerifyError::unsignable)?;
+        let mac = Mac::read(&mac)?;
+        Ok(Self::new(token, Stamp::Xiaomi(nonce), mac))
     }
 
-    fn http_mac(id: &str, parameters: &Parameters<'_>) -> Result<Self, VerifyError> {
+    fn http_mac(id: &[u8], parameters: &Parameters<'_>) -> Result<Self, VerifyError> {
         if id.is_empty() {
             return Err(VerifyError::malformed("id", "is empty"));
         }
         let nonce = required("nonce", parameters.nonce)?;
         let mac = required("mac", parameters.mac)?;
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let optional = |field, bytes: Option<&[u8]>| -> Result<_, VerifyError> {
+            Ok(text(field, bytes.unwrap_or_default())?.to_owned())
+        };
         let stamp = Stamp::HttpMac {
-            ts: parameters.ts.map(str::to_owned),
-            nonce: nonce.to_owned(),
-            bodyhash: text(parameters.bodyhash),
-            ext: text(parameters.ext),
+            ts: match parameters.ts {
+                Some(ts) => Some(text("ts", ts)?.to_owned()),
+                None => None,
+            },
+            nonce: text("nonce", nonce)?.to_owned(),
+            bodyhash: optional("bodyhash", parameters.bodyhash)?,
+            ext: optional("ext", parameters.ext)?,
         };
         stamp.signed().map_err(VerifyError::unsignable)?;
-        Ok(Self::new(id.to_owned(), stamp, mac.parse()?))
+        let id = text("id", id)?.to_owned();
+        Ok(Self::new(id, stamp, Mac::read(mac)?))
     }
 
     fn new(access_token: String, stamp: Stamp, mac: Mac) -> Self {
@@ -254,30 +268,78 @@ impl TryFrom<&HeaderValue> for MacAuthorization {
     type Error = VerifyError;
 
     fn try_from(value: &HeaderValue) -> Result<Self, VerifyError> {
-        match value.to_str() {
-            Ok(value) => Self::parse(value),
-            Err(_) => Err(VerifyError::malformed("authorization", "is not ASCII")),
+        let value = value.as_bytes();
+        if value.is_ascii() {
+            Self::read(value)
+        } else {
+            Err(VerifyError::malformed("authorization", "is not ASCII"))
         }
     }
 }
 
-fn required<'a>(field: &'static str, text: Option<&'a str>) -> Result<&'a str, VerifyError> {
+fn required<'a>(field: &'static str, text: Option<&'a [u8]>) -> Result<&'a [u8], VerifyError> {
     text.ok_or(VerifyError::malformed(field, MISSING))
 }
 
-/// Undoes the form encoding.
-fn decoded(field: &'static str, text: &str) -> Result<String, VerifyError> {
-    if memchr::memchr3(b',', b' ', b'\t', text.as_bytes()).is_some() {
-        return Err(VerifyError::malformed(field, "is not form-encoded"));
-    }
-    if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {
+fn text<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a str, VerifyError> {
+    str::from_utf8(bytes).map_err(|_| VerifyError::malformed(field, "is not UTF-8"))
+}
+
+/// A text of any length, decoded.
+fn decoded(field: &'static str, encoded: &[u8]) -> Result<String, VerifyError> {
+    let odd = memchr3(b'%', b'+', b',', encoded).or_else(|| memchr2(b' ', b'\t', encoded));
+    if odd.is_none() {
         // What most tokens are.
-        return Ok(text.to_owned());
+        return Ok(text(field, encoded)?.to_owned());
     }
-    let text = text.replace('+', " ");
-    match percent_decode_str(&text).decode_utf8() {
-        Ok(text) => Ok(Cow::into_owned(text)),
-        Err(_) => Err(VerifyError::malformed(field, "is not UTF-8")),
+    let mut bytes = Zeroizing::new(Vec::with_capacity(encoded.len()));
+    decode(field, encoded, |piece| bytes.extend_from_slice(piece))?;
+    String::from_utf8(mem::take(&mut bytes))
+        .map_err(|_| VerifyError::malformed(field, "is not UTF-8"))
+}
+
+/// Longer than any nonce and any MAC.
+const MAX_SHORT: usize = 128;
+
+/// A nonce or a MAC, decoded.
+fn short(field: &'static str, encoded: &[u8]) -> Result<ArrayVec<u8, MAX_SHORT>, VerifyError> {
+    let mut short = ArrayVec::new();
+    let mut fits = true;
+    decode(field, encoded, |piece| {
+        fits &= short.try_extend_from_slice(piece).is_ok();
+    })?;
+    if fits {
+        Ok(short)
+    } else {
+        Err(VerifyError::malformed(field, "is too long"))
+    }
+}
+
+/// Undoes the form encoding, piece by piece. A percent sign that begins no escape is one.
+#[inline]
+fn decode(
+    field: &'static str,
+    encoded: &[u8],
+    mut put: impl FnMut(&[u8]),
+) -> Result<(), VerifyError> {
+    let mut odd = OddBytes::new(encoded);
+    let mut from = 0;
+    loop {
+        let at = odd.next();
+        put(encoded.get(from..at).unwrap_or_default());
+        from = at + 1;
+        match encoded.get(at..).unwrap_or_default() {
+            [] => return Ok(()),
+            [b',' | b' ' | b'\t', ..] => {
+                return Err(VerifyError::malformed(field, "is not form-encoded"));
+            }
+            [b'+', ..] => put(b" "),
+            [b'%', high, low, ..] if let Some(byte) = escaped(*high, *low) => {
+                put(&[byte]);
+                from = at + 3;
+            }
+            [other, ..] => put(&[*other]),
+        }
     }
 }
 

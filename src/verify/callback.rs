@@ -56,14 +56,14 @@ impl CallbackVerifier {
         nonce: &Nonce,
         mac: &Mac,
     ) -> Result<(), VerifyError> {
-        let tag = |host| {
+        let expected = |host| {
             self.rules
-                .tag(&self.key, host, callback, nonce)
+                .mac(&self.key, host, callback, nonce)
                 .map_err(VerifyError::unsignable)
         };
-        let mut matches = mac.matches(&tag(HostLine::Empty)?);
+        let mut matches = mac.matches(&expected(HostLine::Empty)?);
         if !callback.host.is_empty() {
-            matches |= mac.matches(&tag(HostLine::Given)?);
+            matches |= mac.matches(&expected(HostLine::Given)?);
         }
         if matches.into() {
             Ok(())

@@ -73,22 +73,22 @@ impl Verifier {
         request: &RequestParts<'_>,
         authorization: &MacAuthorization,
     ) -> Result<(), VerifyError> {
-        let (tag, bodyhash) = match (&self.expected, authorization.signed()?) {
+        let (mac, bodyhash) = match (&self.expected, authorization.signed()?) {
             (Expected::Xiaomi(rules), Signed::Xiaomi(nonce)) => {
-                (rules.tag(key, HostLine::Given, request, nonce), None)
+                (rules.mac(key, HostLine::Given, request, nonce), None)
             }
             (Expected::HttpMac(draft), Signed::HttpMac(attributes))
                 if attributes.draft() == *draft =>
             {
-                (attributes.tag(key, request), authorization.bodyhash())
+                (attributes.mac(key, request), authorization.bodyhash())
             }
             _ => {
                 let reason = "is of another kind than expected";
                 return Err(VerifyError::malformed("authorization", reason));
             }
         };
-        let tag = tag.map_err(VerifyError::unsignable)?;
-        if !bool::from(authorization.mac().matches(&tag)) {
+        let mac = mac.map_err(VerifyError::unsignable)?;
+        if !bool::from(authorization.mac().matches(&mac)) {
             return Err(wrong_mac());
         }
         match bodyhash {

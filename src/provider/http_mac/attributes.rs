@@ -4,8 +4,9 @@ use std::fmt;
 use super::Draft;
 use super::request_string::write_request_string;
 use crate::provider::RequestParts;
+use crate::sign::base64::Base64;
 use crate::sign::encode::all;
-use crate::sign::{MacKey, SignError, Tag, Text};
+use crate::sign::{MacKey, SignError, Text};
 
 /// What goes into the header of one request beside the key's id and the MAC, and is signed.
 ///
@@ -117,10 +118,14 @@ impl<'a> Attributes<'a> {
     }
 
     /// The MAC a client with `key` would have made over `request` and these.
-    pub(crate) fn tag(&self, key: &MacKey, request: &RequestParts<'_>) -> Result<Tag, SignError> {
+    pub(crate) fn mac(
+        &self,
+        key: &MacKey,
+        request: &RequestParts<'_>,
+    ) -> Result<Base64, SignError> {
         let mut text = Text::new();
         write_request_string(self, request, &mut text)?;
-        Ok(key.tag(text.as_slice()))
+        Ok(key.base64(text.as_slice()))
     }
 }
 

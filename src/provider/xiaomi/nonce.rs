@@ -4,6 +4,7 @@ use std::str::FromStr;
 use crate::provider::Fresh;
 use crate::sign::SignError;
 use crate::sign::digits::{eight_digits, eight_octal};
+use crate::sign::encode::all;
 
 /// The longest nonce taken; a strict one has at most 41 bytes.
 pub(super) const MAX_NONCE: usize = 64;
@@ -78,7 +79,9 @@ impl Nonce {
         if text.is_empty() {
             return Err(SignError::empty("nonce"));
         }
-        if let Some(offset) = text.find(char::is_control) {
+        // Of ASCII at once.
+        let clean = all(text.as_bytes(), |byte| byte.wrapping_sub(b' ') < 0x5F);
+        if !clean && let Some(offset) = text.find(char::is_control) {
             return Err(SignError::malformed("nonce", "has a control character").at(offset));
         }
         let mut bytes = [0; MAX_NONCE];
@@ -89,7 +92,7 @@ impl Nonce {
         Ok(Self {
             text: bytes,
             len,
-            usual: len == 28 && strict(text).is_ok_and(|(colon, _)| colon == 19),
+            usual: is_usual(text.as_bytes()),
         })
     }
 
@@ -117,6 +120,15 @@ impl Nonce {
             return None;
         }
         Some((self.text.first_chunk()?, self.text[20..].first_chunk()?))
+    }
+}
+
+/// Whether it is as the text of a [`Nonce::fresh`].
+fn is_usual(text: &[u8]) -> bool {
+    let digits = |part: &[u8]| all(part, |byte| byte.wrapping_sub(b'0') < 10);
+    match (text.len(), text.split_at_checked(19)) {
+        (28, Some((number, [b':', minutes @ ..]))) => digits(number) && digits(minutes),
+        _ => false,
     }
 }
 

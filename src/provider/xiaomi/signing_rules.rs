@@ -7,8 +7,9 @@ use super::query::{Pair, Pairs, each_pair};
 use super::target::rewritten;
 use super::{Credential, Nonce};
 use crate::provider::{RequestParts, Signed};
+use crate::sign::base64::Base64;
 use crate::sign::lines::{checked_path, write_host, write_method};
-use crate::sign::{MacKey, SignError, Tag, Text};
+use crate::sign::{MacKey, SignError, Text};
 
 /// The largest query and form taken, together.
 const MAX_PAIRS: usize = 64 * 1024;
@@ -136,16 +137,16 @@ impl SigningRules {
     }
 
     /// The MAC a client with `key` would have made over `request` as it stands.
-    pub(crate) fn tag(
+    pub(crate) fn mac(
         &self,
         key: &MacKey,
         host: HostLine,
         request: &RequestParts<'_>,
         nonce: &Nonce,
-    ) -> Result<Tag, SignError> {
+    ) -> Result<Base64, SignError> {
         let mut text = Text::new();
         self.write(&mut text, None, host, request, nonce, &mut None)?;
-        Ok(key.tag(text.as_slice()))
+        Ok(key.base64(text.as_slice()))
     }
 
     /// The five lines; `sent` becomes the path and query to send, if they are not the caller's.
