@@ -51,7 +51,9 @@ fn vector_1(criterion: &mut Criterion) {
         bencher.iter(|| {
             let authorization = MacAuthorization::try_from(black_box(&value)).unwrap();
             let parts = common::parts(black_box(&uri));
-            verifier.check(credential.key(), &parts, &authorization).unwrap();
+            verifier
+                .check(credential.key(), &parts, &authorization)
+                .unwrap();
         });
     });
 

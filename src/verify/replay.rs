@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::mem;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{MacAuthorization, VerifyError, VerifyErrorKind};
@@ -54,22 +56,23 @@ fn oldest(now: Timestamp, window: Duration) -> u64 {
 ///
 /// Its memory is bounded: a nonce outside the window is refused by its minute, so it need not be
 /// remembered, and when `capacity` nonces are remembered the next is refused rather than an old
-/// one forgotten. Shared by all threads. A nonce counts per access token.
+/// one forgotten. Shared by all threads, which rarely wait for each other. A nonce counts per access
+/// token.
 pub struct ReplayGuard {
     window: Duration,
     capacity: usize,
     hasher: [RandomState; 2],
-    seen: Mutex<Seen>,
+    /// By hash, so that a set that grows holds up few, and not for long.
+    shards: [Mutex<Minutes>; SHARDS],
+    len: AtomicUsize,
+    /// Minutes before this one are forgotten, and refused even if the clock is set back.
+    forgotten: AtomicU64,
 }
 
-#[derive(Default)]
-struct Seen {
-    /// By minute, 128 bits of keyed hash for each token and nonce: no secret is kept.
-    minutes: BTreeMap<u64, HashSet<(u64, u64)>>,
-    len: usize,
-    /// Minutes before this one are forgotten, and refused even if the clock is set back.
-    forgotten: u64,
-}
+const SHARDS: usize = 256;
+
+/// By minute, 128 bits of keyed hash for each token and nonce: no secret is kept.
+type Minutes = BTreeMap<u64, HashSet<(u64, u64)>>;
 
 impl ReplayGuard {
     /// Accepts nonces up to `window` from the current time, and remembers at most `capacity`
@@ -79,7 +82,9 @@ impl ReplayGuard {
             window,
             capacity,
             hasher: [RandomState::new(), RandomState::new()],
-            seen: Mutex::default(),
+            shards: [const { Mutex::new(Minutes::new()) }; SHARDS],
+            len: AtomicUsize::new(0),
+            forgotten: AtomicU64::new(0),
         }
     }
 
@@ -99,34 +104,53 @@ impl ReplayGuard {
         let text = (token, authorization.ts(), authorization.nonce());
         let [first, second] = &self.hasher;
         let hash = (first.hash_one(text), second.hash_one(text));
+        self.forget_before(oldest(now, self.window));
 
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.forget_before(oldest(now, self.window));
-        if minute < seen.forgotten {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the lowest bits are wanted"
+        )]
+        let mut minutes = lock(&self.shards[hash.0 as usize % SHARDS]);
+        // Under the lock: what is forgotten from now on is taken out of this shard after this.
+        if minute < self.forgotten.load(Ordering::SeqCst) {
             let reason = "is older than what is remembered";
             let kind = VerifyErrorKind::OutsideWindow;
             return Err(VerifyError::new(kind, "nonce", reason));
         }
-        if seen
-            .minutes
-            .get(&minute)
-            .is_some_and(|minute| minute.contains(&hash))
-        {
+        let seen = minutes.get(&minute);
+        if seen.is_some_and(|seen| seen.contains(&hash)) {
             let reason = "was used before";
             return Err(VerifyError::new(VerifyErrorKind::Replayed, "nonce", reason));
         }
-        if seen.len >= self.capacity {
+        if self.len.fetch_add(1, Ordering::SeqCst) >= self.capacity {
+            self.len.fetch_sub(1, Ordering::SeqCst);
             let reason = "cannot be remembered: too many are";
             return Err(VerifyError::new(VerifyErrorKind::Full, "nonce", reason));
         }
-        seen.minutes.entry(minute).or_default().insert(hash);
-        seen.len += 1;
+        minutes.entry(minute).or_default().insert(hash);
         Ok(())
+    }
+
+    /// Once a minute at most.
+    fn forget_before(&self, minute: u64) {
+        if minute <= self.forgotten.load(Ordering::SeqCst)
+            || minute <= self.forgotten.fetch_max(minute, Ordering::SeqCst)
+        {
+            return;
+        }
+        for shard in &self.shards {
+            let mut minutes = lock(shard);
+            let kept = minutes.split_off(&minute);
+            let forgotten = mem::replace(&mut *minutes, kept);
+            drop(minutes);
+            let count = forgotten.values().map(HashSet::len).sum();
+            self.len.fetch_sub(count, Ordering::SeqCst);
+        }
     }
 
     /// How many nonces are remembered.
     pub fn len(&self) -> usize {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).len
+        self.len.load(Ordering::SeqCst)
     }
 
     /// Whether none is.
@@ -135,16 +159,8 @@ impl ReplayGuard {
     }
 }
 
-impl Seen {
-    fn forget_before(&mut self, minute: u64) {
-        if minute <= self.forgotten {
-            return;
-        }
-        self.forgotten = minute;
-        let kept = self.minutes.split_off(&minute);
-        let forgotten = std::mem::replace(&mut self.minutes, kept);
-        self.len -= forgotten.values().map(HashSet::len).sum::<usize>();
-    }
+fn lock(shard: &Mutex<Minutes>) -> MutexGuard<'_, Minutes> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for ReplayGuard {
@@ -321,6 +337,32 @@ mod tests {
         assert_eq!(admit(&guard, "1:23282420", later), Ok(()));
         let replayed = admit(&guard, "1:23282360", NOW);
         assert_eq!(replayed, Err(VerifyErrorKind::OutsideWindow));
+    }
+
+    #[test]
+    fn of_many_threads_with_the_same_nonces_one_gets_each_and_no_more_are_let_in_than_fit() {
+        const NONCES: usize = 300;
+        let guard = ReplayGuard::new(5 * MINUTE, NONCES - 50);
+        let admitted = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for number in 0..NONCES {
+                        match admit(&guard, &format!("{number}:23282360"), NOW) {
+                            Ok(()) => admitted.fetch_add(1, Ordering::SeqCst),
+                            Err(VerifyErrorKind::Replayed | VerifyErrorKind::Full) => 0,
+                            Err(other) => panic!("{other:?}"),
+                        };
+                    }
+                });
+            }
+        });
+        assert_eq!(admitted.into_inner(), NONCES - 50);
+        assert_eq!(guard.len(), NONCES - 50);
+        // All of them go, whichever shard they are in.
+        let later = NOW.saturating_add(60 * MINUTE);
+        assert_eq!(admit(&guard, "1:23282420", later), Ok(()));
+        assert_eq!(guard.len(), 1);
     }
 
     #[test]
