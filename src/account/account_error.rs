@@ -118,8 +118,9 @@ impl AccountError {
             AccountErrorKind::NotAuthorized => RefreshErrorKind::ReauthorizationRequired,
             _ => RefreshErrorKind::Store,
         };
-        let source = self.source;
-        RefreshError { kind, source }
+        let mut error = RefreshError::new(kind);
+        error.source = self.source;
+        error
     }
 
     /// What they make of it.

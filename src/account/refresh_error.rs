@@ -17,6 +17,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub struct RefreshError {
     pub(super) kind: RefreshErrorKind,
     pub(super) source: Option<Source>,
+    /// In doubt, and it may be presented once more.
+    may_recover: bool,
 }
 
 /// Why a credential could not be refreshed.
@@ -80,7 +82,11 @@ impl RefreshErrorKind {
 
 impl RefreshError {
     pub(super) fn new(kind: RefreshErrorKind) -> Self {
-        Self { kind, source: None }
+        Self {
+            kind,
+            source: None,
+            may_recover: false,
+        }
     }
 
     pub(super) fn closed() -> Self {
@@ -94,25 +100,35 @@ impl RefreshError {
             _ => Some(Arc::clone(cause) as Source),
         };
         Self {
-            kind: RefreshErrorKind::BackingOff { until },
             source,
+            ..Self::new(RefreshErrorKind::BackingOff { until })
         }
     }
 
     pub(super) fn with_source(kind: RefreshErrorKind, source: impl Into<BoxError>) -> Self {
         Self {
-            kind,
             source: Some(Arc::from(source.into())),
+            ..Self::new(kind)
+        }
+    }
+
+    /// `may_recover`: the policy lets the token be presented once more.
+    pub(super) fn in_doubt(why: &str, may_recover: bool) -> Self {
+        Self {
+            may_recover,
+            ..Self::with_source(RefreshErrorKind::InDoubt, why)
         }
     }
 
     /// Whether nothing but a new authorization by the user helps: the refresh token is of no use, or
-    /// is in doubt. One in doubt may still come right if the
-    /// [`InDoubtPolicy`](super::InDoubtPolicy) lets it be presented once more, which
-    /// [`Event::ReauthorizationRequired`](super::Event::ReauthorizationRequired) tells.
+    /// is in doubt, and the [`InDoubtPolicy`](super::InDoubtPolicy) does not let it be presented once
+    /// more.
     pub fn needs_authorization(&self) -> bool {
-        use RefreshErrorKind::{InDoubt, ReauthorizationRequired};
-        matches!(self.kind, InDoubt | ReauthorizationRequired)
+        match self.kind {
+            RefreshErrorKind::ReauthorizationRequired => true,
+            RefreshErrorKind::InDoubt => !self.may_recover,
+            _ => false,
+        }
     }
 
     /// Why it failed.
@@ -132,28 +148,19 @@ impl From<Untold> for RefreshError {
 
 impl From<StoreError> for RefreshError {
     fn from(error: StoreError) -> Self {
-        Self {
-            kind: RefreshErrorKind::Store,
-            source: Some(Arc::new(error)),
-        }
+        Self::with_source(RefreshErrorKind::Store, error)
     }
 }
 
 impl From<Unsent> for RefreshError {
     fn from(error: Unsent) -> Self {
-        Self {
-            kind: RefreshErrorKind::Unsent,
-            source: Some(Arc::new(error)),
-        }
+        Self::with_source(RefreshErrorKind::Unsent, error)
     }
 }
 
 impl From<RateLimited> for RefreshError {
     fn from(error: RateLimited) -> Self {
-        Self {
-            kind: RefreshErrorKind::RateLimited,
-            source: Some(Arc::new(error)),
-        }
+        Self::with_source(RefreshErrorKind::RateLimited, error)
     }
 }
 

@@ -116,10 +116,10 @@ impl RotationState {
 
     /// What a request gets that needs a refresh which may not start.
     pub(in crate::account) fn error(&self) -> RefreshError {
-        use RefreshErrorKind::{InDoubt, Interrupted, ReauthorizationRequired};
+        use RefreshErrorKind::{Interrupted, ReauthorizationRequired};
         match self {
             Self::Backoff { pause, cause } => RefreshError::backing_off(pause.until, cause),
-            Self::InDoubt { why, .. } => RefreshError::with_source(InDoubt, &**why),
+            Self::InDoubt { why, again, .. } => RefreshError::in_doubt(why, again.is_some()),
             Self::Revoked { why, .. } => RefreshError::with_source(ReauthorizationRequired, &**why),
             Self::Idle => RefreshError::new(Interrupted),
         }
@@ -176,6 +176,20 @@ mod tests {
                 dead,
                 "dead, {rotation:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_doubt_that_may_end_does_not_send_the_user_to_log_in() {
+        let pause = Pause::new(Timestamp::EPOCH, Duration::ZERO);
+        for (again, needed) in [(Some(pause), false), (None, true)] {
+            let (recheck, why) = (pause, "lost".into());
+            let doubt = RotationState::InDoubt {
+                recheck,
+                again,
+                why,
+            };
+            assert_eq!(doubt.error().needs_authorization(), needed);
         }
     }
 

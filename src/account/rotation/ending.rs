@@ -31,13 +31,16 @@ impl<P: Provider> Ending<P> {
     }
 
     pub(in crate::account) fn succeed(self, generation: Generation) {
+        if let Some(account) = &self.account {
+            self.note_time(account);
+        }
         self.tell(&Ok(generation));
     }
 
-    /// Ends the flight, and nothing speaks against the next.
+    /// Ends a flight that was no refresh, as an account is opened by one, and nothing speaks against the
+    /// next.
     pub(in crate::account) fn tell(mut self, told: &Result<Generation, RefreshError>) {
         if let Some(account) = self.account.take() {
-            self.note_time(&account);
             account.end_flight(self.generation, told);
         }
     }
@@ -100,7 +103,8 @@ impl<P: Provider> Ending<P> {
             // A user authorized it meanwhile: nobody need hear how the old grant ended.
             Ok(current)
         } else {
-            if account.announce_reauthorization(&account.cell.rotation().0, &rotation) {
+            let news = account.announce_reauthorization(&account.cell.rotation().0, &rotation);
+            if news && error.needs_authorization() {
                 let rejected = matches!(rotation, RotationState::Revoked { .. });
                 account.context.counters.reauthorization_required(rejected);
             }
