@@ -169,7 +169,7 @@ pub use register::RecordStore;
 pub(crate) use register::{Applied, apply, commit, commit_as};
 #[cfg(feature = "seal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
-pub use seal::{Keyring, KeyringError, SealedStore, SealingKey};
+pub use seal::{Keyring, KeyringError, Resealed, SealedStore, SealingKey};
 pub use secrets::{SealedGrant, Secrets};
 pub use shared::SharedStore;
 pub(crate) use transition::{Lease, LeaseFrom};

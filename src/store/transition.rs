@@ -209,6 +209,13 @@ pub fn import(loaded: &Loaded, version: Version, record: &Record) -> Option<Draf
     })
 }
 
+/// The same again, to be written anew: sealed with another key, say. A record that is being rotated is
+/// not: that writes it anew.
+#[cfg(feature = "seal")]
+pub(crate) fn rewrite(record: &Record, version: Version) -> Option<Draft> {
+    next(record, version).filter(|_| !record.status.is_rotating())
+}
+
 /// What stands, as a draft to be changed; `None` if its secrets cannot be read, since they would have
 /// to be written again.
 fn next(record: &Record, version: Version) -> Option<Draft> {

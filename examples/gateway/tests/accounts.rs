@@ -5,9 +5,14 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn run(arguments: &[&str]) -> Output {
+    run_with(&[], arguments)
+}
+
+fn run_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_mac-gateway"));
     program.arg("accounts").args(arguments);
-    program.env_remove("MAC_SEAL_KEY").output().unwrap()
+    program.env_remove("MAC_SEAL_KEY");
+    program.envs(environment.iter().copied()).output().unwrap()
 }
 
 fn out(output: &Output) -> String {
@@ -74,6 +79,43 @@ fn tokens_are_taken_over_once_and_accounts_listed_moved_and_revoked() {
     let differs = run(&["move", "--from", &one, "--to", &other]);
     assert_eq!(differs.status.code(), Some(1));
     assert!(out(&differs).contains("account=li  state=differs"));
+}
+
+#[test]
+fn a_store_is_sealed_with_another_key_and_says_which_keys_still_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = store(dir.path(), "one");
+    let (old, new) = (
+        "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=",
+        "2:MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTM=",
+    );
+    let (both, only) = (
+        [("MAC_SEAL_KEY", new), ("MAC_SEAL_KEYS_RETIRED", old)],
+        [("MAC_SEAL_KEY", new)],
+    );
+    let file = seeds(dir.path(), "{\"li\": \"CANARY-1\", \"wang\": \"CANARY-2\"}");
+    let import = ["import", "--store", &one, "--client-id", "c", &file];
+    assert!(run(&import).status.success());
+    let reseal = |environment: &[(&str, &str)], code: i32, told: &str| {
+        let mut arguments = vec!["reseal", "--store", &one];
+        if told.starts_with("sealed with key 1") {
+            arguments.push("--unsealed");
+        }
+        let done = run_with(environment, &arguments);
+        out(&done);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(said.contains(told), "{said}");
+        assert_eq!(done.status.code(), Some(code), "{said}");
+    };
+    reseal(&[], 2, "MAC_SEAL_KEY");
+    // It had no key before, and that is not taken for sealed.
+    reseal(&both, 1, "still sealed with no key: 2");
+    reseal(&[("MAC_SEAL_KEY", old)], 0, "sealed with key 1: 2 (2 now)");
+    reseal(&only, 1, "still sealed with key 1: 2");
+    reseal(&both, 0, "sealed with key 2: 2 (2 now)");
+    reseal(&only, 0, "sealed with key 2: 2 (0 now)");
+    let shown = run_with(&only, &["show", "--store", &one, "li"]);
+    assert!(out(&shown).contains("readable=true"));
 }
 
 #[test]

@@ -48,8 +48,9 @@ impl fmt::Debug for SealingKey {
 /// The keys of a [`SealedStore`](super::SealedStore), by their ids: one seals, all open.
 ///
 /// To change the key: add the new one as a [retired](Self::with_retired) one everywhere, then make it
-/// the first and retire the old one. Each rotation seals anew, so once every account has rotated,
-/// and those in doubt or revoked were authorized again, nothing needs the old key.
+/// the first and retire the old one. Each rotation seals anew, and
+/// [`reseal`](super::SealedStore::reseal) does for accounts that nobody uses; then nothing needs the old
+/// key.
 #[derive(Clone, Debug)]
 pub struct Keyring {
     current: (String, SealingKey),
@@ -84,6 +85,11 @@ impl Keyring {
         }
         self.retired.push((id, key));
         Ok(self)
+    }
+
+    /// The id of the key that seals.
+    pub fn current_id(&self) -> &str {
+        &self.current.0
     }
 
     fn key(&self, id: &str) -> Option<&SealingKey> {
@@ -138,6 +144,14 @@ impl Keyring {
             let what = "the seal does not open: a wrong key, or a record that was changed";
             corrupt(what).with_source(format!("key id {id:?}"))
         })
+    }
+}
+
+impl SealedGrant {
+    /// The id of the key that a [`SealedStore`](super::SealedStore) has sealed it with; `None` if it is
+    /// not of its making.
+    pub fn key_id(&self) -> Option<&str> {
+        parts(self.as_bytes()).map(|(id, ..)| id)
     }
 }
 

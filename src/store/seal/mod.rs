@@ -1,10 +1,12 @@
 //! A store around a store: what is inside sees secrets sealed.
 
 mod keyring;
+mod reseal;
 
 use std::fmt;
 
 pub use keyring::{Keyring, KeyringError, SealingKey};
+pub use reseal::Resealed;
 
 use super::{
     AccountName, Draft, Grant, Listed, Loaded, RecordStore, Replaced, Secrets, Standing,

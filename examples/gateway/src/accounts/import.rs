@@ -9,6 +9,7 @@ use tower_mac_auth::store::{
 };
 
 use super::list::say;
+use super::progress::Progress;
 use super::{Of, Trouble};
 use crate::config::Seeds;
 
@@ -37,7 +38,9 @@ impl Import {
         let names: Vec<_> = names.collect::<Result<_, _>>()?;
         let one = |(name, token)| take_over(&store, &self.client_id, name, token);
         let mut done = stream::iter(names).map(one).buffered(AT_ONCE);
+        let mut progress = Progress::new("imported");
         while let Some((name, state)) = done.try_next().await? {
+            progress.step();
             say(
                 &json!({ "account": name.as_str(), "state": state }),
                 self.of.json,

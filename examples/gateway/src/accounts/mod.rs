@@ -2,7 +2,9 @@
 
 mod import;
 mod list;
+mod progress;
 mod relocate;
+mod reseal;
 mod revoke;
 
 use std::fmt;
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Revoke(revoke::Revoke),
     /// Copies accounts to another store, with all that guards their tokens; stop all gateways first
     Move(relocate::Move),
+    /// Seals what stands with the key of today, so that an old one can go
+    Reseal(reseal::Reseal),
 }
 
 /// The store that a command is about.
@@ -75,6 +79,7 @@ pub(crate) async fn run(command: Command) -> ExitCode {
         Command::Import(import) => import.run().await,
         Command::Revoke(revoke) => revoke.run().await,
         Command::Move(moving) => moving.run().await,
+        Command::Reseal(reseal) => reseal.run().await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -86,13 +91,16 @@ pub(crate) async fn run(command: Command) -> ExitCode {
     }
 }
 
-/// The store, sealed if `MAC_SEAL_KEY` says so.
-///
-/// It is parsed here, because an error of the parser of flags would show it, and it may have a password.
-async fn store(flag: &str, location: &str) -> Result<SharedStore, Trouble> {
-    let location: StoreLocation = location
+/// Parsed here, because an error of the parser of flags would show it, and it may have a password.
+fn parse(flag: &str, location: &str) -> Result<StoreLocation, Trouble> {
+    location
         .parse()
-        .map_err(|error| Trouble(format!("{flag} {error}")))?;
+        .map_err(|error| Trouble(format!("{flag} {error}")))
+}
+
+/// The store, sealed if `MAC_SEAL_KEY` says so.
+async fn store(flag: &str, location: &str) -> Result<SharedStore, Trouble> {
+    let location = parse(flag, location)?;
     let secrets = Secrets::from_environment().map_err(|problems| Trouble(problems.to_string()))?;
     Ok(open(&location, secrets.seal).await?)
 }

@@ -7,6 +7,7 @@ use tower_mac_auth::store::{AccountName, Import, Record, RecordStore as _, Share
 
 use super::import::AT_ONCE;
 use super::list::{PAGE, say};
+use super::progress::Progress;
 use super::{Trouble, store};
 
 /// The records stay where they were, too: no gateway may use that store again.
@@ -46,6 +47,7 @@ impl Move {
         let from = store("--from", &self.from).await?;
         let to = store("--to", &self.to).await?;
         let (mut counts, mut after) = ([0_u64; 4], None);
+        let mut progress = Progress::new("moved");
         loop {
             let page = from.list(after.as_ref(), PAGE).await?;
             let names = page.iter().map(|listed| listed.account.clone());
@@ -54,6 +56,7 @@ impl Move {
             let one = |name| one(&from, &to, name);
             let mut done = stream::iter(names).map(one).buffered(AT_ONCE);
             while let Some((name, moved)) = done.try_next().await? {
+                progress.step();
                 let (at, state) = match moved {
                     Moved::Copied => (0, "moved"),
                     Moved::There => (1, "there"),
@@ -72,6 +75,7 @@ impl Move {
                 break;
             }
         }
+        drop(progress);
         let [moved, there, differs, left] = counts;
         eprintln!("moved {moved}, already there {there}, differing {differs}, left behind {left}");
         Ok(differs == 0 && left == 0)

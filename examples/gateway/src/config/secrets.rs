@@ -33,13 +33,25 @@ impl Secrets {
         };
         let client_secret = secret("MAC_CLIENT_SECRET").map(ClientSecret::new);
         let seal_key = secret("MAC_SEAL_KEY");
+        let retired = secret("MAC_SEAL_KEYS_RETIRED");
         let store = secret("MAC_STORE");
-        let seal = seal_key.and_then(|key| {
-            let key = SealingKey::from_base64(&key).map_err(|error| error.to_string());
-            let ring = key.and_then(|key| Keyring::new("1", key).map_err(|e| e.to_string()));
-            let how = |what| format!("{what}; make one with: openssl rand -base64 32");
-            problems.note("MAC_SEAL_KEY", ring.map_err(how))
-        });
+        let how = |what| format!("{what}; make one with: openssl rand -base64 32");
+        let seal = match (seal_key, retired) {
+            (None, None) => None,
+            (Some(key), None) => {
+                let ring = ring(&key, "").map_err(how);
+                problems.note("MAC_SEAL_KEY", ring)
+            }
+            (Some(key), Some(retired)) => {
+                let ring = ring(&key, &retired).map_err(how);
+                problems.note("MAC_SEAL_KEY or MAC_SEAL_KEYS_RETIRED", ring)
+            }
+            (None, Some(_)) => {
+                let what = "needs MAC_SEAL_KEY beside it, which is the key that seals";
+                problems.add("MAC_SEAL_KEYS_RETIRED", what.to_owned());
+                None
+            }
+        };
         if problems.is_empty() {
             Ok(Self {
                 client_secret,
@@ -50,6 +62,26 @@ impl Secrets {
             Err(problems)
         }
     }
+}
+
+/// The keys, each `ID:KEY`, or the key alone, whose id is 1.
+fn ring(current: &str, retired: &str) -> Result<Keyring, String> {
+    let parse = |text: &str| {
+        let (id, key) = text.split_once(':').unwrap_or(("1", text));
+        let key = SealingKey::from_base64(key).map_err(|error| error.to_string())?;
+        Ok::<_, String>((id.trim().to_owned(), key))
+    };
+    let (id, key) = parse(current)?;
+    let mut ring = Keyring::new(id, key).map_err(|error| error.to_string())?;
+    for text in retired
+        .split([',', '\n'])
+        .filter(|it| !it.trim().is_empty())
+    {
+        let (id, key) = parse(text)?;
+        let with = ring.with_retired(id, key);
+        ring = with.map_err(|error| error.to_string())?;
+    }
+    Ok(ring)
 }
 
 impl fmt::Debug for Secrets {
@@ -134,12 +166,40 @@ mod tests {
                 "MAC_CLIENT_SECRET: is given besides MAC_CLIENT_SECRET_FILE",
             ),
             (&[("MAC_SEAL_KEY", "canary")], "openssl rand -base64 32"),
+            (
+                &[("MAC_SEAL_KEYS_RETIRED", "1:canary")],
+                "MAC_SEAL_KEYS_RETIRED: needs MAC_SEAL_KEY",
+            ),
+            (
+                &[("MAC_SEAL_KEY", KEY), ("MAC_SEAL_KEYS_RETIRED", KEY)],
+                "the key id is in the keyring already",
+            ),
+            (
+                &[("MAC_SEAL_KEY", KEY), ("MAC_SEAL_KEYS_RETIRED", "2:canary")],
+                "is not 32 bytes in base64",
+            ),
             (&[("MAC_STORE_FILE", "/does/not/exist")], "/does/not/exist"),
         ] {
             let told = read(variables).unwrap_err();
             assert!(told.contains(named), "{told}");
             assert!(!told.contains("canary"), "{told}");
         }
+    }
+
+    const KEY: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
+
+    #[test]
+    fn a_key_may_have_an_id_and_others_that_open_what_they_sealed() {
+        let current = format!("2:{KEY}");
+        let retired = format!("{KEY},\n2025-11:{KEY}\n");
+        let variables = [
+            ("MAC_SEAL_KEY", current.as_str()),
+            ("MAC_SEAL_KEYS_RETIRED", retired.as_str()),
+        ];
+        let ring = read(&variables).unwrap().seal.unwrap();
+        assert_eq!(ring.current_id(), "2");
+        let ring = read(&[("MAC_SEAL_KEY", KEY)]).unwrap().seal.unwrap();
+        assert_eq!(ring.current_id(), "1");
     }
 
     #[test]

@@ -111,7 +111,11 @@ pub(crate) fn of_refresh(error: &RefreshError) -> Refusal {
         Kind::ReauthorizationRequired => {
             Refusal::new(StatusCode::FORBIDDEN, "authorization_required", reason)
         }
-        Kind::InDoubt => Refusal::new(StatusCode::FORBIDDEN, "in_doubt", reason),
+        Kind::InDoubt if error.needs_authorization() => {
+            Refusal::new(StatusCode::FORBIDDEN, "in_doubt", reason)
+        }
+        // It may be presented once more.
+        Kind::InDoubt => unavailable("in_doubt", reason),
         Kind::Refused => Refusal::new(StatusCode::BAD_GATEWAY, "client_refused", reason),
         Kind::UnusableAnswer => Refusal::new(StatusCode::BAD_GATEWAY, "unusable_answer", reason),
         Kind::TimedOut => Refusal::new(StatusCode::GATEWAY_TIMEOUT, "refresh_timeout", reason),
