@@ -2,6 +2,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_core::future::BoxFuture;
@@ -16,7 +17,7 @@ use tower_service::Service;
 
 use super::answer::{self, JSON};
 use super::dialect::{Denial, Signer};
-use super::{AcceptedRequest, Provider, RefusedRequest};
+use super::{AcceptedRequest, ApiFault, Provider, RefusedRequest};
 use crate::provider::xiaomi::ErrorCode;
 
 /// The longest body that is kept.
@@ -42,8 +43,27 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let provider = self.provider.clone();
-        Box::pin(async move { Ok(provider.api_request(request).await.map(Full::new)) })
+        Box::pin(async move {
+            match provider.api_request(request).await {
+                ApiReply::Answer(answer) => Ok(answer.map(Full::new)),
+                ApiReply::Slow(answer, pause) => {
+                    tokio::time::sleep(pause).await;
+                    Ok(answer.map(Full::new))
+                }
+                ApiReply::Broken(_) | ApiReply::Reset => std::future::pending().await,
+            }
+        })
     }
+}
+
+/// What becomes of a request.
+pub(super) enum ApiReply {
+    Answer(Response<Bytes>),
+    /// With a pause in the middle of the body.
+    Slow(Response<Bytes>, Duration),
+    /// Broken off in the middle of the body.
+    Broken(Response<Bytes>),
+    Reset,
 }
 
 /// A body that has arrived whole.
@@ -70,7 +90,28 @@ impl Provider {
         }
     }
 
-    pub(super) async fn api_request<B: Body>(&self, request: Request<B>) -> Response<Bytes> {
+    pub(super) async fn api_request<B: Body>(&self, request: Request<B>) -> ApiReply {
+        let fault = self.next_api_fault();
+        match fault {
+            Some(ApiFault::ServerError(status)) => {
+                let answer = answer::response(self.config(), status, "text/plain", "unavailable");
+                ApiReply::Answer(answer)
+            }
+            Some(ApiFault::Reset) => ApiReply::Reset,
+            Some(ApiFault::Stall) => std::future::pending().await,
+            Some(ApiFault::AcceptedThenReset) => {
+                self.api_answer(request).await;
+                ApiReply::Reset
+            }
+            Some(ApiFault::SlowBody(pause)) => {
+                ApiReply::Slow(self.api_answer(request).await, pause)
+            }
+            Some(ApiFault::BrokenBody) => ApiReply::Broken(self.api_answer(request).await),
+            None => ApiReply::Answer(self.api_answer(request).await),
+        }
+    }
+
+    async fn api_answer<B: Body>(&self, request: Request<B>) -> Response<Bytes> {
         let (head, body) = request.into_parts();
         let config = self.config();
         let early = {

@@ -13,7 +13,7 @@
 //! - tokens expire and grants end [when you say](Provider::expire_access_tokens), and its clock
 //!   is yours: see [`TestClock`];
 //! - it says no in each [way](RefusalStyle) providers do, and its token endpoint fails in each
-//!   way networks do: see [`Fault`].
+//!   way networks do: see [`Fault`]; its API, too: see [`ApiFault`].
 //!
 //! It speaks what the Xiaomi Open API does or, as a [`Dialect`], RFC 6749 with bearer tokens or with the
 //! keys of draft-ietf-oauth-v2-http-mac.
@@ -143,6 +143,7 @@
 
 mod answer;
 mod api;
+mod api_faults;
 mod builder;
 #[cfg(test)]
 mod by_hand;
@@ -155,6 +156,7 @@ mod dialect;
 mod faults;
 mod gate;
 mod grants;
+mod halved;
 mod odd_text;
 mod provider;
 mod record;
@@ -184,6 +186,7 @@ pub use http_body_util::Full;
 
 pub use self::answer::RefusalStyle;
 pub use self::api::Api;
+pub use self::api_faults::ApiFault;
 pub use self::builder::ProviderBuilder;
 pub use self::clock::TestClock;
 pub use self::conformance::Conformance;

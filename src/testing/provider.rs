@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::answer::RefusalStyle;
+use super::api_faults::ApiFaults;
 use super::builder::ProviderBuilder;
 use super::config::Config;
 use super::dialect::Nonces;
@@ -37,6 +38,7 @@ pub(super) struct State {
     pub(super) early_refusal: bool,
     pub(super) lacks_scope: bool,
     faults: Faults,
+    pub(super) api_faults: ApiFaults,
     gates: Vec<Weak<Gate>>,
 }
 

@@ -22,7 +22,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Provider;
+use super::api::ApiReply;
 use super::gate::Gate;
+use super::halved::Halved;
 use super::token_endpoint::{PATH, Reply};
 use super::wire::Wire;
 
@@ -204,7 +206,7 @@ async fn connection(provider: Provider, stream: TcpStream, open: Arc<AtomicUsize
 /// The longest request to the token endpoint, in bytes.
 const MAX_REQUEST: usize = 1024 * 1024;
 
-type Answer = Response<Either<Full<Bytes>, Endless>>;
+type Answer = Response<Either<Full<Bytes>, Either<Endless, Halved>>>;
 
 async fn answer(
     provider: Provider,
@@ -212,8 +214,15 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
     if request.uri().path() != PATH {
-        let answer = provider.api_request(request).await;
-        return Ok(answer.map(|body| Either::Left(Full::new(body))));
+        return Ok(match provider.api_request(request).await {
+            ApiReply::Answer(answer) => answer.map(|body| Either::Left(Full::new(body))),
+            ApiReply::Slow(answer, pause) => halved(answer, |body| Halved::slow(body, pause)),
+            ApiReply::Broken(answer) => halved(answer, Halved::broken),
+            ApiReply::Reset => {
+                reset.cancel();
+                std::future::pending().await
+            }
+        });
     }
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_REQUEST).collect().await else {
@@ -224,13 +233,17 @@ async fn answer(
     let request = Request::from_parts(head, body.to_bytes());
     match provider.token_request(&request).await {
         Reply::Answer(answer) => Ok(answer.map(|body| Either::Left(Full::new(body)))),
-        Reply::Endless(head) => Ok(head.map(|()| Either::Right(Endless))),
+        Reply::Endless(head) => Ok(head.map(|()| Either::Right(Either::Left(Endless)))),
         Reply::Reset => {
             reset.cancel();
             // The connection drops this with itself.
             std::future::pending().await
         }
     }
+}
+
+fn halved(answer: Response<Bytes>, halve: impl FnOnce(Bytes) -> Halved) -> Answer {
+    answer.map(|body| Either::Right(Either::Right(halve(body))))
 }
 
 /// A body without an end.
