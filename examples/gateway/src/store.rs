@@ -63,6 +63,14 @@ pub(crate) async fn open(
     })
 }
 
+/// Makes what the store needs before it is opened, or brings it up to date: tables, where it has some.
+pub(crate) async fn migrate(location: &StoreLocation) -> Result<(), StoreError> {
+    match location {
+        StoreLocation::Postgres(url) => PostgresStore::connect(url).await?.migrate().await,
+        StoreLocation::Memory | StoreLocation::File(_) | StoreLocation::Redis(_) => Ok(()),
+    }
+}
+
 fn share(store: impl RecordStore, keys: Option<Keyring>) -> SharedStore {
     match keys {
         Some(keys) => SharedStore::new(SealedStore::new(store, keys)),

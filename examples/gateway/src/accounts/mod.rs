@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use tower_mac_auth::store::SharedStore;
 
 use crate::config::Secrets;
-use crate::store::{StoreLocation, open};
+use crate::store::{StoreLocation, migrate, open};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -28,13 +28,15 @@ pub(crate) enum Command {
     Revoke(revoke::Revoke),
     /// Copies accounts to another store, with all that guards their tokens; stop all gateways first
     Move(relocate::Move),
+    /// Makes the tables of a store in postgres, or brings them up to date; other stores need nothing
+    Migrate(Of),
     /// Seals what stands with the key of today, so that an old one can go
     Reseal(reseal::Reseal),
 }
 
 /// The store that a command is about.
 #[derive(Args)]
-struct Of {
+pub(crate) struct Of {
     /// The store: `memory`, `file:DIR`, `postgres://…`, `redis://…`
     #[arg(long, value_name = "STORE")]
     store: String,
@@ -52,6 +54,14 @@ impl fmt::Debug for Of {
 impl Of {
     async fn open(&self) -> Result<SharedStore, Trouble> {
         store("--store", &self.store).await
+    }
+
+    async fn migrate(&self) -> Result<bool, Trouble> {
+        migrate(&parse("--store", &self.store)?).await?;
+        if self.json {
+            println!("{}", serde_json::json!({ "migrated": true }));
+        }
+        Ok(true)
     }
 }
 
@@ -79,6 +89,7 @@ pub(crate) async fn run(command: Command) -> ExitCode {
         Command::Import(import) => import.run().await,
         Command::Revoke(revoke) => revoke.run().await,
         Command::Move(moving) => moving.run().await,
+        Command::Migrate(of) => of.migrate().await,
         Command::Reseal(reseal) => reseal.run().await,
     };
     match done {

@@ -9,11 +9,11 @@ use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tower_mac_auth::store::{Journal, RecordStore as _, SharedStore, StoreError};
+use tower_mac_auth::store::{Journal, RecordStore as _, SharedStore, StoreError, StoreErrorKind};
 
 use self::gateway::Gateway;
 use crate::config::{Client, Flags, Problems, Secrets, Settings};
-use crate::store;
+use crate::store::{self, StoreLocation};
 
 /// What it was told cannot be.
 const WRONG: u8 = 2;
@@ -93,7 +93,14 @@ async fn prepare(flags: Flags) -> Result<Prepared, StartError> {
 async fn open(settings: &Settings, secrets: Secrets) -> Result<Kept, StartError> {
     let location = &settings.store;
     let failed = |what: &str, error: &StoreError| {
-        StartError::Store(format!("{what}: {}", with_causes(error)))
+        // What a new database lacks.
+        let how = match (location, error.kind()) {
+            (StoreLocation::Postgres(_), StoreErrorKind::Unsuitable) => {
+                "; for its tables: mac-gateway accounts migrate --store postgres://…"
+            }
+            _ => "",
+        };
+        StartError::Store(format!("{what}: {}{how}", with_causes(error)))
     };
     let store = async {
         let store = store::open(location, secrets.seal.clone()).await?;
