@@ -1,80 +1,9 @@
 //! The gateway as it shows itself, over real sockets: what it tells people to try does what it says.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+mod demo_gateway;
 
-struct Demo {
-    child: Child,
-    listen: String,
-    admin: String,
-}
-
-impl Demo {
-    fn start() -> Self {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_mac-gateway"));
-        let child = program.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = child.unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut after = |word: &str| loop {
-            let line = lines.next().unwrap().unwrap();
-            if let Some((_, rest)) = line.split_once(word) {
-                break rest.split(['/', ' ']).next().unwrap().to_owned();
-            }
-        };
-        let listen = after("alice' http://");
-        let admin = after("'http://");
-        std::mem::forget(lines);
-        Self {
-            child,
-            listen,
-            admin,
-        }
-    }
-
-    /// The answer to one request, head and body.
-    fn call(address: &str, request: &str) -> String {
-        let mut socket = TcpStream::connect(address).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        socket.write_all(request.as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        // It may be reset once it was answered.
-        let _ = socket.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).into_owned()
-    }
-
-    fn get(&self, path: &str, headers: &str) -> String {
-        let host = &self.listen;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
-        Self::call(host, &request)
-    }
-
-    fn admin(&self, method: &str, path: &str, headers: &str) -> String {
-        let host = &self.admin;
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n"
-        );
-        Self::call(host, &request)
-    }
-
-    /// Ends it as an operator does: its exit code.
-    fn end(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        self.child.wait().unwrap().code()
-    }
-}
+use demo_gateway::Demo;
 
 fn is(answer: &str, status: u16) {
     assert!(

@@ -1,0 +1,197 @@
+//! The page of the admin address, in a browser that has no window. Ignored where there is no chromium:
+//! `scripts/test` installs it. Where `MAC_GATEWAY_SCREENSHOTS` names a directory, what it looked like is
+//! there afterwards.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod demo_gateway;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use demo_gateway::Demo;
+use serde_json::{Value, json};
+use tungstenite::stream::MaybeTlsStream;
+use tungstenite::{Message, WebSocket};
+
+/// A page in a browser, driven by its `DevTools` protocol.
+struct Page {
+    browser: Child,
+    socket: WebSocket<MaybeTlsStream<TcpStream>>,
+    session: String,
+    last: u64,
+    _profile: tempfile::TempDir,
+}
+
+impl Page {
+    fn open(url: &str) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let browser = std::env::var_os("MAC_GATEWAY_TEST_BROWSER");
+        let browser = browser.unwrap_or_else(|| "chromium".into());
+        let mut browser = Command::new(browser)
+            .args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--disable-dev-shm-usage",
+                "--remote-debugging-port=0",
+            ])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(browser.stderr.take().unwrap()).lines();
+        let devtools = loop {
+            let line = lines.next().unwrap().unwrap();
+            if let Some(url) = line.strip_prefix("DevTools listening on ") {
+                break url.to_owned();
+            }
+        };
+        // Or it would stop at a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let (socket, _) = tungstenite::connect(&devtools).unwrap();
+        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream
+                .set_read_timeout(Some(Duration::from_secs(60)))
+                .unwrap();
+        }
+        let mut page = Self {
+            browser,
+            socket,
+            session: String::new(),
+            last: 0,
+            _profile: profile,
+        };
+        let target = page.ask("Target.createTarget", &json!({ "url": url }));
+        let target = json!({ "targetId": target["targetId"], "flatten": true });
+        let attached = page.ask("Target.attachToTarget", &target);
+        page.session = attached["sessionId"].as_str().unwrap().into();
+        page
+    }
+
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
+        self.last += 1;
+        let mut asked = json!({ "id": self.last, "method": method, "params": params });
+        if !self.session.is_empty() {
+            asked["sessionId"] = self.session.as_str().into();
+        }
+        self.socket.send(Message::text(asked.to_string())).unwrap();
+        loop {
+            let message = self.socket.read().unwrap();
+            let Ok(text) = message.to_text() else {
+                continue;
+            };
+            let answer: Value = serde_json::from_str(text).unwrap_or_default();
+            if answer["id"] == self.last {
+                assert!(answer["error"].is_null(), "{method}: {answer}");
+                return answer["result"].clone();
+            }
+        }
+    }
+
+    /// What this JavaScript gives.
+    fn evaluate(&mut self, expression: &str) -> Value {
+        let params = json!({ "expression": expression, "returnByValue": true });
+        let answer = self.ask("Runtime.evaluate", &params);
+        assert!(
+            answer["exceptionDetails"].is_null(),
+            "{expression}: {answer}"
+        );
+        answer["result"]["value"].clone()
+    }
+
+    fn until(&mut self, expression: &str) {
+        for _ in 0..600 {
+            if self.evaluate(expression) == true {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{expression}: {}", self.evaluate("document.body.innerText"));
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = self.browser.kill();
+        let _ = self.browser.wait();
+    }
+}
+
+const ALICE: &str = "[...document.querySelectorAll('#accounts tr')]\
+                     .find(row => row.cells[0].textContent === 'alice')";
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_refresh_shows_without_a_reload_and_the_page_fits_every_screen() {
+    let demo = Demo::start();
+    let mut page = Page::open(&format!("http://{}/", demo.admin));
+    page.until(&format!("!!({ALICE})"));
+    page.evaluate("window.sameDocument = true");
+    let generation = page.evaluate(&format!("{ALICE}.cells[2].textContent"));
+    // A seed has no access token: the first request has it refreshed.
+    assert!(
+        demo.get("/user/profile", "x-account: alice\r\n")
+            .starts_with("HTTP/1.1 200")
+    );
+    let csrf = "x-requested-with: test\r\nContent-Length: 0\r\n";
+    page.until(&format!("{ALICE}.cells[2].textContent !== {generation}"));
+    assert_eq!(page.evaluate("window.sameDocument"), true);
+
+    // What a person filters by, and the keyboard alone reaches.
+    page.evaluate(
+        "document.getElementById('search').value = 'bo'; \
+         document.getElementById('search').dispatchEvent(new Event('input', { bubbles: true }))",
+    );
+    page.until("document.querySelectorAll('#accounts tr').length === 1");
+    page.evaluate("document.querySelector('#accounts button').focus()");
+    assert_eq!(
+        page.evaluate("document.activeElement.getAttribute('aria-label')"),
+        "Refresh bob"
+    );
+
+    // A revocation shows, too.
+    page.evaluate(
+        "document.getElementById('search').value = ''; \
+         document.getElementById('search').dispatchEvent(new Event('input', { bubbles: true }))",
+    );
+    let revoked = demo.admin("POST", "/accounts/alice/revoke", csrf);
+    assert!(revoked.starts_with("HTTP/1.1 200"), "{revoked}");
+    page.until(&format!("{ALICE}.cells[1].textContent === 'revoked'"));
+
+    for width in [380, 1400] {
+        let size =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500 });
+        page.ask("Emulation.setDeviceMetricsOverride", &size);
+        let mut colours = Vec::new();
+        for theme in ["light", "dark"] {
+            let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
+            page.ask("Emulation.setEmulatedMedia", &media);
+            // Nothing that an operator needs is off the screen.
+            let button = "document.querySelector('#accounts button').getBoundingClientRect().right";
+            let right = page.evaluate(button).as_f64().unwrap();
+            assert!(right > 0.0 && right <= f64::from(width), "{width}: {right}");
+            let overflow = "document.documentElement.scrollWidth - window.innerWidth";
+            assert!(
+                page.evaluate(overflow).as_i64().unwrap() <= 0,
+                "{width} {theme}"
+            );
+            colours.push(page.evaluate("getComputedStyle(document.body).backgroundColor"));
+            if let Some(dir) = std::env::var_os("MAC_GATEWAY_SCREENSHOTS") {
+                let taken = page.ask("Page.captureScreenshot", &json!({}));
+                let path = std::path::Path::new(&dir).join(format!("{width}-{theme}.png.base64"));
+                std::fs::write(path, taken["data"].as_str().unwrap()).unwrap();
+            }
+        }
+        assert_ne!(colours[0], colours[1]);
+    }
+    drop(page);
+    assert_eq!(demo.end(), Some(0));
+}
