@@ -7,7 +7,6 @@ use std::fmt::Debug;
 use std::hint::black_box;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Empty;
 use tower::Service;
@@ -86,13 +85,10 @@ fn ready(rounds: usize) {
 #[inline(never)]
 fn verify(rounds: usize) {
     let uri = common::ready_uri();
-    let mut headers = HeaderMap::new();
-    let rules = SigningRules::new().query_credentials(false);
-    common::ready(&rules, &common::credential(), &uri, &mut headers);
+    let value = common::signed_header();
     let (verifier, key) = (Verifier::new(), common::credential().key().clone());
-    let value = &headers[AUTHORIZATION];
     for _ in 0..rounds {
-        let authorization = MacAuthorization::try_from(black_box(value)).unwrap();
+        let authorization = MacAuthorization::try_from(black_box(&value)).unwrap();
         let parts = common::parts(black_box(&uri));
         black_box(verifier.check(black_box(&key), &parts, &authorization)).unwrap();
     }

@@ -76,11 +76,7 @@ pub(crate) fn http_mac_credential(
 /// The length of Xiaomi's header for the request of published vector 1, with one escape in the MAC, as
 /// there is on average.
 fn header_len() -> usize {
-    let nonce = Nonce::verbatim(NONCE).unwrap();
-    let rules = SigningRules::new().query_credentials(false);
-    let uri = ready_uri();
-    let signed = rules.sign(&credential(), &parts(&uri), &nonce).unwrap();
-    signed.authorization().unwrap().len() + "%2B".len() - "+".len()
+    signed_header().len() + "%2B".len() - "+".len()
 }
 
 /// A request of which as many bytes are signed as of that of published vector 1.
@@ -150,6 +146,15 @@ pub(crate) fn parts(uri: &Uri) -> RequestParts<'_> {
     // The signer drops the port faster than `Uri::host` looks for it.
     let host = uri.authority().unwrap().as_str();
     RequestParts::new("GET", host, path_and_query.path()).with_query(path_and_query.query())
+}
+
+/// The header of published vector 1: always the same, for what reads it.
+pub(crate) fn signed_header() -> HeaderValue {
+    let nonce = Nonce::verbatim(NONCE).unwrap();
+    let rules = SigningRules::new().query_credentials(false);
+    let uri = ready_uri();
+    let signed = rules.sign(&credential(), &parts(&uri), &nonce).unwrap();
+    signed.authorization().unwrap().clone()
 }
 
 /// What would be signed for `uri` as it stands.

@@ -2,13 +2,11 @@
 //! once that the access token has ended.
 //!
 //! ```text
-//! cargo run --example quickstart --features full
+//! cargo run --manifest-path examples/quickstart/Cargo.toml
 //! ```
 //!
 //! Ends with an error if a refresh token was presented more than once, or any call failed, or
 //! another figure is not what it should be.
-
-#![expect(clippy::print_stdout, reason = "it tells a person what happens")]
 
 use std::error::Error;
 use std::time::Duration;
