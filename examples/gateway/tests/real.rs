@@ -2,190 +2,19 @@
 //! that behaves and one that does not.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod real_gateway;
+
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::net::TcpListener;
+use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use tower_mac_auth::testing::{ApiFault, Fault, Provider, Server};
+use real_gateway::{World, api, call, connect, head, is, secret};
+use tower_mac_auth::testing::{ApiFault, Fault};
 
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// A token endpoint, an API of our own behaviour, and what a gateway between them needs.
-struct World {
-    dir: tempfile::TempDir,
-    provider: Provider,
-    server: Server,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl World {
-    fn new() -> Self {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let provider = Provider::builder().accept_any_body(true).build();
-        let server = runtime.block_on(provider.serve()).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let world = Self {
-            dir,
-            provider,
-            server,
-            runtime,
-        };
-        let token = world.provider.issue(HOUR).refresh_token.unwrap();
-        world.write("secret", &format!("{}\n", secret(&world.provider)));
-        world.write(
-            "seeds.json",
-            &format!("{{\"alice\": \"{}\"}}", token.expose_secret()),
-        );
-        world
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-
-    /// The file of settings, for this API.
-    fn settings(&self, upstream: &str, more: &str) -> String {
-        let dir = self.dir.path().display();
-        self.write(
-            "gateway.toml",
-            &format!(
-                "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n\
-                 provider = \"xiaomi\"\nclient-id = \"{}\"\nredirect-uri = \"{}\"\n\
-                 token-url = \"{}\"\nallow-http = true\nstore = \"file:{dir}/tokens\"\n\
-                 seed = \"{dir}/seeds.json\"\naccount = \"alice\"\n{more}\n",
-                self.provider.client_id(),
-                self.provider.redirect_uri(),
-                self.server.token_url(),
-            ),
-        )
-    }
-
-    fn command(&self, config: &str) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_mac-gateway"));
-        program.args(["--config", config]);
-        program.env("MAC_CLIENT_SECRET_FILE", self.dir.path().join("secret"));
-        program.env_remove("MAC_CLIENT_SECRET");
-        program
-    }
-
-    fn start(&self, upstream: &str, more: &str) -> Gateway {
-        let config = self.settings(upstream, more);
-        let log = self.dir.path().join("log");
-        let errors = std::fs::File::create(&log).unwrap();
-        let child = self
-            .command(&config)
-            .stdout(Stdio::from(errors.try_clone().unwrap()))
-            .stderr(Stdio::from(errors))
-            .spawn()
-            .unwrap();
-        Gateway::found(child, &log)
-    }
-}
-
-fn secret(provider: &Provider) -> String {
-    provider.client_secret().expose_secret().to_owned()
-}
-
-struct Gateway {
-    child: Child,
-    listen: SocketAddr,
-    admin: SocketAddr,
-    log: std::path::PathBuf,
-}
-
-impl Gateway {
-    /// Waits for its log to say where it listens.
-    fn found(child: Child, log: &Path) -> Self {
-        for _ in 0..1000 {
-            let text = std::fs::read_to_string(log).unwrap();
-            let after = |word: &str| {
-                let rest = text.split_once(word)?.1;
-                rest.split_whitespace().next()?.parse().ok()
-            };
-            if let (Some(listen), Some(admin)) = (after("listen="), after("admin=")) {
-                let log = log.to_owned();
-                return Self {
-                    child,
-                    listen,
-                    admin,
-                    log,
-                };
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("{}", std::fs::read_to_string(log).unwrap());
-    }
-
-    fn send(&self, request: &str) -> String {
-        call(self.listen, request)
-    }
-
-    fn get(&self, path: &str) -> String {
-        self.send(&format!(
-            "GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
-        ))
-    }
-
-    fn signal(&self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(sent.unwrap().success());
-    }
-
-    /// Its exit code, and all it has logged.
-    fn end(mut self) -> (Option<i32>, String) {
-        self.signal();
-        let code = self.child.wait().unwrap().code();
-        (code, std::fs::read_to_string(&self.log).unwrap())
-    }
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let socket = TcpStream::connect(address).unwrap();
-    let limit = Some(Duration::from_secs(30));
-    socket.set_read_timeout(limit).unwrap();
-    socket
-}
-
-fn call(address: SocketAddr, request: &str) -> String {
-    let mut socket = connect(address);
-    socket.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    let _ = socket.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-fn is(answer: &str, status: u16, word: &str) {
-    let right = answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(word);
-    assert!(right, "not {status} with {word}: {answer}");
-}
-
-/// An API on a thread for each connection; what each does is `serve`'s.
-fn api(serve: fn(TcpStream)) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for socket in listener.incoming() {
-            thread::spawn(move || serve(socket.unwrap()));
-        }
-    });
-    url
-}
-
-/// Reads a head, and gives it.
-fn head(socket: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && socket.read(&mut byte).unwrap_or(0) == 1 {
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).unwrap()
-}
+/// Signs everything.
+const ALICE: &str = "account = \"alice\"";
 
 #[test]
 fn what_comes_in_is_signed_and_what_was_stored_is_used_again_after_a_restart() {
@@ -193,7 +22,7 @@ fn what_comes_in_is_signed_and_what_was_stored_is_used_again_after_a_restart() {
     let upstream = world.server.url("");
     let mut signed = 0;
     for _ in 0..2 {
-        let gateway = world.start(&upstream, "");
+        let gateway = world.start(&upstream, ALICE);
         is(&gateway.get("/user/profile?a=1"), 200, "\"ok\"");
         signed += 1;
         assert_eq!(world.provider.accepted().len(), signed);
@@ -204,7 +33,7 @@ fn what_comes_in_is_signed_and_what_was_stored_is_used_again_after_a_restart() {
     }
     assert_eq!(world.provider.presentations().len(), 1);
     // What was rotated less than a minute ago is not rotated again, whatever the API says.
-    let gateway = world.start(&upstream, "");
+    let gateway = world.start(&upstream, ALICE);
     world.provider.expire_access_tokens();
     is(&gateway.get("/user/profile"), 401, "96008");
     assert_eq!(world.provider.presentations().len(), 1);
@@ -215,7 +44,10 @@ fn what_comes_in_is_signed_and_what_was_stored_is_used_again_after_a_restart() {
 fn what_fails_has_a_status_and_a_reason() {
     let world = World::new();
     let upstream = world.server.url("");
-    let gateway = world.start(&upstream, "max-body = 10\nupstream-timeout = 1");
+    let gateway = world.start(
+        &upstream,
+        "account = \"alice\"\nmax-body = 10\nupstream-timeout = 1",
+    );
     is(&gateway.get("/user/profile"), 200, "\"ok\"");
 
     let over = "POST /lamp HTTP/1.1\r\nHost: g\r\nConnection: close\r\nContent-Length: 11\r\n\r\n01234567890";
@@ -245,7 +77,7 @@ fn what_fails_has_a_status_and_a_reason() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    let gateway = world.start(&nobody, "");
+    let gateway = world.start(&nobody, ALICE);
     is(&gateway.get("/"), 502, "\"error\"");
     assert_eq!(gateway.end().0, Some(0));
     assert!(world.provider.presented_twice().is_empty());
@@ -254,7 +86,7 @@ fn what_fails_has_a_status_and_a_reason() {
 #[test]
 fn a_token_endpoint_that_is_away_costs_a_503_and_no_token() {
     let world = World::new();
-    let gateway = world.start(&world.server.url(""), "");
+    let gateway = world.start(&world.server.url(""), ALICE);
     world
         .provider
         .fault_next(Fault::RateLimited { retry_after: None });
@@ -263,7 +95,7 @@ fn a_token_endpoint_that_is_away_costs_a_503_and_no_token() {
     assert!(world.provider.presentations().is_empty());
     assert_eq!(gateway.end().0, Some(0));
     // The token is as good as before.
-    let gateway = world.start(&world.server.url(""), "");
+    let gateway = world.start(&world.server.url(""), ALICE);
     let good = (0..100).any(|_| {
         thread::sleep(Duration::from_millis(100));
         gateway.get("/user/profile").starts_with("HTTP/1.1 200")
@@ -290,7 +122,7 @@ fn an_upgrade_is_a_tunnel_and_is_cut_when_the_drain_is_over() {
             socket.write_all(&bytes[..len]).unwrap();
         }
     });
-    let gateway = world.start(&upstream, "drain-timeout = 1");
+    let gateway = world.start(&upstream, "account = \"alice\"\ndrain-timeout = 1");
     let mut socket = connect(gateway.listen);
     let asked = "GET /live HTTP/1.1\r\nHost: g\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
     socket.write_all(asked.as_bytes()).unwrap();
@@ -315,7 +147,10 @@ fn an_upgrade_is_a_tunnel_and_is_cut_when_the_drain_is_over() {
 #[test]
 fn a_request_under_way_ends_before_the_gateway_does() {
     let world = World::new();
-    let gateway = world.start(&world.server.url(""), "drain-timeout = 20");
+    let gateway = world.start(
+        &world.server.url(""),
+        "account = \"alice\"\ndrain-timeout = 20",
+    );
     is(&gateway.get("/"), 200, "\"ok\"");
     let pause = Duration::from_millis(1500);
     world.provider.api_fault_next(ApiFault::SlowBody(pause));
@@ -343,7 +178,7 @@ fn requests_by_http_2_are_taken() {
     use hyper_util::rt::TokioExecutor;
 
     let world = World::new();
-    let gateway = world.start(&world.server.url(""), "");
+    let gateway = world.start(&world.server.url(""), ALICE);
     let client = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http::<Empty<bytes::Bytes>>();
@@ -365,7 +200,7 @@ fn requests_by_http_2_are_taken() {
 #[test]
 fn a_login_is_taken_once_and_from_the_browser_that_began_it() {
     let world = World::new();
-    let gateway = world.start(&world.server.url(""), "");
+    let gateway = world.start(&world.server.url(""), ALICE);
     let admin = |request: String| call(gateway.admin, &request);
     let host = gateway.admin;
     let get = |path: &str, more: &str| {
@@ -414,7 +249,7 @@ fn a_login_is_taken_once_and_from_the_browser_that_began_it() {
 #[test]
 fn what_is_wrong_is_said_before_anything_starts() {
     let world = World::new();
-    let config = world.settings(&world.server.url(""), "");
+    let config = world.settings(&world.server.url(""), ALICE);
     let run = |command: &mut Command| -> Output { command.output().unwrap() };
     let good = run(world.command(&config).arg("--check"));
     assert_eq!(good.status.code(), Some(0), "{good:?}");
@@ -425,14 +260,14 @@ fn what_is_wrong_is_said_before_anything_starts() {
         ("account-header = \"x-account\"", "account-header"),
         ("sign-host = \"a b\"", "sign-host"),
     ] {
-        let config = world.settings(&world.server.url(""), more);
+        let config = world.settings(&world.server.url(""), &format!("{ALICE}\n{more}"));
         let bad = run(world.command(&config).arg("--check"));
         let told = String::from_utf8_lossy(&bad.stderr);
         assert_eq!(bad.status.code(), Some(2), "{more}: {told}");
         assert!(told.contains(named), "{more}: {told}");
         assert!(!told.contains(&secret(&world.provider)), "{told}");
     }
-    let config = world.settings(&world.server.url(""), "");
+    let config = world.settings(&world.server.url(""), ALICE);
     let unreadable = run(world
         .command(&config)
         .arg("--check")
