@@ -49,6 +49,17 @@ fn what_it_says_to_try_does_what_it_says() {
         numbers.contains("mac_auth_refreshes_total{outcome=\"refreshed\"} 2"),
         "{numbers}"
     );
+    // Whatever the dashboard shows and the alerts look at is there.
+    let shown = include_str!("../grafana/dashboard.json");
+    let watched = include_str!("../prometheus/alerts.yml");
+    let names = [shown, watched].into_iter().flat_map(|text| {
+        let is_name = |character: char| character.is_ascii_lowercase() || character == '_';
+        let words = text.split(move |character| !is_name(character));
+        words.filter(|word| word.starts_with("mac_auth_"))
+    });
+    for name in names {
+        assert!(numbers.contains(&format!("\n{name}")), "{name}: {numbers}");
+    }
     assert_eq!(demo.end(), Some(0));
 }
 

@@ -42,9 +42,14 @@ pub(crate) struct Feed {
     numbers: Option<PrometheusHandle>,
 }
 
+/// In seconds: from a step of a store near by to a token endpoint that hardly answers.
+const BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+
 impl Feed {
     pub(crate) fn new() -> Self {
-        let numbers = PrometheusBuilder::new().install_recorder().ok();
+        // Buckets, which instances can be added up by, as quantiles cannot.
+        let numbers = PrometheusBuilder::new().set_buckets(&BUCKETS);
+        let numbers = numbers.and_then(PrometheusBuilder::install_recorder).ok();
         let of = |status| counter!("mac_gateway_requests_total", "status" => status);
         Self {
             told: broadcast::Sender::new(BEHIND),
