@@ -119,6 +119,30 @@ async fn a_signed_request_goes_through_once_and_says_who_called() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_named_twice_is_one_if_it_is_alike_but_for_the_usual_port() {
+    let world = World::new();
+    let service = world.layer(look_up).layer(service_fn(who));
+    for (authority, status) in [
+        (API.to_owned(), 200),
+        (API.to_uppercase(), 200),
+        (format!("{API}:443"), 200),
+        (format!("{API}:8443"), 400),
+        ("evil.example".to_owned(), 400),
+    ] {
+        let mut request = signed("T", "new", &world.nonce());
+        // As HTTP/2 has it, beside a `Host`.
+        let target = request.uri().path_and_query().unwrap();
+        let uri = format!("https://{authority}{target}");
+        *request.uri_mut() = uri.parse().unwrap();
+        assert_eq!(
+            call(&service, request).await.status(),
+            status,
+            "{authority}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_says_what_a_client_needs_and_no_more() {
     let world = World::new();
     let service = world.layer(look_up).layer(service_fn(who));

@@ -1,6 +1,6 @@
 //! What of a request is signed, as it arrived.
 
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 
@@ -12,49 +12,59 @@ use crate::verify::MacAuthorization;
 pub(super) fn authorization(head: &Parts) -> Result<MacAuthorization, Denial> {
     let mut all = head.headers.get_all(AUTHORIZATION).iter();
     match (all.next(), all.next()) {
+        (Some(one), None) if !is_mac(one) => Err(Denial::Absent),
         (Some(one), None) => MacAuthorization::try_from(one).map_err(Denial::Signature),
         (None, _) => Err(Denial::Absent),
         (Some(_), Some(_)) => Err(Denial::Request("authorization: is given twice")),
     }
 }
 
+/// Of another scheme: a client that has not signed.
+fn is_mac(value: &HeaderValue) -> bool {
+    let mut words = value.as_bytes().split(|byte| matches!(byte, b' ' | b'\t'));
+    words
+        .next()
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"MAC"))
+}
+
 /// The host that the client named, and the port.
 pub(super) fn host(head: &Parts, known: Option<&str>, usual: u16) -> Result<(String, u16), Denial> {
+    const CONFLICT: Denial = Denial::Request("host: is named twice, or not alike");
     let port = match head.uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => 443,
         Some(scheme) if *scheme == Scheme::HTTP => 80,
         _ => usual,
     };
-    let named = match known {
-        Some(known) => known.parse(),
-        None => named(head)?.parse(),
+    let host = |named: &str| -> Result<(String, u16), Denial> {
+        let named: Authority = named
+            .parse()
+            .map_err(|_| Denial::Request("host: is none"))?;
+        Ok((named.host().to_owned(), named.port_u16().unwrap_or(port)))
     };
-    let named: Authority = named.map_err(|_| Denial::Request("host: is none"))?;
-    Ok((named.host().to_owned(), named.port_u16().unwrap_or(port)))
-}
-
-fn named(head: &Parts) -> Result<&str, Denial> {
-    const CONFLICT: Denial = Denial::Request("host: is named twice, or not alike");
+    if let Some(known) = known {
+        return host(known);
+    }
     let mut all = head.headers.get_all(HOST).iter();
     let (header, more) = (all.next(), all.next());
     if more.is_some() {
         return Err(CONFLICT);
     }
-    let header = header
-        .map(|header| {
-            header
-                .to_str()
-                .map_err(|_| Denial::Request("host: is none"))
-        })
-        .transpose()?;
-    match (header, head.uri.authority()) {
-        (Some(header), Some(authority)) if !authority.as_str().eq_ignore_ascii_case(header) => {
-            Err(CONFLICT)
-        }
-        (Some(header), _) => Ok(header),
-        (None, Some(authority)) => Ok(authority.as_str()),
+    let header = match header.map(HeaderValue::to_str) {
+        Some(Ok(header)) => Some(host(header)?),
+        Some(Err(_)) => return Err(Denial::Request("host: is none")),
+        None => None,
+    };
+    let authority = head.uri.authority();
+    let authority = authority.map(|it| host(it.as_str())).transpose()?;
+    match (header, authority) {
+        (Some(header), Some(authority)) if !is_same(&header, &authority) => Err(CONFLICT),
+        (Some(named), _) | (None, Some(named)) => Ok(named),
         (None, None) => Err(Denial::Request("host: is missing")),
     }
+}
+
+fn is_same(one: &(String, u16), other: &(String, u16)) -> bool {
+    one.0.eq_ignore_ascii_case(&other.0) && one.1 == other.1
 }
 
 pub(super) fn parts<'a>(
