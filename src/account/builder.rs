@@ -143,7 +143,7 @@ impl<P: Provider> Knobs<P> {
         // Nobody else writes to a store of our own.
         let look_every = self.store.as_ref().map(Hearing::look_every);
         let own = || SharedStore::new(MemoryStore::with_clock(Arc::clone(&clock)));
-        let store = measured(self.store.unwrap_or_else(own), &clock);
+        let store = measured(self.store.unwrap_or_else(own));
         let owner = self.owner;
         let owner = owner.unwrap_or_else(|| format!("process {}", std::process::id()));
         Arc::new(Context {

@@ -1,12 +1,9 @@
 //! A store whose steps are timed, where somebody may want to know.
 
-use std::sync::Arc;
-
-use crate::Clock;
 use crate::store::SharedStore;
 
 #[cfg(not(feature = "metrics"))]
-pub(in crate::account) fn measured(store: SharedStore, _: &Arc<dyn Clock>) -> SharedStore {
+pub(in crate::account) fn measured(store: SharedStore) -> SharedStore {
     store
 }
 
@@ -15,37 +12,36 @@ pub(in crate::account) use self::timed::measured;
 
 #[cfg(feature = "metrics")]
 mod timed {
-    use std::time::Duration;
+    use tokio::time::Instant;
 
-    use super::{Arc, Clock, SharedStore};
+    use super::SharedStore;
     use crate::account::numbers::metrics::store_step_took;
     use crate::store::{
         AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,
     };
 
-    pub(in crate::account) fn measured(store: SharedStore, clock: &Arc<dyn Clock>) -> SharedStore {
-        let clock = Arc::clone(clock);
-        SharedStore::new(Measured { store, clock })
+    pub(in crate::account) fn measured(store: SharedStore) -> SharedStore {
+        SharedStore::new(Measured(store))
     }
 
-    struct Measured {
-        store: SharedStore,
-        clock: Arc<dyn Clock>,
-    }
+    struct Measured(SharedStore);
 
     impl Measured {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the account's clock tells milliseconds at best, and may be set"
+        )]
         async fn step<T>(&self, name: &'static str, step: impl Future<Output = T>) -> T {
-            let start = self.clock.now();
+            let start = Instant::now();
             let done = step.await;
-            let took: Duration = self.clock.now().saturating_since(start);
-            store_step_took(name, took);
+            store_step_took(name, start.elapsed());
             done
         }
     }
 
     impl RecordStore for Measured {
         async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
-            self.step("load", self.store.load(account)).await
+            self.step("load", self.0.load(account)).await
         }
 
         async fn replace(
@@ -54,7 +50,7 @@ mod timed {
             expected: Option<Version>,
             draft: &Draft,
         ) -> Result<Replaced, StoreError> {
-            let replace = self.store.replace(account, expected, draft);
+            let replace = self.0.replace(account, expected, draft);
             self.step("replace", replace).await
         }
 
@@ -63,15 +59,15 @@ mod timed {
             after: Option<&AccountName>,
             limit: usize,
         ) -> Result<Vec<Listed>, StoreError> {
-            self.step("list", self.store.list(after, limit)).await
+            self.step("list", self.0.list(after, limit)).await
         }
 
         fn watch(&self) -> Option<Box<dyn Watch>> {
-            self.store.watch()
+            self.0.watch()
         }
 
         async fn check(&self) -> Result<(), StoreError> {
-            self.store.check().await
+            self.0.check().await
         }
     }
 }
