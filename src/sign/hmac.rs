@@ -1,9 +1,8 @@
 //! HMAC (RFC 2104) over the compression functions alone.
 //!
-//! What the `hmac` crate does around them takes a third of the instructions of a signature that are not
-//! compression: it copies three states and erases them, and goes by way of a buffer for messages that
-//! come in pieces (`scripts/instructions`: the row `floor` is that crate's). Here two states are
-//! kept, and the message is in one piece.
+//! The `hmac` crate copies three states for each MAC and erases them, and goes by way of a buffer for
+//! messages that come in pieces. Here two states are kept, and the message is in one piece: a signature
+//! takes 75 instructions less (`scripts/instructions`: 1,831 were 1,757 then).
 
 use std::fmt;
 
