@@ -1,14 +1,15 @@
 //! Padded standard base64 (RFC 4648 §4) of a MAC, without a branch and many characters at a time.
 
-use arrayvec::ArrayVec;
-
 use super::encode::all;
 
 /// The longest MAC in base64.
 pub(crate) const MAX_BASE64: usize = 88;
 
-/// A MAC in base64. There is room for more, so that it can be copied before it is cut.
-pub(crate) struct Base64(ArrayVec<u8, 96>);
+/// A MAC in base64, and zeroes.
+pub(crate) struct Base64 {
+    text: [u8; MAX_BASE64],
+    len: usize,
+}
 
 impl Base64 {
     /// `WORDS` and `CHARACTERS` are as in [`sextets`].
@@ -16,23 +17,32 @@ impl Base64 {
     pub(crate) fn of<const WORDS: usize, const CHARACTERS: usize, const LEN: usize>(
         mac: &[u8; LEN],
     ) -> Self {
-        let mut text = [0; CHARACTERS];
-        for (character, sextet) in text.iter_mut().zip(sextets::<WORDS, CHARACTERS>(mac)) {
+        let mut characters = [0; CHARACTERS];
+        for (character, sextet) in characters.iter_mut().zip(sextets::<WORDS, CHARACTERS>(mac)) {
             *character = character_of(sextet);
         }
+        let (end, len) = ((8 * LEN).div_ceil(6), LEN.div_ceil(3) * 4);
+        let mut text = [0; MAX_BASE64];
+        text[..end].copy_from_slice(&characters[..end]);
         // What is left of the last three bytes is padded.
-        text[(8 * LEN).div_ceil(6)..LEN.div_ceil(3) * 4].fill(b'=');
-        let mut base64 = ArrayVec::new();
-        let fits = base64.try_extend_from_slice(&text);
-        debug_assert!(fits.is_ok());
-        base64.truncate(LEN.div_ceil(3) * 4);
-        Self(base64)
+        text[end..len].fill(b'=');
+        Self { text, len }
     }
 
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.text.get(..self.len).unwrap_or_default()
     }
+
+    #[inline]
+    pub(crate) const fn padded(&self) -> &[u8; MAX_BASE64] {
+        &self.text
+    }
+}
+
+#[inline]
+pub(crate) const fn is_alphanumeric(byte: u8) -> bool {
+    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
 }
 
 /// Whether it is padded standard base64. Bits that the last character has too many are not looked at.
@@ -40,12 +50,7 @@ impl Base64 {
 #[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `all`")]
 pub(crate) fn is_base64(text: &[u8]) -> bool {
     let characters = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"="));
-    let good = |byte: u8| {
-        ((byte | 0x20).wrapping_sub(b'a') < 26)
-            | (byte.wrapping_sub(b'0') < 10)
-            | (byte == b'+')
-            | (byte == b'/')
-    };
+    let good = |byte: u8| is_alphanumeric(byte) | (byte == b'+') | (byte == b'/');
     text.len().is_multiple_of(4) && all(characters.unwrap_or(text), good)
 }
 

@@ -3,17 +3,15 @@ use std::mem;
 use std::str::FromStr;
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
 use http::HeaderValue;
-use memchr::{memchr2, memchr3};
 use zeroize::Zeroizing;
 
-use super::parameters::Parameters;
+use super::parameters::{NOT_A_LIST, Parameters, has_backslash};
 use super::{Mac, VerifyError};
 use crate::provider::http_mac::{Attributes, Draft};
 use crate::provider::xiaomi::Nonce;
 use crate::sign::SignError;
-use crate::sign::encode::{OddBytes, escaped};
+use crate::sign::encode::{Decoded, all, is_bare};
 use crate::{AccessToken, Timestamp};
 
 /// No client sends a longer header; common servers take no longer one either.
@@ -37,7 +35,11 @@ pub struct MacAuthorization {
 /// What is signed beside the request.
 #[derive(Clone)]
 enum Stamp {
-    Xiaomi(Nonce),
+    Xiaomi {
+        nonce: Nonce,
+        /// The access token is spelt alike in a query.
+        bare_token: bool,
+    },
     HttpMac {
         /// Of revision 01, and what tells it from 00.
         ts: Option<String>,
@@ -58,10 +60,6 @@ impl MacAuthorization {
     /// Names `authorization` when it is not of the scheme `MAC` or not a list of parameters, or
     /// the parameter that is missing, twice there, or not to be read.
     pub fn parse(value: &str) -> Result<Self, VerifyError> {
-        Self::read(value.as_bytes())
-    }
-
-    fn read(value: &[u8]) -> Result<Self, VerifyError> {
         if value.len() > MAX_HEADER {
             let reason = "is longer than 16 KiB";
             return Err(VerifyError::malformed("authorization", reason));
@@ -74,41 +72,51 @@ impl MacAuthorization {
         }
     }
 
-    fn xiaomi(access_token: &[u8], parameters: &Parameters<'_>) -> Result<Self, VerifyError> {
-        let token = decoded("access_token", access_token)?;
-        if token.is_empty() {
+    #[inline]
+    fn xiaomi(access_token: &str, parameters: &Parameters<'_>) -> Result<Self, VerifyError> {
+        if access_token.is_empty() {
             return Err(VerifyError::malformed("access_token", "is empty"));
         }
-        let nonce = short("nonce", required("nonce", parameters.nonce)?)?;
-        let mac = short("mac", required("mac", parameters.mac)?)?;
-        let nonce = Nonce::verbatim(text("nonce", &nonce)?).map_err(VerifyError::unsignable)?;
-        let mac = Mac::read(&mac)?;
-        Ok(Self::new(token, Stamp::Xiaomi(nonce), mac))
+        // What most tokens are.
+        let bare_token = all(access_token.as_bytes(), is_bare);
+        let token = if bare_token {
+            access_token.to_owned()
+        } else {
+            decoded("access_token", access_token)?
+        };
+        let nonce = required("nonce", parameters.nonce)?;
+        let mac = required("mac", parameters.mac)?;
+        let nonce = match Nonce::usual_encoded(nonce.as_bytes()) {
+            Some(nonce) => nonce,
+            None => Nonce::verbatim(&decoded("nonce", nonce)?).map_err(VerifyError::unsignable)?,
+        };
+        let mac = match Mac::usual_encoded(mac.as_bytes()) {
+            Some(mac) => mac,
+            None => decoded("mac", mac)?.parse()?,
+        };
+        Ok(Self::new(token, Stamp::Xiaomi { nonce, bare_token }, mac))
     }
 
-    fn http_mac(id: &[u8], parameters: &Parameters<'_>) -> Result<Self, VerifyError> {
+    fn http_mac(id: &str, parameters: &Parameters<'_>) -> Result<Self, VerifyError> {
         if id.is_empty() {
             return Err(VerifyError::malformed("id", "is empty"));
         }
+        if has_backslash(id) {
+            return Err(NOT_A_LIST);
+        }
         let nonce = required("nonce", parameters.nonce)?;
         let mac = required("mac", parameters.mac)?;
-        let optional = |field, bytes: Option<&[u8]>| -> Result<_, VerifyError> {
-            Ok(text(field, bytes.unwrap_or_default())?.to_owned())
-        };
         let stamp = Stamp::HttpMac {
-            ts: match parameters.ts {
-                Some(ts) => Some(text("ts", ts)?.to_owned()),
-                None => None,
-            },
-            nonce: text("nonce", nonce)?.to_owned(),
-            bodyhash: optional("bodyhash", parameters.bodyhash)?,
-            ext: optional("ext", parameters.ext)?,
+            ts: parameters.ts.map(str::to_owned),
+            nonce: nonce.to_owned(),
+            bodyhash: parameters.bodyhash.unwrap_or_default().to_owned(),
+            ext: parameters.ext.unwrap_or_default().to_owned(),
         };
         stamp.signed().map_err(VerifyError::unsignable)?;
-        let id = text("id", id)?.to_owned();
-        Ok(Self::new(id, stamp, Mac::read(mac)?))
+        Ok(Self::new(id.to_owned(), stamp, mac.parse()?))
     }
 
+    #[inline]
     fn new(access_token: String, stamp: Stamp, mac: Mac) -> Self {
         Self {
             access_token: AccessToken::new(access_token),
@@ -134,7 +142,7 @@ impl MacAuthorization {
     /// The revision of the drafts; `None` if it is Xiaomi's.
     pub const fn draft(&self) -> Option<Draft> {
         match self.stamp {
-            Stamp::Xiaomi(_) => None,
+            Stamp::Xiaomi { .. } => None,
             Stamp::HttpMac { ts: None, .. } => Some(Draft::V00),
             Stamp::HttpMac { ts: Some(_), .. } => Some(Draft::V01),
         }
@@ -143,7 +151,7 @@ impl MacAuthorization {
     /// The nonce.
     pub fn nonce(&self) -> &str {
         match &self.stamp {
-            Stamp::Xiaomi(nonce) => nonce.as_str(),
+            Stamp::Xiaomi { nonce, .. } => nonce.as_str(),
             Stamp::HttpMac { nonce, .. } => nonce,
         }
     }
@@ -152,7 +160,7 @@ impl MacAuthorization {
     pub fn ts(&self) -> Option<&str> {
         match &self.stamp {
             Stamp::HttpMac { ts, .. } => ts.as_deref(),
-            Stamp::Xiaomi(_) => None,
+            Stamp::Xiaomi { .. } => None,
         }
     }
 
@@ -177,6 +185,12 @@ impl MacAuthorization {
         &self.mac
     }
 
+    /// The access token, if form encoding leaves it as it is.
+    pub(super) fn bare_token(&self) -> Option<&str> {
+        let bare_token = matches!(self.stamp, Stamp::Xiaomi { bare_token, .. } if bare_token);
+        bare_token.then(|| self.access_token.expose_secret())
+    }
+
     /// What is signed beside the request.
     pub(super) fn signed(&self) -> Result<Signed<'_>, VerifyError> {
         self.stamp.signed().map_err(VerifyError::unsignable)
@@ -187,7 +201,7 @@ impl MacAuthorization {
         let malformed = VerifyError::malformed;
         let second = |at| (at, Duration::from_secs(1));
         match &self.stamp {
-            Stamp::Xiaomi(nonce) => {
+            Stamp::Xiaomi { nonce, .. } => {
                 let reason = "must be <signed 64-bit number>:<minutes>";
                 let minutes = nonce.minutes().ok_or(malformed("nonce", reason))?;
                 let at = Timestamp::from_secs(minutes.saturating_mul(60));
@@ -215,7 +229,7 @@ pub(super) enum Signed<'a> {
 impl Stamp {
     fn signed(&self) -> Result<Signed<'_>, SignError> {
         match self {
-            Self::Xiaomi(nonce) => Ok(Signed::Xiaomi(nonce)),
+            Self::Xiaomi { nonce, .. } => Ok(Signed::Xiaomi(nonce)),
             Self::HttpMac {
                 ts,
                 nonce,
@@ -236,7 +250,7 @@ impl Stamp {
 impl fmt::Debug for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Xiaomi(nonce) => nonce.fmt(f),
+            Self::Xiaomi { nonce, .. } => nonce.fmt(f),
             // What is in `ext` is between the server and its client.
             Self::HttpMac { ts, nonce, .. } => f
                 .debug_struct("HttpMac")
@@ -268,16 +282,11 @@ impl TryFrom<&HeaderValue> for MacAuthorization {
     type Error = VerifyError;
 
     fn try_from(value: &HeaderValue) -> Result<Self, VerifyError> {
-        let value = value.as_bytes();
-        if value.is_ascii() {
-            Self::read(value)
-        } else {
-            Err(VerifyError::malformed("authorization", "is not ASCII"))
-        }
+        Self::parse(text("authorization", value.as_bytes())?)
     }
 }
 
-fn required<'a>(field: &'static str, text: Option<&'a [u8]>) -> Result<&'a [u8], VerifyError> {
+fn required<'a>(field: &'static str, text: Option<&'a str>) -> Result<&'a str, VerifyError> {
     text.ok_or(VerifyError::malformed(field, MISSING))
 }
 
@@ -285,62 +294,18 @@ fn text<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a str, VerifyError
     str::from_utf8(bytes).map_err(|_| VerifyError::malformed(field, "is not UTF-8"))
 }
 
-/// A text of any length, decoded.
-fn decoded(field: &'static str, encoded: &[u8]) -> Result<String, VerifyError> {
-    let odd = memchr3(b'%', b'+', b',', encoded).or_else(|| memchr2(b' ', b'\t', encoded));
-    if odd.is_none() {
-        // What most tokens are.
-        return Ok(text(field, encoded)?.to_owned());
+/// Undoes the form encoding. A percent sign that begins no escape is one.
+fn decoded(field: &'static str, encoded: &str) -> Result<String, VerifyError> {
+    if has_backslash(encoded) {
+        return Err(NOT_A_LIST);
+    }
+    if encoded.contains([',', ' ', '\t']) {
+        return Err(VerifyError::malformed(field, "is not form-encoded"));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(encoded.len()));
-    decode(field, encoded, |piece| bytes.extend_from_slice(piece))?;
+    bytes.extend(Decoded(encoded.as_bytes()));
     String::from_utf8(mem::take(&mut bytes))
         .map_err(|_| VerifyError::malformed(field, "is not UTF-8"))
-}
-
-/// Longer than any nonce and any MAC.
-const MAX_SHORT: usize = 128;
-
-/// A nonce or a MAC, decoded.
-fn short(field: &'static str, encoded: &[u8]) -> Result<ArrayVec<u8, MAX_SHORT>, VerifyError> {
-    let mut short = ArrayVec::new();
-    let mut fits = true;
-    decode(field, encoded, |piece| {
-        fits &= short.try_extend_from_slice(piece).is_ok();
-    })?;
-    if fits {
-        Ok(short)
-    } else {
-        Err(VerifyError::malformed(field, "is too long"))
-    }
-}
-
-/// Undoes the form encoding, piece by piece. A percent sign that begins no escape is one.
-#[inline]
-fn decode(
-    field: &'static str,
-    encoded: &[u8],
-    mut put: impl FnMut(&[u8]),
-) -> Result<(), VerifyError> {
-    let mut odd = OddBytes::new(encoded);
-    let mut from = 0;
-    loop {
-        let at = odd.next();
-        put(encoded.get(from..at).unwrap_or_default());
-        from = at + 1;
-        match encoded.get(at..).unwrap_or_default() {
-            [] => return Ok(()),
-            [b',' | b' ' | b'\t', ..] => {
-                return Err(VerifyError::malformed(field, "is not form-encoded"));
-            }
-            [b'+', ..] => put(b" "),
-            [b'%', high, low, ..] if let Some(byte) = escaped(*high, *low) => {
-                put(&[byte]);
-                from = at + 3;
-            }
-            [other, ..] => put(&[*other]),
-        }
-    }
 }
 
 #[cfg(test)]

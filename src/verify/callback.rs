@@ -2,7 +2,7 @@ use super::verifier::wrong_mac;
 use super::{Mac, VerifyError};
 use crate::ClientSecret;
 use crate::provider::RequestParts;
-use crate::provider::xiaomi::{HostLine, Nonce, SigningRules};
+use crate::provider::xiaomi::{Nonce, Signer, SigningRules};
 use crate::sign::{Algorithm, MacKey, SignError};
 
 /// Checks the callbacks Xiaomi signs with the client's secret.
@@ -56,14 +56,15 @@ impl CallbackVerifier {
         nonce: &Nonce,
         mac: &Mac,
     ) -> Result<(), VerifyError> {
-        let expected = |host| {
+        let expected = |signer| {
             self.rules
-                .mac(&self.key, host, callback, nonce)
+                .mac(&self.key, signer, callback, nonce)
                 .map_err(VerifyError::unsignable)
         };
-        let mut matches = mac.matches(&expected(HostLine::Empty)?);
+        let mut matches = mac.matches(&expected(Signer::Xiaomi)?);
         if !callback.host.is_empty() {
-            matches |= mac.matches(&expected(HostLine::Given)?);
+            let client = Signer::Client { token: b"" };
+            matches |= mac.matches(&expected(client)?);
         }
         if matches.into() {
             Ok(())

@@ -4,39 +4,57 @@ use std::str::FromStr;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::VerifyError;
-use crate::sign::base64::{Base64, MAX_BASE64, is_base64};
+use crate::sign::base64::{Base64, MAX_BASE64, is_alphanumeric, is_base64};
+use crate::sign::encode::all;
 
 /// A MAC as a peer has sent it: base64, which is not decoded, for what it is compared with is the text
 /// that a signer makes. Compared in constant time; `Debug` shows nothing.
 #[derive(Clone)]
-pub struct Mac(Words);
+pub struct Mac(Text);
 
-/// The text, and zeroes: words, because each takes as long to compare in constant time as a byte.
-type Words = [u64; MAX_BASE64 / 8];
+/// The text, and zeroes.
+type Text = [u8; MAX_BASE64];
 
-/// `text` is as long as a MAC at most.
-#[inline]
-fn words(text: &[u8]) -> Words {
-    let mut words = [0; MAX_BASE64 / 8];
-    let (eights, rest) = text.as_chunks();
-    for (word, eight) in words.iter_mut().zip(eights) {
-        *word = u64::from_le_bytes(*eight);
-    }
-    if let Some(word) = words.get_mut(eights.len()) {
-        for byte in rest.iter().rev() {
-            *word = *word << 8 | u64::from(*byte);
-        }
-    }
-    words
-}
+/// The characters of a MAC of SHA-1 without the padding.
+const SHA1: usize = 27;
 
 impl Mac {
     /// Takes the same time wherever the two differ.
+    #[inline]
     pub(super) fn matches(&self, mac: &Base64) -> Choice {
-        self.0.ct_eq(&words(mac.as_bytes()))
+        // Words, because each takes as long to compare in constant time as a byte.
+        let words = |text: &Text| -> [u64; MAX_BASE64 / 8] {
+            let mut words = [0; MAX_BASE64 / 8];
+            for (word, eight) in words.iter_mut().zip(text.as_chunks().0) {
+                *word = u64::from_le_bytes(*eight);
+            }
+            words
+        };
+        let pairs = words(&self.0).into_iter().zip(words(mac.padded()));
+        let differ = pairs.fold(0, |differ, (one, other)| differ | (one ^ other));
+        differ.ct_eq(&0)
     }
 
-    pub(super) fn read(text: &[u8]) -> Result<Self, VerifyError> {
+    /// A MAC of SHA-1 as it is form-encoded, if only its padding has an escape: nearly every second one.
+    #[inline]
+    pub(super) fn usual_encoded(encoded: &[u8]) -> Option<Self> {
+        let (characters, padding): (&[u8; SHA1], _) = encoded.split_first_chunk()?;
+        if padding != b"%3D" || !all(characters, is_alphanumeric) {
+            return None;
+        }
+        let mut text = [0; MAX_BASE64];
+        text[..SHA1].copy_from_slice(characters);
+        text[SHA1] = b'=';
+        Some(Self(text))
+    }
+}
+
+impl FromStr for Mac {
+    type Err = VerifyError;
+
+    /// Reads padded standard base64.
+    fn from_str(text: &str) -> Result<Self, VerifyError> {
+        let text = text.as_bytes();
         if text.is_empty() {
             return Err(VerifyError::malformed("mac", "is empty"));
         }
@@ -46,16 +64,9 @@ impl Mac {
         if !is_base64(text) {
             return Err(VerifyError::malformed("mac", "is not base64"));
         }
-        Ok(Self(words(text)))
-    }
-}
-
-impl FromStr for Mac {
-    type Err = VerifyError;
-
-    /// Reads padded standard base64.
-    fn from_str(text: &str) -> Result<Self, VerifyError> {
-        Self::read(text.as_bytes())
+        let mut padded = [0; MAX_BASE64];
+        padded[..text.len()].copy_from_slice(text);
+        Ok(Self(padded))
     }
 }
 

@@ -1,78 +1,123 @@
 //! The list of parameters in an `Authorization` header (RFC 9110 §11.2).
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr3};
 
 use super::VerifyError;
 
 /// Those that mean something, as they were sent.
 #[derive(Default)]
 pub(super) struct Parameters<'a> {
-    pub(super) access_token: Option<&'a [u8]>,
-    pub(super) id: Option<&'a [u8]>,
-    pub(super) ts: Option<&'a [u8]>,
-    pub(super) nonce: Option<&'a [u8]>,
-    pub(super) bodyhash: Option<&'a [u8]>,
-    pub(super) ext: Option<&'a [u8]>,
-    pub(super) mac: Option<&'a [u8]>,
+    pub(super) access_token: Option<&'a str>,
+    pub(super) id: Option<&'a str>,
+    pub(super) ts: Option<&'a str>,
+    pub(super) nonce: Option<&'a str>,
+    pub(super) bodyhash: Option<&'a str>,
+    pub(super) ext: Option<&'a str>,
+    pub(super) mac: Option<&'a str>,
 }
 
 impl<'a> Parameters<'a> {
     /// Reads the value of a header. White space and the order do not matter, unknown parameters are
     /// ignored.
     ///
+    /// A value may have a backslash here, though none may be sent: Xiaomi form-encodes what is in quotes,
+    /// the drafts forbid it. Whoever reads the value sees it.
+    ///
     /// # Errors
     ///
     /// Names `authorization` when it is not of the scheme `MAC` or not a list of parameters, or the
     /// parameter that is there twice.
-    pub(super) fn read(value: &'a [u8]) -> Result<Self, VerifyError> {
+    #[inline]
+    pub(super) fn read(value: &'a str) -> Result<Self, VerifyError> {
         let mut rest = after_scheme(value)?;
         let mut all = Self::default();
         while !rest.is_empty() {
-            let [name, text, after] = first(rest)?;
-            let slot = match name.len() {
-                2 if is(name, b"id") => Some(("id", &mut all.id)),
-                2 if is(name, b"ts") => Some(("ts", &mut all.ts)),
-                3 if is(name, b"mac") => Some(("mac", &mut all.mac)),
-                3 if is(name, b"ext") => Some(("ext", &mut all.ext)),
-                5 if is(name, b"nonce") => Some(("nonce", &mut all.nonce)),
-                8 if is(name, b"bodyhash") => Some(("bodyhash", &mut all.bodyhash)),
-                12 if is(name, b"access_token") => Some(("access_token", &mut all.access_token)),
-                _ => None,
+            // As Xiaomi's clients write them, so that nothing has to be looked for.
+            let quoted = if let Some(rest) = rest.strip_prefix("access_token=\"") {
+                Some(("access_token", &mut all.access_token, rest))
+            } else if let Some(rest) = rest.strip_prefix("nonce=\"") {
+                Some(("nonce", &mut all.nonce, rest))
+            } else {
+                rest.strip_prefix("mac=\"")
+                    .map(|rest| ("mac", &mut all.mac, rest))
             };
-            if slot.is_none() && !is_token(name) {
-                return Err(NOT_A_LIST);
-            }
-            if let Some((field, slot)) = slot
-                && slot.replace(text).is_some()
-            {
+            let (field, slot, (text, after)) = match quoted {
+                Some((field, slot, rest)) => (field, slot, until_quote(rest)?),
+                None => match all.named(rest)? {
+                    (Some((field, slot)), text) => (field, slot, text),
+                    (None, (_, after)) => {
+                        rest = after_comma(after)?;
+                        continue;
+                    }
+                },
+            };
+            if slot.replace(text).is_some() {
                 return Err(VerifyError::malformed(field, "is there twice"));
             }
-            rest = after;
+            rest = after_comma(after)?;
         }
         Ok(all)
     }
+
+    /// Where the first `name = "value"` or `name = value` belongs, if it means something; its value, and
+    /// what follows.
+    fn named(&mut self, text: &'a str) -> Result<(Option<Slot<'_, 'a>>, Split<'a>), VerifyError> {
+        let (name, value) = split(text, memchr(b'=', text.as_bytes())).ok_or(NOT_A_LIST)?;
+        let (name, value) = (name.trim_ascii(), value.trim_ascii_start());
+        let (value, after) = if let Some(quoted) = value.strip_prefix('"') {
+            until_quote(quoted)?
+        } else {
+            let end = memchr3(b',', b' ', b'\t', value.as_bytes());
+            value.split_at(end.unwrap_or(value.len()))
+        };
+        let slots = [
+            ("id", &mut self.id),
+            ("ts", &mut self.ts),
+            ("mac", &mut self.mac),
+            ("ext", &mut self.ext),
+            ("nonce", &mut self.nonce),
+            ("bodyhash", &mut self.bodyhash),
+            ("access_token", &mut self.access_token),
+        ];
+        let slot = slots
+            .into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        if slot.is_none() && (!is_token(name) || has_backslash(value)) {
+            return Err(NOT_A_LIST);
+        }
+        Ok((slot, (value, after)))
+    }
 }
 
-const NOT_A_LIST: VerifyError =
+/// The name of a parameter, and where its value goes.
+type Slot<'s, 'a> = (&'static str, &'s mut Option<&'a str>);
+
+/// A text, and what follows it.
+type Split<'a> = (&'a str, &'a str);
+
+pub(super) const NOT_A_LIST: VerifyError =
     VerifyError::malformed("authorization", "is not a list of name=\"value\"");
 
-/// Names are compared without case; as it is sent nearly always, at once.
-fn is(name: &[u8], known: &[u8]) -> bool {
-    name == known || name.eq_ignore_ascii_case(known)
+/// Whether it may be the name of a parameter.
+fn is_token(name: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    !name.is_empty() && name.bytes().all(good)
 }
 
-/// Whether it may be the name of a parameter.
-fn is_token(name: &[u8]) -> bool {
-    let good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    !name.is_empty() && name.iter().all(good)
+pub(super) fn has_backslash(value: &str) -> bool {
+    memchr(b'\\', value.as_bytes()).is_some()
 }
 
 /// What follows the scheme (RFC 9110 §11.4), which is compared without case.
-fn after_scheme(value: &[u8]) -> Result<&[u8], VerifyError> {
+#[inline]
+fn after_scheme(value: &str) -> Result<&str, VerifyError> {
+    if let Some(parameters) = value.strip_prefix("MAC ") {
+        return Ok(parameters.trim_ascii_start());
+    }
     let value = value.trim_ascii();
-    let end = memchr2(b' ', b'\t', value).unwrap_or(value.len());
+    let end = value.find([' ', '\t']).unwrap_or(value.len());
     let (scheme, parameters) = value.split_at(end);
-    if is(scheme, b"MAC") {
+    if scheme.eq_ignore_ascii_case("MAC") {
         Ok(parameters.trim_ascii_start())
     } else {
         let reason = "is not of the scheme MAC";
@@ -80,37 +125,26 @@ fn after_scheme(value: &[u8]) -> Result<&[u8], VerifyError> {
     }
 }
 
-/// The first `name = "value"` or `name = value`, and what follows its comma.
-///
-/// What is in quotes has no need of backslashes: Xiaomi form-encodes it, the drafts forbid them.
-fn first(text: &[u8]) -> Result<[&[u8]; 3], VerifyError> {
-    let Some((name, value)) = split(text, memchr(b'=', text)) else {
-        return Err(NOT_A_LIST);
-    };
-    let value = value.trim_ascii_start();
-    let (value, after) = if let Some(quoted) = value.strip_prefix(b"\"") {
-        let end = memchr2(b'"', b'\\', quoted);
-        let end = end.filter(|end| quoted.get(*end) == Some(&b'"'));
-        split(quoted, end).ok_or(NOT_A_LIST)?
-    } else {
-        let end = memchr3(b',', b' ', b'\t', value).unwrap_or(value.len());
-        let (value, after) = value.split_at(end);
-        if memchr(b'\\', value).is_some() {
-            return Err(NOT_A_LIST);
-        }
-        (value, after)
-    };
-    let after = after.trim_ascii_start();
-    let after = match after.strip_prefix(b",") {
-        Some(after) => after.trim_ascii_start(),
-        None if after.is_empty() => after,
-        None => return Err(NOT_A_LIST),
-    };
-    Ok([name.trim_ascii(), value, after])
+/// What is in the quotes of which the first is behind us, and what follows them.
+#[inline]
+fn until_quote(quoted: &str) -> Result<Split<'_>, VerifyError> {
+    split(quoted, memchr(b'"', quoted.as_bytes())).ok_or(NOT_A_LIST)
 }
 
-/// What is before the byte at `at`, and what is after it.
-fn split(text: &[u8], at: Option<usize>) -> Option<(&[u8], &[u8])> {
+/// What follows the comma that `rest` begins with, unless it ends.
+#[inline]
+fn after_comma(rest: &str) -> Result<&str, VerifyError> {
+    let rest = rest.trim_ascii_start();
+    match rest.strip_prefix(',') {
+        Some(after) => Ok(after.trim_ascii_start()),
+        None if rest.is_empty() => Ok(rest),
+        None => Err(NOT_A_LIST),
+    }
+}
+
+/// What is before the ASCII character at `at`, and what is after it.
+#[inline]
+fn split(text: &str, at: Option<usize>) -> Option<Split<'_>> {
     let at = at?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }

@@ -6,7 +6,7 @@ use super::authorization::Signed;
 use super::{MacAuthorization, VerifyError, VerifyErrorKind};
 use crate::provider::RequestParts;
 use crate::provider::http_mac::{Draft, body_hash};
-use crate::provider::xiaomi::{HostLine, SigningRules, is_form};
+use crate::provider::xiaomi::{Signer, SigningRules, is_form};
 use crate::sign::{Algorithm, MacKey};
 
 /// Checks that a request was signed with a key: as Xiaomi's clients sign, or by one revision of
@@ -75,7 +75,11 @@ impl Verifier {
     ) -> Result<(), VerifyError> {
         let (mac, bodyhash) = match (&self.expected, authorization.signed()?) {
             (Expected::Xiaomi(rules), Signed::Xiaomi(nonce)) => {
-                (rules.mac(key, HostLine::Given, request, nonce), None)
+                let token = authorization.bare_token().unwrap_or_default();
+                let client = Signer::Client {
+                    token: token.as_bytes(),
+                };
+                (rules.mac(key, client, request, nonce), None)
             }
             (Expected::HttpMac(draft), Signed::HttpMac(attributes))
                 if attributes.draft() == *draft =>

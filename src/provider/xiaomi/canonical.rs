@@ -7,19 +7,17 @@ use crate::sign::Text;
 use crate::sign::encode::{OddBytes, recode};
 use crate::sign::spill::Spill;
 
+/// The [key](plain_key) of the name `token`, which no other name has.
+const TOKEN: u64 = u64::from_be_bytes(*b"token\0\0\0");
+
 /// Appends the pairs of `query` in canonical form, if no pair needs another spelling or a closer look;
 /// otherwise returns `false` and appends nothing. In most queries none does, and finding that out is
-/// cheaper than gathering the pairs. `known` is a canonical pair, likely to be the longest by far,
-/// which is compared as a whole.
+/// cheaper than gathering the pairs. `token` is the canonical value that `token` is likely to have, by
+/// far the longest, which is compared as a whole; empty if none is.
 ///
 /// `query` is shorter than 4 GiB.
 #[inline(never)]
-pub(super) fn write_clean(
-    query: &[u8],
-    known: &[u8],
-    known_name_len: usize,
-    out: &mut Text,
-) -> bool {
+pub(super) fn write_clean(query: &[u8], token: &[u8], out: &mut Text) -> bool {
     // Of each pair the key, where it begins and where it ends: in this order, so that they can be
     // sorted as they are, and two pairs of one name stay in theirs.
     let mut order = Spill::<u128, 32>::new();
@@ -29,18 +27,23 @@ pub(super) fn write_clean(
     let mut start = 0;
     loop {
         let rest = query.get(start..).unwrap_or_default();
-        let (equals, end) = if rest.first() == known.first() && rest.starts_with(known) {
-            let end = start + known.len();
-            odd.skip_to(end);
-            (start + known_name_len, odd.next())
-        } else {
-            (odd.next(), odd.next())
-        };
-        // An empty value may have to be left out.
-        if query.get(equals) != Some(&b'=') || end <= equals + 1 {
+        let equals = odd.next();
+        if query.get(equals) != Some(&b'=') {
             return false;
         }
         let key = plain_key(rest, equals - start);
+        if key == TOKEN
+            && query
+                .get(equals + 1..)
+                .is_some_and(|it| it.starts_with(token))
+        {
+            odd.skip_to(equals + 1 + token.len());
+        }
+        let end = odd.next();
+        // An empty value may have to be left out.
+        if end <= equals + 1 {
+            return false;
+        }
         in_order &= last_key < key;
         last_key = key;
         order.push(u128::from(key) << 64 | (start as u128) << 32 | end as u128);

@@ -100,6 +100,14 @@ impl Credential {
         self.query.get(self.token_at..).unwrap_or_default()
     }
 
+    /// The access token, as it is in the query.
+    #[inline]
+    pub(super) fn token_value(&self) -> &[u8] {
+        self.query
+            .get(self.token_at + TOKEN.len() + 1..)
+            .unwrap_or_default()
+    }
+
     /// The access token as a pair.
     pub(super) fn token_pair(&self) -> Pair<'_> {
         Pair::prepared(self.token(), TOKEN.len())

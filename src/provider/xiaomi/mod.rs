@@ -91,7 +91,7 @@ mod vendor;
 pub use credential::Credential;
 pub use error_code::ErrorCode;
 pub use nonce::Nonce;
-pub(crate) use signing_rules::HostLine;
+pub(crate) use signing_rules::Signer;
 pub use signing_rules::SigningRules;
 pub use vendor::Xiaomi;
 pub(crate) use vendor::is_form;

@@ -96,6 +96,35 @@ impl Nonce {
         })
     }
 
+    /// One as [`Nonce::fresh`] makes it, and as it is written in a header; `None` if it is another.
+    #[inline]
+    pub(crate) fn usual_encoded(encoded: &[u8]) -> Option<Self> {
+        let (number, rest): (&[u8; 19], _) = encoded.split_first_chunk()?;
+        let (colon, minutes): (&[u8; 3], _) = rest.split_first_chunk()?;
+        if colon != b"%3A" {
+            return None;
+        }
+        Self::of_digits(number, minutes.try_into().ok()?)
+    }
+
+    #[inline]
+    fn of_digits(number: &[u8; 19], minutes: [u8; 8]) -> Option<Self> {
+        let mut digits = [b'0'; 32];
+        digits[..19].copy_from_slice(number);
+        digits[20..28].copy_from_slice(&minutes);
+        if !all(&digits, |byte| byte.wrapping_sub(b'0') < 10) {
+            return None;
+        }
+        let mut text = [0; MAX_NONCE];
+        text[..28].copy_from_slice(&digits[..28]);
+        text[19] = b':';
+        Some(Self {
+            text,
+            len: 28,
+            usual: true,
+        })
+    }
+
     /// The text, as it is signed.
     pub fn as_str(&self) -> &str {
         // Only UTF-8 is ever put in, so the default is never seen.
@@ -125,9 +154,11 @@ impl Nonce {
 
 /// Whether it is as the text of a [`Nonce::fresh`].
 fn is_usual(text: &[u8]) -> bool {
-    let digits = |part: &[u8]| all(part, |byte| byte.wrapping_sub(b'0') < 10);
-    match (text.len(), text.split_at_checked(19)) {
-        (28, Some((number, [b':', minutes @ ..]))) => digits(number) && digits(minutes),
+    match text.split_first_chunk() {
+        Some((number, [b':', minutes @ ..])) => {
+            let minutes = minutes.try_into().ok();
+            minutes.is_some_and(|minutes| Nonce::of_digits(number, minutes).is_some())
+        }
         _ => false,
     }
 }

@@ -1,7 +1,6 @@
 use http::uri::PathAndQuery;
 
 use super::canonical::{write_canonical, write_clean};
-use super::credential::TOKEN;
 use super::header::authorization;
 use super::query::{Pair, Pairs, each_pair};
 use super::target::rewritten;
@@ -96,8 +95,7 @@ impl SigningRules {
         let mut sent = None;
         self.write(
             &mut text,
-            Some(credential),
-            HostLine::Given,
+            Signer::Known(credential),
             request,
             nonce,
             &mut sent,
@@ -127,8 +125,7 @@ impl SigningRules {
         let mut text = Text::new();
         self.write(
             &mut text,
-            Some(credential),
-            HostLine::Given,
+            Signer::Known(credential),
             request,
             nonce,
             &mut None,
@@ -136,16 +133,16 @@ impl SigningRules {
         Ok(String::from_utf8_lossy(text.as_slice()).into_owned())
     }
 
-    /// The MAC a client with `key` would have made over `request` as it stands.
+    /// The MAC that this signer with `key` would have made over `request` as it stands.
     pub(crate) fn mac(
         &self,
         key: &MacKey,
-        host: HostLine,
+        signer: Signer<'_>,
         request: &RequestParts<'_>,
         nonce: &Nonce,
     ) -> Result<Base64, SignError> {
         let mut text = Text::new();
-        self.write(&mut text, None, host, request, nonce, &mut None)?;
+        self.write(&mut text, signer, request, nonce, &mut None)?;
         Ok(key.base64(text.as_slice()))
     }
 
@@ -154,21 +151,24 @@ impl SigningRules {
     fn write(
         &self,
         out: &mut Text,
-        credential: Option<&Credential>,
-        host: HostLine,
+        signer: Signer<'_>,
         request: &RequestParts<'_>,
         nonce: &Nonce,
         sent: &mut Option<PathAndQuery>,
     ) -> Result<(), SignError> {
+        let (credential, token) = match signer {
+            Signer::Known(credential) => (Some(credential), credential.token_value()),
+            Signer::Client { token } => (None, token),
+            Signer::Xiaomi => (None, &b""[..]),
+        };
         if credential.is_some_and(|credential| credential.access_token().expose_secret().is_empty())
         {
             return Err(SignError::empty("access_token"));
         }
         out.extend(nonce.as_bytes());
         write_method(request.method, out)?;
-        match host {
-            HostLine::Given => write_host(request.host, out)?,
-            HostLine::Empty => {}
+        if !matches!(signer, Signer::Xiaomi) {
+            write_host(request.host, out)?;
         }
         out.push(b'\n');
         let path = checked_path(request.path)?;
@@ -179,13 +179,12 @@ impl SigningRules {
         let form = request.body.filter(|_| self.form).unwrap_or_default();
         let owned = credential.filter(|_| self.query_credentials);
         let own = credential.map(Credential::query).unwrap_or_default();
-        let token = credential.map(Credential::token).unwrap_or_default();
         match owned {
             // Most documented calls have no other pairs than the credential's.
             None if form.is_empty() && query == own => out.extend(query),
             None if form.is_empty()
                 && query.len() <= MAX_PAIRS
-                && write_clean(query, token, TOKEN.len(), out) => {}
+                && write_clean(query, token, out) => {}
             Some(owned) if query.is_empty() && form.is_empty() => {
                 out.extend(owned.query());
                 *sent = Some(rewritten(path, &[], owned.query())?);
@@ -268,11 +267,14 @@ impl SigningRules {
     }
 }
 
-/// What goes into the line of the host.
+/// Who signs.
 #[derive(Clone, Copy)]
-pub(crate) enum HostLine {
-    /// The request's host, which must not be empty.
-    Given,
-    /// Nothing: so Xiaomi signs its callbacks.
-    Empty,
+pub(crate) enum Signer<'a> {
+    /// Who has this credential.
+    Known(&'a Credential),
+    /// A client with this access token in the query, if it has one there; empty if it is not known, or
+    /// spelt otherwise there.
+    Client { token: &'a [u8] },
+    /// Xiaomi, a callback: the line of the host is empty.
+    Xiaomi,
 }
