@@ -108,6 +108,7 @@
 
 pub mod account;
 mod authorization_code;
+mod body;
 mod clock;
 pub mod forward;
 #[cfg(all(any(doc, doctest), unix, feature = "full"))]
@@ -129,6 +130,7 @@ pub mod token;
 pub mod verify;
 
 pub use authorization_code::AuthorizationCode;
+pub use body::ReadAhead;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use secret::{AccessToken, ClientSecret, CodeVerifier, Extra, MacKeyText, RefreshToken};
 

@@ -16,9 +16,9 @@ use super::identity::Identity;
 use super::refusal::{Inspect, Inspected, Inspection, Reading, settle};
 use super::request_body::RequestBody;
 use super::resend::Resend;
-use super::response_body::ResponseBody;
 use super::unsent::{Sent, Unsent};
 use crate::account::Refresh;
+use crate::body::ReadAhead;
 use crate::store::Generation;
 
 pin_project! {
@@ -53,12 +53,12 @@ pin_project! {
         Called { #[pin] future: S::Future },
         Inspecting { inspect: Inspect<R> },
         // The credential was refused; the refusal is kept, should the refresh fail.
-        Refreshing { refresh: Refresh, refused: Option<Box<Response<ResponseBody<R>>>> },
+        Refreshing { refresh: Refresh, refused: Option<Box<Response<ReadAhead<R>>>> },
         Done,
     }
 }
 
-pub(super) type Answer<R, E> = Result<Response<ResponseBody<R>>, Error<E>>;
+pub(super) type Answer<R, E> = Result<Response<ReadAhead<R>>, Error<E>>;
 
 /// How a poll goes on.
 enum Next<S, B, R>
@@ -142,7 +142,7 @@ where
                 }
                 StateProjection::Called { future } => match ready!(future.poll(cx)) {
                     Ok(response) => {
-                        let mut response = response.map(ResponseBody::new);
+                        let mut response = response.map(ReadAhead::new);
                         let mut reading = Reading::new(provider, &response);
                         let _ = reading.advance(provider, &mut response, cx);
                         // What nearly every response is.
@@ -228,7 +228,7 @@ where
     }
 
     /// Lets go of the refusal and has the request sent a second and last time, if its body can be.
-    fn resend(self: Pin<&mut Self>, refused: Response<ResponseBody<R>>) -> Next<S, B, R> {
+    fn resend(self: Pin<&mut Self>, refused: Response<ReadAhead<R>>) -> Next<S, B, R> {
         let this = self.project();
         let resend = this.resend.take();
         let Some((outgoing, service)) = resend.and_then(|resend| resend.into_outgoing()) else {

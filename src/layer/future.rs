@@ -13,8 +13,8 @@ use super::error::{AuthError, Error};
 use super::exchange::{Answer, Exchange, finished};
 use super::identity::Identity;
 use super::request_body::RequestBody;
-use super::response_body::ResponseBody;
 use super::unsent::{Sent, Unsent};
+use crate::body::ReadAhead;
 
 pin_project! {
     /// The future of [`MacAuth`](super::MacAuth).
@@ -115,7 +115,7 @@ where
         match self.project().kind.project() {
             KindProjection::Exchange { exchange } => exchange.poll(cx),
             KindProjection::Passed { future } => match ready!(future.as_mut().poll(cx)) {
-                Ok(response) => Poll::Ready(Ok(response.map(ResponseBody::new))),
+                Ok(response) => Poll::Ready(Ok(response.map(ReadAhead::new))),
                 Err(error) => Poll::Ready(Err(Error::Service(error))),
             },
             KindProjection::Unsigned { error } => match error.take() {

@@ -168,11 +168,12 @@
 //! # use http_body_util::Full;
 //! # use tower::{BoxError, Service, ServiceBuilder};
 //! # use tower_mac_auth::account::Account;
-//! use tower_mac_auth::layer::{Error, MacAuthLayer, RequestBody, ResponseBody};
+//! use tower_mac_auth::ReadAhead;
+//! use tower_mac_auth::layer::{Error, MacAuthLayer, RequestBody};
 //!
 //! fn stack<S>(account: Account, http_client: S) -> impl Service<
 //!     Request<Full<Bytes>>,
-//!     Response = Response<ResponseBody<Full<Bytes>>>,
+//!     Response = Response<ReadAhead<Full<Bytes>>>,
 //!     Error = BoxError,
 //! >
 //! where
@@ -237,13 +238,9 @@ mod redacted_uri;
 mod refusal;
 mod request_body;
 mod resend;
-mod response_body;
-#[cfg(test)]
-mod scripted;
 mod service;
 mod sign;
 mod sign_request;
-mod size_hint;
 mod unsent;
 
 /// What [`MacAuthLayer`] and [`MacAuth`] are: tower's.
@@ -258,6 +255,5 @@ pub use identity::{Identity, PerRequest};
 pub use layer::MacAuthLayer;
 pub use redacted_uri::RedactedUri;
 pub use request_body::{RequestBody, RequestBodyError, RequestBodyErrorKind};
-pub use response_body::ResponseBody;
 pub use service::MacAuth;
 pub use sign_request::SignRequest;

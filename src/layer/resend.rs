@@ -10,9 +10,9 @@ use super::head::RequestHead;
 use super::identity::Identity;
 use super::outgoing::Outgoing;
 use super::request_body::{RequestBody, ResendHandle};
-use super::response_body::ResponseBody;
 use super::sign::sign;
 use crate::account::Ready;
+use crate::body::ReadAhead;
 use crate::provider::Provider;
 
 /// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
@@ -35,7 +35,7 @@ impl<S, B> Resend<S, B> {
     /// Takes the body over before the wait for a refresh, so that an upload under way does not go
     /// on past what is kept. Over HTTP/1 that ends the connection: not before the refusal was read
     /// whole, for it may have to be handed back.
-    pub(super) fn take_over_after<R: Body>(&mut self, refused: &Response<ResponseBody<R>>) {
+    pub(super) fn take_over_after<R: Body>(&mut self, refused: &Response<ReadAhead<R>>) {
         if refused.body().is_read() {
             self.body = self.handle.take_over();
         }

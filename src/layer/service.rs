@@ -17,9 +17,9 @@ use super::outgoing::Outgoing;
 use super::read_body::ReadBody;
 use super::request_body::RequestBody;
 use super::resend::prepare;
-use super::response_body::ResponseBody;
 use super::unsent::{Sent, Unsent};
 use crate::account::{Account, Signer};
+use crate::body::ReadAhead;
 use crate::provider::{BodyNeeded, Provider as _};
 
 /// The service of a [`MacAuthLayer`](super::MacAuthLayer). See the [module docs](super).
@@ -110,7 +110,7 @@ where
     R: Body + Unpin,
     A: Identity,
 {
-    type Response = Response<ResponseBody<R>>;
+    type Response = Response<ReadAhead<R>>;
     type Error = Error<S::Error>;
     type Future = ResponseFuture<S, B, R, A>;
 

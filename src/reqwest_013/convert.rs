@@ -4,7 +4,8 @@ use http::{Request, Response};
 use http_body::Body as _;
 use reqwest::{Body, ResponseBuilderExt as _, Url};
 
-use crate::layer::{RequestBody, ResponseBody};
+use crate::ReadAhead;
+use crate::layer::RequestBody;
 
 /// A request as the layer takes it. Its URI is the URL to the letter, and its extensions have what
 /// reqwest wants to know of it, the time limit for example.
@@ -44,7 +45,7 @@ pub(super) fn response_to_http(response: reqwest::Response) -> Response<Body> {
 struct Sent(Url);
 
 /// The response, as it came.
-pub(super) fn response_from_http(response: Response<ResponseBody<Body>>) -> reqwest::Response {
+pub(super) fn response_from_http(response: Response<ReadAhead<Body>>) -> reqwest::Response {
     let (mut head, body) = response.into_parts();
     if let Some(Sent(url)) = head.extensions.remove() {
         // Nothing else can put a URL into one.

@@ -120,12 +120,13 @@ impl Provider {
             state.early_refusal
         };
         let is_signed = config.dialect.signs_body(config, &head);
-        let checked = (early && !is_signed).then(|| self.check(&head, None));
-        let checked = match checked {
-            Some(Err(denial)) => return self.refuse(&head, denial),
-            Some(Ok(signer)) => Some(signer),
-            None => None,
-        };
+        let mut checked = None;
+        if early && !is_signed {
+            match self.check(&head, Bytes::new()).await {
+                Err(denial) => return self.refuse(&head, denial),
+                Ok(signer) => checked = Some(signer),
+            }
+        }
         let keep = is_signed || config.echo_bodies || !config.accept_any_body;
         let received = match receive(body, keep).await {
             Ok(received) => received,
@@ -138,8 +139,13 @@ impl Provider {
                 return self.refuse(&head, denial);
             }
         };
-        let signed_body = is_signed.then_some(&*received.bytes);
-        match checked.map_or_else(|| self.check(&head, signed_body), Ok) {
+        let checked = if let Some(signer) = checked {
+            Ok(signer)
+        } else {
+            let signed = is_signed.then(|| received.bytes.clone());
+            self.check(&head, signed.unwrap_or_default()).await
+        };
+        match checked {
             Ok(signer) => self.accept(head, signer, received),
             Err(denial) => self.refuse(&head, denial),
         }

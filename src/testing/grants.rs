@@ -53,6 +53,7 @@ struct Spent {
 }
 
 /// What the provider knows of an access token.
+#[derive(Clone)]
 pub(super) struct Holder {
     pub(super) subject: String,
     pub(super) generation: u64,

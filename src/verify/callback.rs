@@ -3,7 +3,7 @@ use super::{Mac, VerifyError};
 use crate::ClientSecret;
 use crate::provider::RequestParts;
 use crate::provider::xiaomi::{Nonce, Signer, SigningRules};
-use crate::sign::{Algorithm, MacKey, SignError};
+use crate::sign::{Algorithm, MacKey, SignError, Text};
 
 /// Checks the callbacks Xiaomi signs with the client's secret.
 ///
@@ -57,9 +57,12 @@ impl CallbackVerifier {
         mac: &Mac,
     ) -> Result<(), VerifyError> {
         let expected = |signer| {
-            self.rules
-                .mac(&self.key, signer, callback, nonce)
-                .map_err(VerifyError::unsignable)
+            let mut text = Text::new();
+            let written = self
+                .rules
+                .write(&mut text, signer, callback, nonce, &mut None);
+            let mac = written.map(|()| self.key.base64(text.as_slice()));
+            mac.map_err(VerifyError::unsignable)
         };
         let mut matches = mac.matches(&expected(Signer::Xiaomi)?);
         if !callback.host.is_empty() {

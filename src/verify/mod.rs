@@ -109,6 +109,9 @@
 //! | with more of a body than is [read](VerifyMacLayer::body_cap), if it is signed | 413 | 96002 | |
 //! | while the keys or the nonces cannot be asked, or no nonce can be remembered | 503 | 96002 | |
 //!
+//! A body that is signed goes on as it came, in a [`ReadAhead`](crate::ReadAhead): chunk by chunk, with
+//! its trailers. By the drafts it is read once the MAC holds, at Xiaomi once the token is known.
+//!
 //! Which part of a signature was wrong is not told, and a token that is not known costs as much time as
 //! one that is.
 
@@ -127,6 +130,8 @@ pub use authorization::MacAuthorization;
 pub use callback::CallbackVerifier;
 pub use error::{VerifyError, VerifyErrorKind};
 pub use keys::{KeyLookup, TokenKeys};
+#[cfg(feature = "testing")]
+pub(crate) use layer::Denial;
 pub use layer::{NotVerified, Verified, VerifyMac, VerifyMacLayer};
 pub use mac::Mac;
 pub use nonces::{ClaimError, NonceStore};

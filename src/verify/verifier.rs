@@ -5,9 +5,9 @@ use http::request::Parts;
 use super::authorization::Signed;
 use super::{MacAuthorization, VerifyError, VerifyErrorKind};
 use crate::provider::RequestParts;
-use crate::provider::http_mac::{Draft, body_hash};
+use crate::provider::http_mac::{Draft, body_hash, write_request_string};
 use crate::provider::xiaomi::{Signer, SigningRules, is_form};
-use crate::sign::{Algorithm, MacKey};
+use crate::sign::{Algorithm, MacKey, Text};
 
 /// Checks that a request was signed with a key: as Xiaomi's clients sign, or by one revision of
 /// draft-ietf-oauth-v2-http-mac. A header of another kind is refused.
@@ -46,11 +46,11 @@ impl Verifier {
         }
     }
 
-    /// Whether the body of a request is signed, whose head this is.
-    pub(super) fn needs_body(&self, authorization: &MacAuthorization, head: &Parts) -> bool {
+    /// Whether the MAC of a request is over its body, too, whose head this is.
+    pub(super) fn signs_body(&self, head: &Parts) -> bool {
         match &self.expected {
             Expected::Xiaomi(rules) => rules.signs_form() && is_form(&head.method, &head.headers),
-            Expected::HttpMac(_) => authorization.bodyhash().is_some(),
+            Expected::HttpMac(_) => false,
         }
     }
 
@@ -73,32 +73,70 @@ impl Verifier {
         request: &RequestParts<'_>,
         authorization: &MacAuthorization,
     ) -> Result<(), VerifyError> {
-        let (mac, bodyhash) = match (&self.expected, authorization.signed()?) {
+        self.check_mac(key, None, request, authorization)?;
+        let body = request.body.unwrap_or_default();
+        Self::check_body(key.algorithm(), body, authorization)
+    }
+
+    /// Checks the MAC alone, under either key. That takes as long whichever it is.
+    pub(super) fn check_mac(
+        &self,
+        key: &MacKey,
+        former: Option<&MacKey>,
+        request: &RequestParts<'_>,
+        authorization: &MacAuthorization,
+    ) -> Result<(), VerifyError> {
+        let mut text = Text::new();
+        match (&self.expected, authorization.signed()?) {
             (Expected::Xiaomi(rules), Signed::Xiaomi(nonce)) => {
                 let token = authorization.bare_token().unwrap_or_default();
                 let client = Signer::Client {
                     token: token.as_bytes(),
                 };
-                (rules.mac(key, client, request, nonce), None)
+                rules.write(&mut text, client, request, nonce, &mut None)
             }
             (Expected::HttpMac(draft), Signed::HttpMac(attributes))
                 if attributes.draft() == *draft =>
             {
-                (attributes.mac(key, request), authorization.bodyhash())
+                write_request_string(&attributes, request, &mut text)
             }
             _ => {
                 let reason = "is of another kind than expected";
                 return Err(VerifyError::malformed("authorization", reason));
             }
+        }
+        .map_err(VerifyError::unsignable)?;
+        let mac = authorization.mac();
+        let mut matches = mac.matches(&key.base64(text.as_slice()));
+        if let Some(former) = former {
+            matches |= mac.matches(&former.base64(text.as_slice()));
+        }
+        if matches.into() {
+            Ok(())
+        } else {
+            Err(wrong_mac())
+        }
+    }
+
+    /// Checks the hash of the body, if one is signed.
+    pub(super) fn check_body(
+        algorithm: Algorithm,
+        body: &[u8],
+        authorization: &MacAuthorization,
+    ) -> Result<(), VerifyError> {
+        let Some(bodyhash) = authorization.bodyhash() else {
+            return Ok(());
         };
-        let mac = mac.map_err(VerifyError::unsignable)?;
-        if !bool::from(authorization.mac().matches(&mac)) {
-            return Err(wrong_mac());
+        let expected = body_hash(algorithm, body);
+        if expected.as_bytes().ct_eq(bodyhash.as_bytes()).into() {
+            return Ok(());
         }
-        match bodyhash {
-            Some(bodyhash) => check_body(key.algorithm(), request.body, bodyhash),
-            None => Ok(()),
-        }
+        let reason = "is not the one of this body";
+        Err(VerifyError::new(
+            VerifyErrorKind::WrongBody,
+            "bodyhash",
+            reason,
+        ))
     }
 }
 
@@ -106,23 +144,6 @@ impl Default for Verifier {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn check_body(
-    algorithm: Algorithm,
-    body: Option<&[u8]>,
-    bodyhash: &str,
-) -> Result<(), VerifyError> {
-    let expected = body_hash(algorithm, body.unwrap_or_default());
-    if expected.as_bytes().ct_eq(bodyhash.as_bytes()).into() {
-        return Ok(());
-    }
-    let reason = "is not the one of this body";
-    Err(VerifyError::new(
-        VerifyErrorKind::WrongBody,
-        "bodyhash",
-        reason,
-    ))
 }
 
 pub(super) const fn wrong_mac() -> VerifyError {

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use tower_mac_auth::ReadAhead;
 use tower_mac_auth::account::{
     Account, AccountBuilder, AccountError, AccountEvent, Accounts, AccountsBuilder, Event, Events,
     Refresh, RefreshError,
 };
 use tower_mac_auth::layer::{
-    AuthError, Error, MacAuth, MacAuthLayer, PerRequest, RequestBody, ResponseBody, ResponseFuture,
+    AuthError, Error, MacAuth, MacAuthLayer, PerRequest, RequestBody, ResponseFuture,
 };
 use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
 use tower_mac_auth::provider::{AllowedAuthorities, RequestParts, Signed, Xiaomi};
@@ -71,7 +72,7 @@ fn what_many_threads_use_is_for_many_threads() {
 #[test]
 fn what_one_task_drives_may_move_to_another_thread() {
     send::<(Connected, Box<dyn Watch>)>();
-    send::<(RequestBody<Body>, ResponseBody<Body>)>();
-    send::<ResponseFuture<Api, Body, ResponseBody<Body>, Account>>();
-    unpin::<(Refresh, RequestBody<Body>, ResponseBody<Body>)>();
+    send::<(RequestBody<Body>, ReadAhead<Body>)>();
+    send::<ResponseFuture<Api, Body, ReadAhead<Body>, Account>>();
+    unpin::<(Refresh, RequestBody<Body>, ReadAhead<Body>)>();
 }

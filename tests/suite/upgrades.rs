@@ -100,7 +100,7 @@ async fn scene() -> Scene {
 }
 
 impl Scene {
-    async fn handshake(&self) -> Response<tower_mac_auth::layer::ResponseBody<Incoming>> {
+    async fn handshake(&self) -> Response<tower_mac_auth::ReadAhead<Incoming>> {
         let request = handshake(&self.authority);
         self.client.clone().oneshot(request).await.unwrap()
     }

@@ -1,14 +1,16 @@
 //! The server's half, as a layer: what is let through, what is not, and what is said.
 
 use std::convert::Infallible;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, DATE, HOST, WWW_AUTHENTICATE};
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use proptest::prelude::*;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_mac_auth::account::Account;
@@ -24,7 +26,7 @@ use tower_mac_auth::verify::{
     ClaimError, KeyLookup, MacAuthorization, NonceStore, NotVerified, ReplayGuard, TokenKeys,
     Verified, Verifier, VerifyMacLayer,
 };
-use tower_mac_auth::{AccessToken, Clock as _, MacKeyText, Timestamp};
+use tower_mac_auth::{AccessToken, Clock as _, MacKeyText, ReadAhead, Timestamp};
 
 use crate::world::{HOST as API, HOUR, text};
 
@@ -42,9 +44,24 @@ async fn look_up(token: AccessToken) -> Result<Option<TokenKeys<&'static str>>, 
 }
 
 /// Says who called, and with what body.
-async fn who(request: Incoming) -> Result<Response<Full<Bytes>>, Infallible> {
-    let extensions = request.extensions();
-    let mut response = Response::new(request.body().clone());
+async fn who<B>(request: Request<ReadAhead<B>>) -> Result<Response<Full<Bytes>>, Infallible>
+where
+    B: Body<Data = Bytes, Error: Debug> + Unpin,
+{
+    let (head, mut body) = request.into_parts();
+    let extensions = head.extensions;
+    let (mut read, mut end) = (Vec::new(), "none");
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => read.extend_from_slice(&data),
+            Ok(Err(_)) => end = "trailers",
+            Err(_) => end = "error",
+        }
+    }
+    let mut response = Response::new(Full::from(read));
+    response
+        .headers_mut()
+        .insert("x-end", HeaderValue::from_static(end));
     if let Some(Verified(user)) = extensions.get::<Verified<&'static str>>() {
         response
             .headers_mut()
@@ -95,9 +112,9 @@ fn signed(token: &str, with: &str, nonce: &Nonce) -> Incoming {
     request
 }
 
-async fn call<S>(service: &S, request: Incoming) -> Response<Full<Bytes>>
+async fn call<S, B>(service: &S, request: Request<B>) -> Response<Full<Bytes>>
 where
-    S: Service<Incoming, Response = Response<Full<Bytes>>, Error = Infallible> + Clone,
+    S: Service<Request<B>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone,
 {
     service.clone().oneshot(request).await.unwrap()
 }
@@ -401,6 +418,116 @@ async fn requests_by_the_drafts_are_checked_with_their_bodies() {
     );
 }
 
+type Step = Result<Frame<Bytes>, &'static str>;
+
+/// A body of these frames, with a count of those that were asked for.
+fn scripted(
+    steps: Vec<Step>,
+) -> (
+    impl Body<Data = Bytes, Error = &'static str> + Send + Unpin,
+    Arc<AtomicUsize>,
+) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let steps = steps.into_iter().inspect(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    (StreamBody::new(futures_util::stream::iter(steps)), asked)
+}
+
+fn piece(text: &'static str) -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(text.as_bytes()))
+}
+
+/// A form whose pairs are signed with `key`.
+fn signed_form<B>(with: &str, nonce: &Nonce, body: B) -> Request<B> {
+    let credential = Credential::new(&AccessToken::new("T"), key(with));
+    let rules = SigningRules::new().sign_form(true);
+    let parts = RequestParts::new("POST", API, "/lamp").with_body(&b"a=1&b=2"[..]);
+    let signed = rules.sign(&credential, &parts, nonce).unwrap();
+    let mut request = Request::post("/")
+        .header(HOST, API)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body)
+        .unwrap();
+    let target = signed.set_headers(request.headers_mut()).unwrap();
+    *request.uri_mut() = target.unwrap().into();
+    request
+}
+
+#[tokio::test]
+async fn a_body_that_is_signed_goes_on_as_it_came_whatever_becomes_of_it() {
+    let world = World::new();
+    let layer = |cap| {
+        let verifier = Verifier::with_rules(SigningRules::new().sign_form(true));
+        VerifyMacLayer::new(verifier, look_up, ReplayGuard::new(WINDOW, 10))
+            .clock(world.clock.clone())
+            .body_cap(cap)
+    };
+    let whole = || {
+        let end = Frame::trailers(HeaderMap::new());
+        vec![Ok(piece("a=1")), Ok(piece("&b=2")), Ok(end)]
+    };
+    let broken = || vec![Ok(piece("a=1")), Err("reset")];
+    let steps = [&whole as &dyn Fn() -> Vec<Step>, &broken];
+    for (steps, cap, status, reported) in [
+        (steps[0], 7, 200, ("a=1&b=2", "trailers", None)),
+        (steps[0], 6, 413, ("a=1&b=2", "trailers", Some("413"))),
+        (steps[1], 7, 400, ("a=1", "error", Some("400"))),
+    ] {
+        let (body, _) = scripted(steps());
+        let service = layer(cap).layer(service_fn(who));
+        let answer = call(&service, signed_form("new", &world.nonce(), body)).await;
+        assert_eq!(answer.status(), status);
+        let (body, _) = scripted(steps());
+        let service = layer(cap).report_only(true).layer(service_fn(who));
+        let answer = call(&service, signed_form("new", &world.nonce(), body)).await;
+        assert_eq!(answer.status(), 200);
+        let header = |name| {
+            let value = answer.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let (end, not) = (header("x-end").unwrap(), header("x-not"));
+        let read = text(answer).await;
+        assert_eq!((&*read, &*end, not.as_deref()), reported);
+    }
+}
+
+#[tokio::test]
+async fn of_who_cannot_sign_no_body_is_read_where_the_mac_is_not_over_it() {
+    let clock = TestClock::new();
+    let issued_at = clock.now();
+    let lookup = move |token: AccessToken| async move {
+        let known = token.expose_secret() == "T";
+        Ok::<_, Infallible>(known.then(|| TokenKeys::new("li", key("KEY")).issued_at(issued_at)))
+    };
+    let nonces = ReplayGuard::new(WINDOW, 10);
+    let layer = VerifyMacLayer::new(Verifier::http_mac(Draft::V00), lookup, nonces);
+    let service = layer.clock(clock).layer(service_fn(who));
+    for id in ["T", "unknown"] {
+        let (body, asked) = scripted(vec![Ok(piece("on"))]);
+        let mac = "W7bdMZbv9UWOTadASIQHagZyirA=";
+        let header = format!("MAC id={id}, nonce=\"0:x\", bodyhash=\"{mac}\", mac=\"{mac}\"");
+        let request = Request::post("/lamp")
+            .header(HOST, API)
+            .header(AUTHORIZATION, header)
+            .body(body)
+            .unwrap();
+        assert_eq!(call(&service, request).await.status(), 401);
+        assert_eq!(asked.load(Ordering::Relaxed), 0, "{id}");
+    }
+    // Nor of one that nobody knows.
+    let world = World::new();
+    let verifier = Verifier::with_rules(SigningRules::new().sign_form(true));
+    let nobody = |_| async { Ok::<Option<TokenKeys<&'static str>>, Infallible>(None) };
+    let layer = VerifyMacLayer::new(verifier, nobody, ReplayGuard::new(WINDOW, 10));
+    let (body, asked) = scripted(vec![Ok(piece("a=1&b=2"))]);
+    let service = layer.layer(service_fn(who));
+    let answer = call(&service, signed_form("new", &world.nonce(), body)).await;
+    assert_eq!(answer.status(), 401);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_whose_clock_is_wrong_mends_it_by_the_refusal() {
     let world = World::new();
@@ -421,7 +548,7 @@ async fn a_client_whose_clock_is_wrong_mends_it_by_the_refusal() {
             head.headers.insert(HOST, HeaderValue::from_static(API));
             verified
                 .clone()
-                .oneshot(Request::from_parts(head, Full::default()))
+                .oneshot(Request::from_parts(head, Full::<Bytes>::default()))
         },
     );
     let builder = Account::builder(provider.endpoint()).clock(ahead);

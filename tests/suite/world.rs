@@ -8,8 +8,9 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::AuthorizationCode;
+use tower_mac_auth::ReadAhead;
 use tower_mac_auth::account::{Account, AccountBuilder, Event, Events};
-use tower_mac_auth::layer::{Error, MacAuth, MacAuthLayer, ResponseBody};
+use tower_mac_auth::layer::{Error, MacAuth, MacAuthLayer};
 use tower_mac_auth::store::{AccountName, Draft, Record, RecordStore, Replaced, Version};
 use tower_mac_auth::testing::rotation::{self, Lease, LeaseFrom, Wanted};
 use tower_mac_auth::testing::{Api, Provider, ProviderBuilder, TestClock};
@@ -18,7 +19,7 @@ use tower_mac_auth::token::TokenSet;
 pub const HOUR: Duration = Duration::from_secs(3600);
 pub const HOST: &str = "api.example";
 
-pub type Answer = Result<Response<ResponseBody<Full<Bytes>>>, Error<Infallible>>;
+pub type Answer = Result<Response<ReadAhead<Full<Bytes>>>, Error<Infallible>>;
 
 pub struct World {
     pub provider: Provider,
@@ -119,7 +120,7 @@ where
 /// Runs `count` copies of a request at once.
 pub async fn at_once<S>(client: &S, count: usize) -> Vec<Answer>
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<ResponseBody<Full<Bytes>>>>
+    S: Service<Request<Full<Bytes>>, Response = Response<ReadAhead<Full<Bytes>>>>
         + Service<Request<Full<Bytes>>, Error = Error<Infallible>>
         + Clone
         + Send

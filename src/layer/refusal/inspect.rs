@@ -10,14 +10,14 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use super::super::response_body::ResponseBody;
 use super::reading::Reading;
+use crate::body::ReadAhead;
 use crate::provider::{Provider, Refusal};
 
 /// What was found, and the response as it came.
 pub(crate) struct Inspected<B: Body> {
     pub(crate) refusal: Option<Refusal>,
-    pub(crate) response: Response<ResponseBody<B>>,
+    pub(crate) response: Response<ReadAhead<B>>,
 }
 
 /// What [`settle`] came to.
@@ -38,7 +38,7 @@ pin_project! {
         B: Body,
     {
         // `None` once it is done.
-        state: Option<(Reading, Response<ResponseBody<B>>)>,
+        state: Option<(Reading, Response<ReadAhead<B>>)>,
         #[pin]
         limit: Sleep,
     }
@@ -55,7 +55,7 @@ pub(crate) fn settle<P, B>(
     provider: &P,
     limit: Duration,
     mut reading: Reading,
-    response: Response<ResponseBody<B>>,
+    response: Response<ReadAhead<B>>,
     cx: &mut Context<'_>,
 ) -> Inspection<B>
 where
@@ -131,11 +131,9 @@ mod tests {
     use proptest::prelude::*;
     use tokio_test::{assert_ready, task};
 
-    use super::super::super::scripted::{
-        Scripted, Seen, Step, data, drain, expected, length, trailers,
-    };
     use super::super::reading::MAX_LEN;
     use super::*;
+    use crate::body::scripted::{Scripted, Seen, Step, data, drain, expected, length, trailers};
     use crate::provider::{
         AllowedAuthorities, Fresh, Grant, GrantType, Head, Outcome, Presented, RequestParts,
         Signed, Xiaomi,
@@ -205,7 +203,7 @@ mod tests {
         let mut waiting = None;
         std::future::poll_fn(|cx| {
             if let Some(response) = response.take() {
-                let mut response = response.map(ResponseBody::new);
+                let mut response = response.map(ReadAhead::new);
                 let mut reading = Reading::new(&provider, &response);
                 let _ = reading.advance(&provider, &mut response, cx);
                 match settle(&provider, LIMIT, reading, response, cx) {
@@ -603,7 +601,7 @@ mod tests {
         let client = xiaomi();
         let counted = allocation_counter::measure(|| {
             let cx = &mut Context::from_waker(std::task::Waker::noop());
-            let mut answer = answer.take().unwrap().map(ResponseBody::new);
+            let mut answer = answer.take().unwrap().map(ReadAhead::new);
             let mut reading = Reading::new(&client, &answer);
             assert!(reading.advance(&client, &mut answer, cx).is_ready());
             assert!(reading.is_clear());

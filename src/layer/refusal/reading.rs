@@ -8,8 +8,8 @@ use bytes::Buf;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame};
 
-use super::super::response_body::{Kept, ResponseBody};
 use super::head::{content_length, has_no_body, may_be_json};
+use crate::body::{Kept, ReadAhead};
 
 use crate::provider::json::is_unfinished_object;
 use crate::provider::{Head, Provider, Refusal};
@@ -55,7 +55,7 @@ struct Unfinished;
 
 impl Reading {
     #[inline]
-    pub(crate) fn new<P, B>(provider: &P, response: &Response<ResponseBody<B>>) -> Self
+    pub(crate) fn new<P, B>(provider: &P, response: &Response<ReadAhead<B>>) -> Self
     where
         P: Provider,
         B: Body,
@@ -95,7 +95,7 @@ impl Reading {
     pub(crate) fn advance<P, B>(
         &mut self,
         provider: &P,
-        response: &mut Response<ResponseBody<B>>,
+        response: &mut Response<ReadAhead<B>>,
         cx: &mut Context<'_>,
     ) -> Poll<()>
     where
@@ -121,7 +121,7 @@ impl Reading {
     fn keep<P, B>(
         &mut self,
         provider: &P,
-        response: &mut Response<ResponseBody<B>>,
+        response: &mut Response<ReadAhead<B>>,
         frame: PolledFrame<B>,
     ) where
         P: Provider,
@@ -152,7 +152,7 @@ impl Reading {
     }
 
     /// Asks the provider, once, about the bytes there are.
-    pub(super) fn decide<P, B>(&mut self, provider: &P, response: &Response<ResponseBody<B>>)
+    pub(super) fn decide<P, B>(&mut self, provider: &P, response: &Response<ReadAhead<B>>)
     where
         P: Provider,
         B: Body,
@@ -163,7 +163,7 @@ impl Reading {
     /// The same, but an object that is not finished is left until there is more, unless the bytes
     /// are all there will be.
     #[inline]
-    fn look_at<P, B>(&mut self, provider: &P, response: &Response<ResponseBody<B>>, is_all: bool)
+    fn look_at<P, B>(&mut self, provider: &P, response: &Response<ReadAhead<B>>, is_all: bool)
     where
         P: Provider,
         B: Body,

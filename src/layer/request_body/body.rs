@@ -10,10 +10,10 @@ use http_body::{Body, SizeHint};
 use pin_project_lite::pin_project;
 use sync_wrapper::SyncWrapper;
 
-use super::super::size_hint;
 use super::buffer::{PolledFrame, to_bytes};
 use super::error::RequestBodyError;
 use super::shared_buffer::AttemptBody;
+use crate::body::size_hint;
 
 pin_project! {
     /// The body that the inner service receives.

@@ -9,8 +9,8 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::super::size_hint;
 use super::error::RequestBodyError;
+use crate::body::size_hint;
 
 pub(super) type PolledFrame = Option<Result<Frame<Bytes>, RequestBodyError>>;
 

@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 use proptest::prelude::*;
 use tokio_test::{assert_pending, assert_ready, task};
 
-use super::super::scripted::{Scripted, Seen, Step, data, drain, expected, length, poll, trailers};
 use super::*;
+use crate::body::scripted::{Scripted, Seen, Step, data, drain, expected, length, poll, trailers};
 
 const CAP: usize = 64 * 1024;
 
@@ -281,7 +281,7 @@ fn debug_shows_nothing_of_the_body() {
 
 fn drain_one(body: &mut RequestBody<Scripted>) -> Seen {
     match poll(body) {
-        Poll::Ready(Some(frame)) => super::super::scripted::seen(frame),
+        Poll::Ready(Some(frame)) => crate::body::scripted::seen(frame),
         other => panic!("no frame: {other:?}"),
     }
 }
@@ -327,7 +327,7 @@ proptest! {
                         if let Some(data) = frame.as_ref().unwrap().data_ref() {
                             sent += data.len() as u64;
                         }
-                        prop_assert_eq!(&super::super::scripted::seen(frame), &whole[at]);
+                        prop_assert_eq!(&crate::body::scripted::seen(frame), &whole[at]);
                         at += 1;
                     }
                 }

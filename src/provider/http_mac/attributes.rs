@@ -4,9 +4,8 @@ use std::fmt;
 use super::Draft;
 use super::request_string::write_request_string;
 use crate::provider::RequestParts;
-use crate::sign::base64::Base64;
 use crate::sign::encode::all;
-use crate::sign::{MacKey, SignError, Text};
+use crate::sign::{SignError, Text};
 
 /// What goes into the header of one request beside the key's id and the MAC, and is signed.
 ///
@@ -115,17 +114,6 @@ impl<'a> Attributes<'a> {
         let mut text = Text::new();
         write_request_string(self, request, &mut text)?;
         Ok(String::from_utf8_lossy(text.as_slice()).into_owned())
-    }
-
-    /// The MAC a client with `key` would have made over `request` and these.
-    pub(crate) fn mac(
-        &self,
-        key: &MacKey,
-        request: &RequestParts<'_>,
-    ) -> Result<Base64, SignError> {
-        let mut text = Text::new();
-        write_request_string(self, request, &mut text)?;
-        Ok(key.base64(text.as_slice()))
     }
 }
 

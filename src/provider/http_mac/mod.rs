@@ -128,6 +128,7 @@ pub use attributes::Attributes;
 pub use body_hash::body_hash;
 pub use credential::Credential;
 pub use draft::Draft;
+pub(crate) use request_string::write_request_string;
 pub use vendor::HttpMac;
 
 /// The extra of a grant that says when its key was issued, in whole seconds since the Unix epoch. See

@@ -10,7 +10,7 @@ use crate::sign::{SignError, Text};
 /// Its lines, each ended by a line feed: `ts` in revision 01; `nonce`, method, request URI, host, port;
 /// `bodyhash` in revision 00; `ext`.
 #[inline]
-pub(super) fn write_request_string(
+pub(crate) fn write_request_string(
     attributes: &Attributes<'_>,
     request: &RequestParts<'_>,
     out: &mut Text,

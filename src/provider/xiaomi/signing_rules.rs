@@ -6,9 +6,8 @@ use super::query::{Pair, Pairs, each_pair};
 use super::target::rewritten;
 use super::{Credential, Nonce};
 use crate::provider::{RequestParts, Signed};
-use crate::sign::base64::Base64;
 use crate::sign::lines::{checked_path, write_host, write_method};
-use crate::sign::{MacKey, SignError, Text};
+use crate::sign::{SignError, Text};
 
 /// The largest query and form taken, together.
 const MAX_PAIRS: usize = 64 * 1024;
@@ -133,22 +132,9 @@ impl SigningRules {
         Ok(String::from_utf8_lossy(text.as_slice()).into_owned())
     }
 
-    /// The MAC that this signer with `key` would have made over `request` as it stands.
-    pub(crate) fn mac(
-        &self,
-        key: &MacKey,
-        signer: Signer<'_>,
-        request: &RequestParts<'_>,
-        nonce: &Nonce,
-    ) -> Result<Base64, SignError> {
-        let mut text = Text::new();
-        self.write(&mut text, signer, request, nonce, &mut None)?;
-        Ok(key.base64(text.as_slice()))
-    }
-
     /// The five lines; `sent` becomes the path and query to send, if they are not the caller's.
     #[inline]
-    fn write(
+    pub(crate) fn write(
         &self,
         out: &mut Text,
         signer: Signer<'_>,

@@ -22,6 +22,7 @@ use crate::provider::TokenSet;
 use crate::provider::http_mac::{Draft, ISSUED_AT};
 use crate::provider::xiaomi::ErrorCode;
 use crate::sign::Algorithm;
+use crate::verify::Verifier;
 use crate::{AccessToken, Extra, MacKeyText, Timestamp};
 
 pub(super) use self::nonces::Nonces;
@@ -193,12 +194,13 @@ impl Dialect {
 
 impl Provider {
     /// Who has signed a request, if it is to be let through.
-    pub(super) fn check(&self, head: &Parts, signed: Option<&[u8]>) -> Result<Signer, Denial> {
+    pub(super) async fn check(&self, head: &Parts, signed: Bytes) -> Result<Signer, Denial> {
         match self.config().dialect {
-            Dialect::Xiaomi => self.check_xiaomi(head, signed),
+            Dialect::Xiaomi => self.check_xiaomi(head, signed).await,
             Dialect::Bearer => self.check_bearer(head),
             Dialect::HttpMac(draft, algorithm) => {
-                self.check_http_mac(draft, algorithm, head, signed)
+                let verifier = Verifier::http_mac(draft);
+                self.check_mac(verifier, algorithm, head, signed).await
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::provider::xiaomi::ErrorCode;
 use crate::verify::VerifyError;
 
 /// Why a request is not let through.
-pub(super) enum Denial {
+pub(crate) enum Denial {
     /// It has no MAC.
     Absent,
     /// Nobody knows its token.

@@ -1,53 +1,85 @@
 //! Whether a request is let through.
 
+use std::hint::black_box;
+
 use bytes::Bytes;
 use http::request::Parts;
+use http_body::Body;
 
 use super::answer::Denial;
 use super::config::Config;
 use super::received;
-use crate::verify::{
-    ClaimError, KeyLookup, MacAuthorization, NonceStore, TokenKeys, VerifyErrorKind,
-};
+use crate::ReadAhead;
+use crate::body::Unread;
+use crate::verify::{ClaimError, KeyLookup, MacAuthorization, NonceStore, TokenKeys, Verifier};
 
 impl<L: KeyLookup, N: NonceStore> Config<L, N> {
-    /// Who calls. `body` is there if it is signed.
-    pub(super) async fn check(
+    /// Who calls, and what that request alone is signed with. A body that is signed is read, and is
+    /// there to be read again.
+    pub(crate) async fn check<B>(
         &self,
         head: &Parts,
-        authorization: MacAuthorization,
-        body: Option<&Bytes>,
-    ) -> Result<L::Caller, Denial> {
+        body: &mut ReadAhead<B>,
+    ) -> Result<(L::Caller, MacAuthorization), Denial>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let authorization = received::authorization(head)?;
         let host = received::host(head, self.host.as_deref(), self.default_port)?;
         let found = self.lookup.look_up(authorization.access_token().clone());
-        let found = found
-            .await
-            .map_err(|error| Denial::Unavailable(error.into()))?;
-        let parts = received::parts(head, &host, body.map(|body| &**body));
-        let issued_at = found.as_ref().and_then(|keys| keys.issued_at);
+        let found = found.await;
+        let found = found.map_err(|error| Denial::Unavailable(error.into()))?;
+        let parts = received::parts(head, &host);
+        let Some(keys) = found else {
+            // A token that nobody knows costs as much as one whose MAC is wrong.
+            let checked = self
+                .verifier
+                .check_mac(&self.decoy, None, &parts, &authorization);
+            let _ = black_box(checked);
+            return Err(Denial::Token);
+        };
+        let TokenKeys {
+            caller,
+            key,
+            former,
+            issued_at,
+        } = keys;
         let authorization = match issued_at {
             Some(issued_at) => authorization.with_issued_at(issued_at),
             None => authorization,
         };
-        let keys = found.as_ref().map(|keys| (&keys.key, keys.former.as_ref()));
-        // A token that nobody knows costs as much as one whose MAC is wrong.
-        let (key, former) = keys.unwrap_or((&self.decoy, None));
-        let mut checked = self.verifier.check(key, &parts, &authorization);
-        if let (Err(error), Some(former)) = (&checked, former)
-            && error.kind() == VerifyErrorKind::WrongMac
-        {
-            checked = self.verifier.check(former, &parts, &authorization);
-        }
-        let Some(TokenKeys { caller, .. }) = found else {
-            return Err(Denial::Token);
+        let signed = if self.verifier.signs_body(head) {
+            Some(self.read(body).await?)
+        } else {
+            None
         };
-        checked.map_err(Denial::Signature)?;
-        // Only now: whoever cannot sign must not fill the memory.
+        let parts = parts.with_body(signed.as_deref());
+        self.verifier
+            .check_mac(&key, former.as_ref(), &parts, &authorization)
+            .map_err(Denial::Signature)?;
+        // Only of whoever can sign is more read, or remembered: nobody else is to fill the memory.
+        if authorization.bodyhash().is_some() {
+            let body = self.read(body).await?;
+            Verifier::check_body(key.algorithm(), &body, &authorization)
+                .map_err(Denial::Signature)?;
+        }
         let claimed = self.nonces.claim(&authorization, self.clock.now()).await;
         match claimed {
-            Ok(()) => Ok(caller),
+            Ok(()) => Ok((caller, authorization)),
             Err(ClaimError::Refused(error)) => Err(Denial::Signature(error)),
             Err(ClaimError::Unavailable(error)) => Err(Denial::Unavailable(error)),
         }
+    }
+
+    async fn read<B>(&self, body: &mut ReadAhead<B>) -> Result<Bytes, Denial>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        body.read(self.body_cap)
+            .await
+            .map_err(|unread| match unread {
+                Unread::TooLong => Denial::TooLong,
+                Unread::Broken => Denial::Broken,
+            })
     }
 }

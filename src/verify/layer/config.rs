@@ -15,10 +15,10 @@ const BODY_CAP: usize = 64 * 1024;
 /// the [module docs](crate::verify#in-a-server).
 #[must_use]
 pub struct VerifyMacLayer<L, N> {
-    pub(super) config: Arc<Config<L, N>>,
+    pub(crate) config: Arc<Config<L, N>>,
 }
 
-pub(super) struct Config<L, N> {
+pub(crate) struct Config<L, N> {
     pub(super) verifier: Verifier,
     pub(super) lookup: Arc<L>,
     pub(super) nonces: Arc<N>,

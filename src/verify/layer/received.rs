@@ -67,13 +67,8 @@ fn is_same(one: &(String, u16), other: &(String, u16)) -> bool {
     one.0.eq_ignore_ascii_case(&other.0) && one.1 == other.1
 }
 
-pub(super) fn parts<'a>(
-    head: &'a Parts,
-    (host, port): &'a (String, u16),
-    body: Option<&'a [u8]>,
-) -> RequestParts<'a> {
+pub(super) fn parts<'a>(head: &'a Parts, (host, port): &'a (String, u16)) -> RequestParts<'a> {
     RequestParts::new(head.method.as_str(), host, head.uri.path())
         .with_port(*port)
         .with_query(head.uri.query())
-        .with_body(body)
 }

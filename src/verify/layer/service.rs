@@ -7,12 +7,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower_service::Service;
 
 use super::answer::Denial;
 use super::config::Config;
-use super::received;
+use crate::ReadAhead;
 use crate::verify::{KeyLookup, NonceStore};
 
 /// Who made a request whose MAC holds: in its extensions.
@@ -58,11 +57,9 @@ impl<S: fmt::Debug, L, N> fmt::Debug for VerifyMac<S, L, N> {
 
 impl<S, B, R, L, N> Service<Request<B>> for VerifyMac<S, L, N>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S: Service<Request<ReadAhead<B>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
-    B: Body + From<Bytes> + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static,
     R: From<Bytes>,
     L: KeyLookup,
     N: NonceStore,
@@ -90,33 +87,16 @@ where
 }
 
 impl<L: KeyLookup, N: NonceStore> Config<L, N> {
-    async fn verify<B>(&self, request: Request<B>) -> Result<Request<B>, Denial>
+    async fn verify<B>(&self, request: Request<B>) -> Result<Request<ReadAhead<B>>, Denial>
     where
-        B: Body + From<Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = Bytes> + Unpin,
     {
         let (mut head, body) = request.into_parts();
         // Nobody else may say who calls.
         head.extensions.remove::<Verified<L::Caller>>();
-        let authorization = received::authorization(&head);
-        let is_signed = authorization
-            .as_ref()
-            .is_ok_and(|it| self.verifier.needs_body(it, &head));
-        // What cannot be given back must not be begun, if the request is to go on in any case.
-        let cap = u64::try_from(self.body_cap).unwrap_or(u64::MAX);
-        let is_short = body.size_hint().upper().is_some_and(|most| most <= cap);
-        let (body, verified) = match authorization {
-            Ok(_) if is_signed && self.report_only && !is_short => (body, Err(Denial::TooLong)),
-            Ok(authorization) if is_signed => {
-                let read = self.read(body).await?;
-                let verified = self.check(&head, authorization, Some(&read)).await;
-                (B::from(read), verified)
-            }
-            Ok(authorization) => (body, self.check(&head, authorization, None).await),
-            Err(denial) => (body, Err(denial)),
-        };
-        match verified {
-            Ok(caller) => {
+        let mut body = ReadAhead::new(body);
+        match self.check(&head, &mut body).await {
+            Ok((caller, _)) => {
                 head.extensions.insert(Verified(caller));
             }
             Err(denial) if self.report_only => {
@@ -130,17 +110,5 @@ impl<L: KeyLookup, N: NonceStore> Config<L, N> {
             }
         }
         Ok(Request::from_parts(head, body))
-    }
-
-    async fn read<B>(&self, body: B) -> Result<Bytes, Denial>
-    where
-        B: Body,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        match Limited::new(body, self.body_cap).collect().await {
-            Ok(read) => Ok(read.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Denial::TooLong),
-            Err(_) => Err(Denial::Broken),
-        }
     }
 }

@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 
 /// What a poll finds.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Data(Bytes),
     Trailers(HeaderMap),
     /// Nothing yet; the test wakes the task, or does not.
@@ -25,19 +25,19 @@ pub(super) enum Step {
 }
 
 /// Shorthand for a chunk.
-pub(super) fn data(bytes: &'static str) -> Step {
+pub(crate) fn data(bytes: &'static str) -> Step {
     Step::Data(Bytes::from_static(bytes.as_bytes()))
 }
 
 /// Shorthand for trailers.
-pub(super) fn trailers(value: &'static str) -> Step {
+pub(crate) fn trailers(value: &'static str) -> Step {
     let mut map = HeaderMap::new();
     map.insert("x-end", HeaderValue::from_static(value));
     Step::Trailers(map)
 }
 
 /// Not `Sync`: nothing may need it to be.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     steps: VecDeque<Step>,
     length_known: bool,
     end_known: bool,
@@ -47,7 +47,7 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    pub(super) fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+    pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             steps: steps.into_iter().collect(),
             length_known: false,
@@ -59,19 +59,19 @@ impl Scripted {
     }
 
     /// `size_hint` is exact.
-    pub(super) fn length_known(mut self, known: bool) -> Self {
+    pub(crate) fn length_known(mut self, known: bool) -> Self {
         self.length_known = known;
         self
     }
 
     /// `is_end_stream` says so as soon as the last frame was given.
-    pub(super) fn end_known(mut self, known: bool) -> Self {
+    pub(crate) fn end_known(mut self, known: bool) -> Self {
         self.end_known = known;
         self
     }
 
     /// Where a pending poll leaves its waker.
-    pub(super) fn waker(&self) -> Arc<Mutex<Option<Waker>>> {
+    pub(crate) fn waker(&self) -> Arc<Mutex<Option<Waker>>> {
         Arc::clone(&self.waker)
     }
 }
@@ -122,7 +122,7 @@ impl Body for Scripted {
 }
 
 /// Bytes of data in the steps.
-pub(super) fn length<'a>(steps: impl IntoIterator<Item = &'a Step>) -> u64 {
+pub(crate) fn length<'a>(steps: impl IntoIterator<Item = &'a Step>) -> u64 {
     let len = |step: &Step| match step {
         Step::Data(data) => data.len() as u64,
         _ => 0,
@@ -132,14 +132,14 @@ pub(super) fn length<'a>(steps: impl IntoIterator<Item = &'a Step>) -> u64 {
 
 /// A frame, comparable.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     Data(Bytes),
     Trailers(HeaderMap),
     Error(String),
 }
 
 /// The frames the steps hold, as a reader must see them.
-pub(super) fn expected(steps: &[Step]) -> Vec<Seen> {
+pub(crate) fn expected(steps: &[Step]) -> Vec<Seen> {
     let seen = |step: &Step| match step {
         Step::Data(data) => Some(Seen::Data(data.clone())),
         Step::Trailers(map) => Some(Seen::Trailers(map.clone())),
@@ -150,7 +150,7 @@ pub(super) fn expected(steps: &[Step]) -> Vec<Seen> {
 }
 
 /// One frame, made comparable.
-pub(super) fn seen<E: ToString>(frame: Result<Frame<Bytes>, E>) -> Seen {
+pub(crate) fn seen<E: ToString>(frame: Result<Frame<Bytes>, E>) -> Seen {
     match frame.map(Frame::into_data) {
         Ok(Ok(data)) => Seen::Data(data),
         Ok(Err(frame)) => Seen::Trailers(frame.into_trailers().unwrap()),
@@ -159,7 +159,7 @@ pub(super) fn seen<E: ToString>(frame: Result<Frame<Bytes>, E>) -> Seen {
 }
 
 /// One poll by hand, with a waker that does nothing.
-pub(super) fn poll<B>(body: &mut B) -> Poll<Option<Result<Frame<Bytes>, B::Error>>>
+pub(crate) fn poll<B>(body: &mut B) -> Poll<Option<Result<Frame<Bytes>, B::Error>>>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -168,7 +168,7 @@ where
 
 /// Every frame that is there now, up to the end or to a pending poll. Between any two polls the
 /// hint must hold for what is still to come.
-pub(super) fn drain<B>(body: &mut B) -> (Vec<Seen>, bool)
+pub(crate) fn drain<B>(body: &mut B) -> (Vec<Seen>, bool)
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: ToString,

@@ -4,7 +4,7 @@ use http_body::SizeHint;
 ///
 /// An upper bound that no longer fits a `u64` is left out: "unknown" is true, a smaller number
 /// is not.
-pub(super) fn after(held: u64, rest: &SizeHint) -> SizeHint {
+pub(crate) fn after(held: u64, rest: &SizeHint) -> SizeHint {
     let mut hint = SizeHint::new();
     hint.set_lower(rest.lower().saturating_add(held));
     if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(held)) {

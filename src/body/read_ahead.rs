@@ -3,37 +3,38 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use pin_project_lite::pin_project;
 
 use super::size_hint;
 
 pin_project! {
-    /// The body of a response that may have been looked at.
+    /// A body that may have been looked at: of a response, to see whether it is a refusal; of a request,
+    /// because it is signed.
     ///
-    /// Frames that were read to see whether the response is a refusal come first, as they were:
-    /// the same chunks, the trailers, and an error that was met, at its place. The rest follows
-    /// straight from the inner service's body `B`. [`size_hint`](Body::size_hint) and
-    /// [`is_end_stream`](Body::is_end_stream) are those of the whole, so an exact
-    /// `Content-Length` stays exact.
+    /// What was read comes first, as it was: the same chunks, the trailers, and an error that was met,
+    /// at its place. The rest follows straight from the body `B`. [`size_hint`](Body::size_hint) and
+    /// [`is_end_stream`](Body::is_end_stream) are those of the whole, so an exact `Content-Length`
+    /// stays exact.
     ///
     /// `Unpin` whenever `B` is.
-    pub struct ResponseBody<B>
+    pub struct ReadAhead<B>
     where
         B: Body,
     {
         // Given back before the rest.
-        pub(super) kept: Kept<B::Data, B::Error>,
+        pub(crate) kept: Kept<B::Data, B::Error>,
         // The rest gave its last frame, or an error, and is not polled again.
-        pub(super) ended: bool,
+        pub(crate) ended: bool,
         #[pin]
-        pub(super) rest: B,
+        pub(crate) rest: B,
     }
 }
 
 /// Frames read ahead. One chunk, the common case, takes no allocation.
-pub(super) enum Kept<D, E> {
+pub(crate) enum Kept<D, E> {
     Nothing,
     Chunk(D),
     Queue(VecDeque<Result<Frame<D>, E>>),
@@ -41,7 +42,7 @@ pub(super) enum Kept<D, E> {
 
 impl<D: Buf, E> Kept<D, E> {
     #[inline]
-    pub(super) fn push(&mut self, frame: Result<Frame<D>, E>) {
+    pub(crate) fn push(&mut self, frame: Result<Frame<D>, E>) {
         let frame = match (&mut *self, frame) {
             (Self::Nothing, Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
@@ -79,7 +80,7 @@ impl<D: Buf, E> Kept<D, E> {
     }
 
     /// The chunks, in order.
-    pub(super) fn chunks(&self) -> impl Iterator<Item = &D> {
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &D> {
         let (chunk, queue) = match self {
             Self::Nothing => (None, None),
             Self::Chunk(data) => (Some(data), None),
@@ -98,10 +99,10 @@ impl<D: Buf, E> Kept<D, E> {
     }
 }
 
-impl<B: Body> ResponseBody<B> {
+impl<B: Body> ReadAhead<B> {
     /// Not looked at yet.
     #[inline]
-    pub(super) const fn new(rest: B) -> Self {
+    pub(crate) const fn new(rest: B) -> Self {
         Self {
             kept: Kept::Nothing,
             ended: false,
@@ -110,19 +111,61 @@ impl<B: Body> ResponseBody<B> {
     }
 
     /// Whether the inner body was read to its end, so that the connection is done with it.
-    pub(super) fn is_read(&self) -> bool {
+    pub(crate) fn is_read(&self) -> bool {
         self.ended || self.rest.is_end_stream()
     }
 }
 
-impl<B: Body + Default> Default for ResponseBody<B> {
+/// Why a body cannot be read to its end.
+pub(crate) enum Unread {
+    TooLong,
+    Broken,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> ReadAhead<B> {
+    /// Reads to the end of a body that has at most so many bytes, and gives it back all the same.
+    pub(crate) async fn read(&mut self, most: usize) -> Result<Bytes, Unread> {
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        loop {
+            if self.kept.len() > most || self.size_hint().lower() > most {
+                return Err(Unread::TooLong);
+            }
+            if self.ended {
+                break;
+            }
+            match self.rest.frame().await {
+                Some(frame) => {
+                    self.ended = frame.is_err();
+                    self.kept.push(frame);
+                }
+                None => self.ended = true,
+            }
+        }
+        if let Kept::Queue(queue) = &self.kept
+            && queue.iter().any(Result::is_err)
+        {
+            return Err(Unread::Broken);
+        }
+        let mut chunks = self.kept.chunks();
+        Ok(match (chunks.next(), chunks.next()) {
+            (None, _) => Bytes::new(),
+            (Some(one), None) => one.clone(),
+            (Some(one), Some(two)) => {
+                let all = [one, two].into_iter().chain(chunks);
+                all.flatten().copied().collect()
+            }
+        })
+    }
+}
+
+impl<B: Body + Default> Default for ReadAhead<B> {
     /// The default body, as what makes responses of its own wants it: tower-http's timeout.
     fn default() -> Self {
         Self::new(B::default())
     }
 }
 
-impl<B: Body> Body for ResponseBody<B> {
+impl<B: Body> Body for ReadAhead<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -159,10 +202,10 @@ impl<B: Body> Body for ResponseBody<B> {
     }
 }
 
-impl<B: Body> fmt::Debug for ResponseBody<B> {
+impl<B: Body> fmt::Debug for ReadAhead<B> {
     /// Says how much was read ahead, never what.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody")
+        f.debug_struct("ReadAhead")
             .field("bytes_read_ahead", &self.kept.len())
             .finish_non_exhaustive()
     }
@@ -173,11 +216,11 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::Full;
 
-    use super::super::scripted::{Scripted, data, drain, expected, poll, trailers};
     use super::*;
+    use crate::body::scripted::{Scripted, data, drain, expected, poll, trailers};
 
-    fn with_kept<B: Body>(kept: Kept<B::Data, B::Error>, ended: bool, rest: B) -> ResponseBody<B> {
-        ResponseBody { kept, ended, rest }
+    fn with_kept<B: Body>(kept: Kept<B::Data, B::Error>, ended: bool, rest: B) -> ReadAhead<B> {
+        ReadAhead { kept, ended, rest }
     }
 
     #[test]
@@ -216,7 +259,7 @@ mod tests {
         kept.push(Ok(Frame::data(Bytes::from_static(b"ab"))));
         kept.push(Err("reset"));
         let mut body = with_kept(kept, true, Scripted::new([]));
-        let steps = [data("ab"), super::super::scripted::Step::Error("reset")];
+        let steps = [data("ab"), crate::body::scripted::Step::Error("reset")];
         assert_eq!(drain(&mut body), (expected(&steps), true));
         assert!(body.is_end_stream());
     }
@@ -230,12 +273,43 @@ mod tests {
         assert_eq!(drain(&mut body), (vec![], true));
     }
 
+    #[tokio::test]
+    async fn a_body_that_is_read_to_its_end_is_given_back_as_it_was() {
+        for (steps, read) in [
+            (vec![], ""),
+            (vec![data("abc")], "abc"),
+            (
+                vec![data("ab"), data(""), data("c"), trailers("end")],
+                "abc",
+            ),
+        ] {
+            let mut body = ReadAhead::new(Scripted::new(steps.clone()));
+            for _ in 0..2 {
+                assert_eq!(body.read(3).await.ok().unwrap(), read);
+            }
+            assert_eq!(drain(&mut body), (expected(&steps), true));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_cannot_be_read_to_its_end_is_given_back_as_it_was() {
+        let steps = [data("ab"), data("cd"), data("e")];
+        let mut body = ReadAhead::new(Scripted::new(steps.clone()));
+        assert!(matches!(body.read(3).await, Err(Unread::TooLong)));
+        assert_eq!(drain(&mut body), (expected(&steps), true));
+
+        let steps = [data("ab"), crate::body::scripted::Step::Error("reset")];
+        let mut body = ReadAhead::new(Scripted::new(steps.clone()));
+        assert!(matches!(body.read(3).await, Err(Unread::Broken)));
+        assert_eq!(drain(&mut body), (expected(&steps), true));
+    }
+
     #[test]
     fn it_is_unpin_and_small() {
         fn is<T: Send + Unpin>() {}
-        is::<ResponseBody<hyper::body::Incoming>>();
+        is::<ReadAhead<hyper::body::Incoming>>();
         let own =
-            size_of::<ResponseBody<hyper::body::Incoming>>() - size_of::<hyper::body::Incoming>();
+            size_of::<ReadAhead<hyper::body::Incoming>>() - size_of::<hyper::body::Incoming>();
         assert!(own <= 48, "{own} bytes more than the body itself");
     }
 
@@ -244,9 +318,6 @@ mod tests {
         let mut kept = Kept::Nothing;
         kept.push(Ok(Frame::data(Bytes::from_static(b"SECRET"))));
         let body = with_kept(kept, false, Scripted::new([]));
-        assert_eq!(
-            format!("{body:?}"),
-            "ResponseBody { bytes_read_ahead: 6, .. }"
-        );
+        assert_eq!(format!("{body:?}"), "ReadAhead { bytes_read_ahead: 6, .. }");
     }
 }
