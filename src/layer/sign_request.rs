@@ -144,6 +144,27 @@ impl<'a, P: Provider, B> SignRequest<'a, P, B> {
         self
     }
 
+    fn poll_signed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Generation, AuthError>> {
+        loop {
+            if let Some(refresh) = &mut self.refresh {
+                let refreshed = ready!(Pin::new(refresh).poll(cx));
+                self.refresh = None;
+                refreshed?;
+            }
+            match self.account.signer() {
+                Signer::Ready(ready) => {
+                    let body = self.signed_body()?;
+                    let providers = || self.account.provider().authorities();
+                    let allowed = self.allowed.unwrap_or_else(providers);
+                    sign(self.account, allowed, &ready, self.request, body)?;
+                    return Poll::Ready(Ok(ready.generation()));
+                }
+                // It is dead, or ended meanwhile.
+                Signer::Wait(refresh) => self.refresh = Some(refresh),
+            }
+        }
+    }
+
     /// The body, if it is signed.
     fn signed_body(&self) -> Result<Option<&'a [u8]>, AuthError> {
         let (provider, request) = (self.account.provider(), &self.request);
@@ -168,25 +189,14 @@ impl<P: Provider, B> Future for SignRequest<'_, P, B> {
     type Output = Result<Generation, AuthError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        loop {
-            if let Some(refresh) = &mut this.refresh {
-                let refreshed = ready!(Pin::new(refresh).poll(cx));
-                this.refresh = None;
-                refreshed?;
-            }
-            match this.account.signer() {
-                Signer::Ready(ready) => {
-                    let body = this.signed_body()?;
-                    let providers = || this.account.provider().authorities();
-                    let allowed = this.allowed.unwrap_or_else(providers);
-                    sign(this.account, allowed, &ready, this.request, body)?;
-                    return Poll::Ready(Ok(ready.generation()));
-                }
-                // It is dead, or ended meanwhile.
-                Signer::Wait(refresh) => this.refresh = Some(refresh),
-            }
+        let signed = ready!(self.poll_signed(cx));
+        let counters = self.account.counters();
+        if signed.is_ok() {
+            counters.signed();
+        } else {
+            counters.not_sent();
         }
+        Poll::Ready(signed)
     }
 }
 

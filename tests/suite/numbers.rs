@@ -279,3 +279,36 @@ fn a_recorder_gets_the_numbers_by_the_names_that_are_documented() {
     }
     assert!(!format!("{numbers:?}").contains("user"));
 }
+
+#[test]
+fn the_numbers_of_several_clients_in_one_process_stand_beside_one_another() {
+    let recorder = DebuggingRecorder::new();
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().start_paused(true).build().unwrap();
+    let numbers = metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            for (client, calls) in [("lamps", 2), ("doors", 3)] {
+                let provider = Provider::new();
+                let builder = Accounts::builder(provider.endpoint()).metrics_label(client);
+                let accounts = builder.build();
+                let user = accounts.install("user", provider.issue(HOUR)).await;
+                let layer = MacAuthLayer::new(user.unwrap()).allow(HOST).unwrap();
+                at_once(&layer.layer(provider.api()), calls).await;
+                accounts.record_metrics();
+            }
+        });
+        recorded(&recorder)
+    });
+    assert!(numbers.iter().all(|(name, _)| name.contains("client=")));
+    for (client, calls) in [("lamps", 2.0), ("doors", 3.0)] {
+        for (name, expected) in [
+            ("mac_auth_requests_total outcome=sent", calls),
+            ("mac_auth_accounts access=live rotation=idle", 1.0),
+        ] {
+            let name = format!("{name} client={client}");
+            let found = numbers.iter().find(|(known, _)| *known == name);
+            let value = found.unwrap_or_else(|| panic!("no {name}")).1;
+            assert!((value - expected).abs() < 0.5, "{name}");
+        }
+    }
+}

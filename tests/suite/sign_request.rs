@@ -61,6 +61,8 @@ async fn a_signed_request_is_accepted_as_that_of_a_layer() {
     let accepted = &world.provider.accepted()[0];
     assert_eq!(accepted.body, "on");
     assert!(accepted.query.as_ref().unwrap().starts_with("room=2&"));
+    let requests = world.account.stats().requests;
+    assert_eq!((requests.signed, requests.not_sent), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,6 +212,8 @@ async fn without_a_credential_nothing_is_signed() {
     let why = error.refresh_error().unwrap().kind();
     assert_eq!(why, RefreshErrorKind::Unsent);
     assert!(!request.headers().contains_key(AUTHORIZATION));
+    let requests = world.account.stats().requests;
+    assert_eq!((requests.signed, requests.not_sent), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

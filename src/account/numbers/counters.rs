@@ -2,6 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+#[cfg(feature = "metrics")]
+use super::metrics::Whose;
 use super::sharded::Sharded;
 use super::stats::{Refreshes, Refusals, Requests, Stats};
 use crate::Timestamp;
@@ -16,6 +18,7 @@ pub(crate) struct Counters {
     resent: AtomicU64,
     handed_back: AtomicU64,
     not_sent: AtomicU64,
+    signed: AtomicU64,
     token_rejected: AtomicU64,
     signature_rejected: AtomicU64,
     rejected_fresh: AtomicU64,
@@ -36,6 +39,8 @@ pub(crate) struct Counters {
     clock_offset_secs: AtomicI64,
     waiting: Arc<AtomicU64>,
     commits_delayed: Arc<AtomicU64>,
+    #[cfg(feature = "metrics")]
+    pub(super) whose: Whose,
 }
 
 /// Something that is so now, until it is dropped.
@@ -56,6 +61,14 @@ impl Drop for Guard {
 }
 
 impl Counters {
+    #[cfg(feature = "metrics")]
+    pub(in crate::account) fn of(whose: Whose) -> Self {
+        Self {
+            whose,
+            ..Self::default()
+        }
+    }
+
     /// A request was sent once.
     #[inline]
     pub(crate) fn sent(&self) {
@@ -80,6 +93,11 @@ impl Counters {
     /// A request was not sent.
     pub(crate) fn not_sent(&self) {
         self.not_sent.fetch_add(1, Relaxed);
+    }
+
+    /// A request was signed for a caller who sends it.
+    pub(crate) fn signed(&self) {
+        self.signed.fetch_add(1, Relaxed);
     }
 
     /// A response said no.
@@ -136,7 +154,7 @@ impl Counters {
         self.refresh_millis.fetch_add(millis, Relaxed);
         self.flights.fetch_add(1, Relaxed);
         #[cfg(feature = "metrics")]
-        super::metrics::refresh_took(took);
+        self.whose.refresh_took(took);
     }
 
     /// Somebody waits for a refresh.
@@ -161,6 +179,7 @@ impl Counters {
                 resent: get(&self.resent),
                 refused: get(&self.handed_back),
                 not_sent: get(&self.not_sent),
+                signed: get(&self.signed),
             },
             refusals: Refusals {
                 token_rejected: get(&self.token_rejected),

@@ -4,7 +4,8 @@ use std::sync::Once;
 use std::time::Duration;
 
 use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Label, SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
 };
 
 use super::{Census, Stats};
@@ -15,40 +16,61 @@ use crate::provider::Provider;
 const REFRESH_DURATION: &str = "mac_auth_refresh_duration_seconds";
 const STORE_STEP_DURATION: &str = "mac_auth_store_step_duration_seconds";
 
-pub(super) fn refresh_took(took: Duration) {
-    histogram!(REFRESH_DURATION).record(took);
-}
+/// Whose numbers they are, if that is said.
+#[derive(Clone, Default)]
+pub(in crate::account) struct Whose(Option<SharedString>);
 
-pub(super) fn store_step_took(step: &'static str, took: Duration) {
-    histogram!(STORE_STEP_DURATION, "step" => step).record(took);
+impl Whose {
+    pub(in crate::account) fn client(client: String) -> Self {
+        Self(Some(client.into()))
+    }
+
+    /// The labels of a number, these among them.
+    fn labels<const N: usize>(&self, labels: [(&'static str, &'static str); N]) -> Vec<Label> {
+        let client = self.0.clone().map(|client| Label::new("client", client));
+        let labels = labels.map(|(name, value)| Label::from_static_parts(name, value));
+        labels.into_iter().chain(client).collect()
+    }
+
+    pub(super) fn refresh_took(&self, took: Duration) {
+        histogram!(REFRESH_DURATION, self.labels([])).record(took);
+    }
+
+    pub(super) fn store_step_took(&self, step: &'static str, took: Duration) {
+        histogram!(STORE_STEP_DURATION, self.labels([("step", step)])).record(took);
+    }
 }
 
 impl<P: Provider> Accounts<P> {
     /// Hands the numbers of now to the recorder of the [`metrics`] facade. Call it before each scrape,
     /// or every few seconds. The table of names is in the [module docs](super).
     ///
-    /// It looks at each open account, as [`census`](Self::census) does.
+    /// It looks at each open account, as [`census`](Self::census) does. Of several `Accounts` in one
+    /// process each must have a [label](crate::account::AccountsBuilder::metrics_label) of its own.
     pub fn record_metrics(&self) {
-        record(&self.stats());
-        record_census(&self.census());
+        let whose = &self.0.context().counters.whose;
+        record(whose, &self.stats());
+        record_census(whose, &self.census());
     }
 }
 
 impl<P: Provider> Account<P> {
     /// The same as [`Accounts::record_metrics`], for an account that is not one of [`Accounts`].
     pub fn record_metrics(&self) {
-        record(&self.stats());
+        let whose = &self.0.context.counters.whose;
+        record(whose, &self.stats());
         let status = self.status();
         let place = (status.access.as_str(), status.rotation.as_str(), 1);
         let left = |until: Timestamp| until.saturating_since(self.0.clock.now());
-        record_census(&Census {
+        let census = Census {
             accounts: vec![place],
             shortest_life: self.expires_at().map(left),
-        });
+        };
+        record_census(whose, &census);
     }
 }
 
-fn record(stats: &Stats) {
+fn record(whose: &Whose, stats: &Stats) {
     describe();
     let requests = stats.requests;
     for (outcome, count) in [
@@ -56,8 +78,10 @@ fn record(stats: &Stats) {
         ("resent", requests.resent),
         ("refused", requests.refused),
         ("not_sent", requests.not_sent),
+        ("signed", requests.signed),
     ] {
-        counter!("mac_auth_requests_total", "outcome" => outcome).absolute(count);
+        let labels = whose.labels([("outcome", outcome)]);
+        counter!("mac_auth_requests_total", labels).absolute(count);
     }
     let refusals = stats.refusals;
     for (reason, count) in [
@@ -65,7 +89,8 @@ fn record(stats: &Stats) {
         ("signature_rejected", refusals.signature_rejected),
         ("rejected_fresh", refusals.rejected_fresh),
     ] {
-        counter!("mac_auth_refusals_total", "reason" => reason).absolute(count);
+        let labels = whose.labels([("reason", reason)]);
+        counter!("mac_auth_refusals_total", labels).absolute(count);
     }
     let refreshes = stats.refreshes;
     for (outcome, count) in [
@@ -78,13 +103,20 @@ fn record(stats: &Stats) {
         ("rejected", refreshes.rejected),
         ("failed", refreshes.failed),
     ] {
-        counter!("mac_auth_refreshes_total", "outcome" => outcome).absolute(count);
+        let labels = whose.labels([("outcome", outcome)]);
+        counter!("mac_auth_refreshes_total", labels).absolute(count);
     }
-    counter!("mac_auth_reauthorization_required_total").absolute(stats.reauthorization_required);
-    gauge!("mac_auth_refresh_waiters").set(float(stats.waiting));
-    gauge!("mac_auth_commits_delayed").set(float(stats.commits_delayed));
+    counter!("mac_auth_reauthorization_required_total", whose.labels([]))
+        .absolute(stats.reauthorization_required);
     #[expect(clippy::cast_precision_loss, reason = "some seconds")]
-    gauge!("mac_auth_clock_offset_seconds").set(stats.clock_offset_secs as f64);
+    let clock_offset = stats.clock_offset_secs as f64;
+    for (name, value) in [
+        ("mac_auth_refresh_waiters", float(stats.waiting)),
+        ("mac_auth_commits_delayed", float(stats.commits_delayed)),
+        ("mac_auth_clock_offset_seconds", clock_offset),
+    ] {
+        gauge!(name, whose.labels([])).set(value);
+    }
     for (name, at) in [
         (
             "mac_auth_last_refresh_success_timestamp_seconds",
@@ -96,12 +128,12 @@ fn record(stats: &Stats) {
         ),
     ] {
         if let Some(at) = at {
-            gauge!(name).set(float(at.as_secs()));
+            gauge!(name, whose.labels([])).set(float(at.as_secs()));
         }
     }
 }
 
-fn record_census(census: &Census) {
+fn record_census(whose: &Whose, census: &Census) {
     const ACCESS: [&str; 3] = ["live", "aging", "dead"];
     const ROTATION: [&str; 5] = ["idle", "in_flight", "backing_off", "in_doubt", "revoked"];
     // All of them: one where there is no account any more would else stay as it was.
@@ -112,15 +144,15 @@ fn record_census(census: &Census) {
                 .iter()
                 .find(|place| (place.0, place.1) == (access, rotation));
             let count = place.map_or(0, |place| place.2);
-            gauge!("mac_auth_accounts", "access" => access, "rotation" => rotation)
-                .set(float(count));
+            let labels = whose.labels([("access", access), ("rotation", rotation)]);
+            gauge!("mac_auth_accounts", labels).set(float(count));
         }
     }
     // Where no token ends, none ends soon.
     let left = census
         .shortest_life
         .map_or(f64::INFINITY, |left| left.as_secs_f64());
-    gauge!("mac_auth_access_token_seconds_left_min").set(left);
+    gauge!("mac_auth_access_token_seconds_left_min", whose.labels([])).set(left);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what a recorder takes")]

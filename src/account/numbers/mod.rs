@@ -4,11 +4,11 @@
 //! accounts stand, and [`Accounts::check_store`](super::Accounts::check_store) whether the store will do. With the feature `metrics`
 //! they go to the recorder of the [`metrics`](https://docs.rs/metrics) facade, whenever
 //! `Accounts::record_metrics` is called; the two durations are recorded as they end. No label has the
-//! name of an account.
+//! name of an account. With `AccountsBuilder::metrics_label` each has a label `client` besides.
 //!
 //! | name | labels | page somebody if |
 //! |---|---|---|
-//! | `mac_auth_requests_total` | `outcome`: `sent`, `resent`, `refused`, `not_sent` | |
+//! | `mac_auth_requests_total` | `outcome`: `sent`, `resent`, `refused`, `not_sent`; `signed` by `Account::sign` | |
 //! | `mac_auth_refusals_total` | `reason`: `token_rejected`, `signature_rejected`, `rejected_fresh` | |
 //! | `mac_auth_refreshes_total` | `outcome`: `refreshed`, `adopted`, `unsent`, `rate_limited`, `refused`, `in_doubt`, `rejected`, `failed` | **`in_doubt` grows** |
 //! | `mac_auth_reauthorization_required_total` | | **it grows** |
@@ -24,6 +24,7 @@
 
 mod census;
 mod counters;
+#[cfg(feature = "metrics")]
 mod measured;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -33,5 +34,8 @@ mod stats;
 pub use self::census::Census;
 pub(crate) use self::counters::Counters;
 pub(super) use self::counters::Guard;
-pub(super) use self::measured::measured;
+#[cfg(feature = "metrics")]
+pub(super) use self::measured::Measured;
+#[cfg(feature = "metrics")]
+pub(super) use self::metrics::Whose;
 pub use self::stats::{Refreshes, Refusals, Requests, Stats};

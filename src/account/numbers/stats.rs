@@ -48,6 +48,8 @@ pub struct Requests {
     pub refused: u64,
     /// Failed with an [`AuthError`](crate::layer::AuthError) before it was sent.
     pub not_sent: u64,
+    /// Signed by [`Account::sign`](crate::account::Account::sign). What became of it is not known here.
+    pub signed: u64,
 }
 
 /// Responses that refused a credential.

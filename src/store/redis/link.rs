@@ -48,6 +48,8 @@ pub(super) enum Kind {
     Read,
     /// It must not be lost in a failover, as far as replicas can see to that.
     Write,
+    /// The same, and it is run again as a [`Read`](Self::Read) is: it knows what it did itself.
+    Repeatable,
 }
 
 impl Link {
@@ -87,7 +89,7 @@ impl Link {
                 used = Some(count);
                 let error = match step(connection.commands.clone()).await {
                     Ok(answer) => {
-                        if kind == Kind::Write {
+                        if kind != Kind::Read {
                             self.replicate(&mut connection.commands).await?;
                         }
                         return Ok(answer);
@@ -96,7 +98,7 @@ impl Link {
                 };
                 if is_lost(&error) {
                     self.lost.fetch_max(count, Ordering::Relaxed);
-                    if kind == Kind::Read && !fresh {
+                    if kind != Kind::Write && !fresh {
                         continue;
                     }
                 }

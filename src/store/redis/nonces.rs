@@ -15,8 +15,8 @@ use crate::verify::{
 
 /// Nonces that many servers claim together, in Redis: each works once, whichever server it comes to.
 ///
-/// A nonce is one key, named by a hash of nonce and token, with no value to speak of, and ends by
-/// itself once it is too old to be taken. The user of the connection needs the right to `SET` them, and
+/// A nonce is one key, named by a hash of nonce and token, whose value is random, and ends by itself once
+/// it is too old to be taken. The user of the connection needs the right to `SET` and `GET` them, and
 /// the server must evict nothing, as for a [`RedisStore`], whose connection and checks these are.
 ///
 /// If Redis cannot be reached, no request is let through.
@@ -61,16 +61,24 @@ impl NonceStore for RedisNonces {
         check_window(authorization, now, self.window).map_err(ClaimError::Refused)?;
         // As long as it could still be taken, from the future end of the window to the past one.
         let lives = self.window.as_secs().saturating_mul(2).saturating_add(60);
-        let mut set = Cmd::new();
-        set.arg("SET").arg(self.key(authorization)).arg(1);
-        set.arg("NX").arg("EX").arg(lives);
-        let set = &set;
+        let key = &self.key(authorization);
+        // By which a claim is known that is made again, because its answer did not come.
+        let id = &fastrand::u128(..).to_string();
         let claim = |mut connection: MultiplexedConnection| async move {
-            set.query_async::<Option<String>>(&mut connection).await
+            let mut set = Cmd::new();
+            set.arg("SET").arg(key).arg(id);
+            set.arg("NX").arg("EX").arg(lives);
+            let set = set.query_async::<Option<String>>(&mut connection).await?;
+            if set.is_some() {
+                return Ok(true);
+            }
+            let get = Cmd::new().arg("GET").arg(key).take();
+            let claimed: Option<String> = get.query_async(&mut connection).await?;
+            Ok(claimed.as_ref() == Some(id))
         };
-        match self.store.0.link.run(Kind::Write, claim).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(ClaimError::Refused(VerifyError::new(
+        match self.store.0.link.run(Kind::Repeatable, claim).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ClaimError::Refused(VerifyError::new(
                 VerifyErrorKind::Replayed,
                 "nonce",
                 "was used before",

@@ -1,8 +1,12 @@
 //! Nonces that many servers claim together.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::cmd;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tower_mac_auth::store::redis::{RedisNonces, RedisStore};
 use tower_mac_auth::testing::TestClock;
 use tower_mac_auth::verify::{ClaimError, MacAuthorization, NonceStore, VerifyErrorKind};
@@ -94,4 +98,73 @@ async fn what_is_too_old_is_refused_and_nothing_is_let_in_while_the_server_is_aw
     );
     server.restart().await;
     nonces.claim(&header("T", 3, now), now).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
+async fn a_connection_that_was_lost_while_nobody_asked_costs_no_request() {
+    let mut server = Server::safe().await;
+    let nonces = nonces(&server).await;
+    let now = TestClock::new().now();
+    nonces.claim(&header("T", 1, now), now).await.unwrap();
+    server.restart().await;
+    nonces.claim(&header("T", 2, now), now).await.unwrap();
+    let again = nonces.claim(&header("T", 1, now), now).await;
+    assert_eq!(refused(again), VerifyErrorKind::Replayed);
+}
+
+/// A proxy before the server on `port`, that passes a `SET` on and then hangs up, if it was told to.
+async fn proxy(port: u16) -> (u16, Arc<AtomicBool>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let here = listener.local_addr().unwrap().port();
+    let lose = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&lose);
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let told = Arc::clone(&told);
+            tokio::spawn(async move {
+                let (mut asked, mut answered) = ([0; 4096], [0; 4096]);
+                let mut hangs_up = false;
+                loop {
+                    tokio::select! {
+                        Ok(len @ 1..) = client.read(&mut asked) => {
+                            let bytes = &asked[..len];
+                            if bytes.windows(3).any(|three| three == b"SET") {
+                                hangs_up = told.swap(false, Ordering::Relaxed);
+                            }
+                            server.write_all(bytes).await.unwrap();
+                        }
+                        Ok(len @ 1..) = server.read(&mut answered) => {
+                            if hangs_up {
+                                return;
+                            }
+                            client.write_all(&answered[..len]).await.unwrap();
+                        }
+                        else => return,
+                    }
+                }
+            });
+        }
+    });
+    (here, lose)
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
+async fn a_claim_whose_answer_is_lost_is_known_again_and_lets_nobody_else_in() {
+    let server = Server::safe().await;
+    let (port, lose) = proxy(server.port).await;
+    let store = RedisStore::builder(&format!("redis://127.0.0.1:{port}"));
+    let nonces = RedisNonces::new(store.connect().await.unwrap(), WINDOW);
+    let now = TestClock::new().now();
+    nonces.claim(&header("T", 1, now), now).await.unwrap();
+    lose.store(true, Ordering::Relaxed);
+    nonces.claim(&header("T", 2, now), now).await.unwrap();
+    assert!(!lose.load(Ordering::Relaxed), "no answer was lost");
+    for number in [1, 2] {
+        let again = nonces.claim(&header("T", number, now), now).await;
+        assert_eq!(refused(again), VerifyErrorKind::Replayed);
+    }
 }
