@@ -1,7 +1,11 @@
 //! Loops of signatures, and of calls through the layer, for callgrind to count: `instructions
 //! <what> <rounds>`. Run by `scripts/instructions`.
 
-#![expect(clippy::unwrap_used, reason = "a bench may stop")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench may stop, and tells"
+)]
 
 use std::fmt::Debug;
 use std::hint::black_box;
@@ -19,6 +23,8 @@ use tower_mac_auth::{Clock as _, SystemClock};
 
 mod common;
 
+use common::clients::{self, By};
+use common::loopback;
 use common::memory::{self, Memory};
 
 fn main() {
@@ -44,6 +50,15 @@ fn main() {
         "service" => service(rounds),
         "resend_off" => resend_off(rounds),
         "resendable_get" => resendable_get(rounds),
+        "hyper" => clients::calls(By::Hyper, rounds),
+        "hyper_layer" => clients::calls(By::HyperWithLayer, rounds),
+        "reqwest" => clients::calls(By::Reqwest, rounds),
+        "reqwest_layer" => clients::calls(By::ReqwestWithLayer, rounds),
+        "serve" => {
+            println!("{}", loopback::serve());
+            // Until whoever started it ends.
+            let _ = std::io::stdin().read_line(&mut String::new());
+        }
         // As `cargo bench` calls it.
         _ => [
             floor,

@@ -18,34 +18,26 @@
     reason = "a bench may stop, and tells"
 )]
 
-use std::convert::Infallible;
 use std::fmt::Debug;
-use std::future::ready;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
-use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn as serve_fn;
+use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use hyper_util::rt::TokioExecutor;
 use tokio::runtime::Builder;
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::Account;
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::testing::Provider;
 
 mod common;
 
-use common::memory::{ANSWER, get, send};
+use common::loopback::{Template, serve, sign};
+use common::memory::ANSWER;
 
 fn main() {
     let test = std::env::args().any(|argument| argument == "--test");
@@ -116,40 +108,6 @@ async fn compare(server: SocketAddr, in_flight: usize, turns: usize, requests: u
     );
 }
 
-/// What is sent again and again.
-#[derive(Clone)]
-struct Template {
-    uri: Uri,
-    authorization: Option<HeaderValue>,
-}
-
-impl Template {
-    fn request(&self) -> Request<Empty<Bytes>> {
-        let mut request = get(&self.uri);
-        if let Some(authorization) = &self.authorization {
-            let headers = request.headers_mut();
-            headers.insert(AUTHORIZATION, authorization.clone());
-        }
-        request
-    }
-}
-
-/// What the layer sends for `request`.
-fn sign(layer: &MacAuthLayer, request: Request<Empty<Bytes>>) -> Template {
-    let sent = Arc::new(Mutex::new(None));
-    let keep = Arc::clone(&sent);
-    let mut service = layer.layer(service_fn(move |request: Request<_>| {
-        *keep.lock().unwrap() = Some(Template {
-            uri: request.uri().clone(),
-            authorization: request.headers().get(AUTHORIZATION).cloned(),
-        });
-        ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
-    }));
-    drop(send(&mut service, request));
-    let template = sent.lock().unwrap().take();
-    template.unwrap()
-}
-
 /// Sends `requests`, so many at once; how many a second that was.
 #[expect(clippy::disallowed_methods, reason = "a stopwatch")]
 async fn turn<S, B>(client: &S, template: &Template, in_flight: usize, requests: usize) -> f64
@@ -180,34 +138,4 @@ where
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     let sent = (each * in_flight) as f64;
     sent / began.elapsed().as_secs_f64()
-}
-
-/// Starts a server in a thread of its own, which ends with the process.
-fn serve() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = TcpListener::from_std(listener).unwrap();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                stream.set_nodelay(true).unwrap();
-                let connection =
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), serve_fn(answer));
-                tokio::spawn(async { drop(connection.await) });
-            }
-        })
-    });
-    address
-}
-
-async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut response = Response::new(Full::new(Bytes::from_static(ANSWER.as_bytes())));
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/json;charset=UTF-8"),
-    );
-    Ok(response)
 }

@@ -20,6 +20,8 @@ use tower_mac_auth::provider::{
 use tower_mac_auth::sign::{Algorithm, MacKey};
 use tower_mac_auth::{AccessToken, Clock, MacKeyText, SystemClock};
 
+pub(crate) mod clients;
+pub(crate) mod loopback;
 pub(crate) mod memory;
 
 pub(crate) const NONCE: &str = "2870867952176701445:23282360";

@@ -116,6 +116,17 @@ impl<B: Body> ReadAhead<B> {
     }
 }
 
+#[cfg(feature = "reqwest_013")]
+impl<B: Body<Data = Bytes>> ReadAhead<B> {
+    /// All of the body, if it was read in one chunk, and nothing came after.
+    pub(crate) fn into_whole(self) -> Result<Bytes, Self> {
+        match self.kept {
+            Kept::Chunk(data) if self.ended || self.rest.is_end_stream() => Ok(data),
+            kept => Err(Self { kept, ..self }),
+        }
+    }
+}
+
 /// Why a body cannot be read to its end.
 pub(crate) enum Unread {
     TooLong,

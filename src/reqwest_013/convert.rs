@@ -1,6 +1,8 @@
 //! Between the requests and responses of reqwest and of `http`.
 
-use http::{Request, Response};
+use std::mem;
+
+use http::{Request, Response, Uri};
 use http_body::Body as _;
 use reqwest::{Body, ResponseBuilderExt as _, Url};
 
@@ -17,42 +19,64 @@ pub(super) fn to_http(request: reqwest::Request) -> reqwest::Result<Request<Body
     Request::try_from(request).map_err(reqwest::Error::without_url)
 }
 
-/// A request as reqwest takes it, once it is signed.
+/// A request as reqwest takes it, once it is signed. `url` is the one from before: to have all of it
+/// parsed anew takes more than to sign the request.
 ///
 /// # Errors
 ///
-/// If the URI makes no URL.
-pub(super) fn from_http(request: Request<RequestBody<Body>>) -> reqwest::Result<reqwest::Request> {
-    let (head, body) = request.into_parts();
-    let is_empty = body.is_end_stream();
-    let request = Request::from_parts(head, Body::default());
-    let mut request = reqwest::Request::try_from(request).map_err(reqwest::Error::without_url)?;
+/// If reqwest does not take it.
+pub(super) fn from_http(
+    request: Request<RequestBody<Body>>,
+    mut url: Url,
+) -> reqwest::Result<reqwest::Request> {
+    let (mut head, body) = request.into_parts();
+    if url.path() != head.uri.path() {
+        url.set_path(head.uri.path());
+    }
+    if url.query() != head.uri.query() {
+        url.set_query(head.uri.query());
+    }
+    let mut request = if head.extensions.is_empty() {
+        let mut request = reqwest::Request::new(head.method, url);
+        *request.version_mut() = head.version;
+        *request.headers_mut() = head.headers;
+        request
+    } else {
+        // It takes the extensions only so, with some URI.
+        head.uri = Uri::from_static("x://x");
+        let request = Request::from_parts(head, Body::default());
+        let request = reqwest::Request::try_from(request);
+        let mut request = request.map_err(reqwest::Error::without_url)?;
+        *request.url_mut() = url;
+        request
+    };
     // Without a body reqwest may send a request once more that the server has not looked at.
-    *request.body_mut() = (!is_empty).then(|| Body::wrap(body));
+    *request.body_mut() = (!body.is_end_stream()).then(|| Body::wrap(body));
     Ok(request)
 }
 
-/// A response of which the layer may read.
+/// A response of which the layer may read. What became of the URL is in its extensions, where
+/// [`response_from_http`] has it from.
 pub(super) fn response_to_http(response: reqwest::Response) -> Response<Body> {
-    let url = Sent(response.url().clone());
+    let url = response.url().clone();
     let mut response = Response::from(response);
-    response.extensions_mut().insert(url);
+    // Only a builder takes a URL.
+    let mut with_url = Response::builder();
+    if let Some(extensions) = with_url.extensions_mut() {
+        mem::swap(extensions, response.extensions_mut());
+    }
+    with_url = with_url.url(url);
+    if let Some(extensions) = with_url.extensions_mut() {
+        mem::swap(extensions, response.extensions_mut());
+    }
     response
 }
 
-/// What became of the URL, meanwhile.
-#[derive(Clone)]
-struct Sent(Url);
-
 /// The response, as it came.
 pub(super) fn response_from_http(response: Response<ReadAhead<Body>>) -> reqwest::Response {
-    let (mut head, body) = response.into_parts();
-    if let Some(Sent(url)) = head.extensions.remove() {
-        // Nothing else can put a URL into one.
-        let with_url = Response::builder().url(url).body(());
-        if let Ok(with_url) = with_url {
-            head.extensions.extend(with_url.into_parts().0.extensions);
-        }
-    }
-    Response::from_parts(head, Body::wrap(body)).into()
+    let body = |body: ReadAhead<Body>| match body.into_whole() {
+        Ok(whole) => Body::from(whole),
+        Err(body) => Body::wrap(body),
+    };
+    response.map(body).into()
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use http::{Extensions, Request};
-use reqwest::Body;
+use reqwest::{Body, Url};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 use tower_layer::Layer as _;
 use tower_service::Service;
@@ -28,6 +28,7 @@ where
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<reqwest::Response> {
+        let url = request.url().clone();
         let mut request = to_http(request)?;
         if let Some(account) = extensions.get::<Account<A::Provider>>() {
             request.extensions_mut().insert(account.clone());
@@ -35,6 +36,7 @@ where
         let lent = Arc::new(Mutex::new(mem::take(extensions)));
         let rest = Rest {
             next,
+            url,
             extensions: Arc::clone(&lent),
         };
         let response = self.layer(rest).call(request).await;
@@ -51,6 +53,7 @@ where
 #[derive(Clone)]
 struct Rest<'a> {
     next: Next<'a>,
+    url: Url,
     /// Of one request, for one attempt after the other.
     extensions: Arc<Mutex<Extensions>>,
 }
@@ -82,13 +85,19 @@ impl<'a> Service<Request<RequestBody<Body>>> for Rest<'a> {
     }
 
     fn call(&mut self, request: Request<RequestBody<Body>>) -> Self::Future {
-        let Self { next, extensions } = self.clone();
+        let Self {
+            next,
+            url,
+            extensions,
+        } = self.clone();
         Box::pin(async move {
             let mut lent = Lent {
                 extensions: take(&extensions),
                 from: &extensions,
             };
-            let response = next.run(from_http(request)?, &mut lent.extensions).await;
+            let response = next
+                .run(from_http(request, url)?, &mut lent.extensions)
+                .await;
             // The access token is in the URL, at Xiaomi.
             response.map(response_to_http).map_err(Error::without_url)
         })

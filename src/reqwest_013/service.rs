@@ -4,15 +4,18 @@ use std::task::{Context, Poll, ready};
 
 use http::Request;
 use pin_project_lite::pin_project;
-use reqwest::{Body, Client};
+use reqwest::{Body, Client, Url};
 use tower_service::Service;
 
 use super::convert::{from_http, response_from_http, response_to_http, to_http};
 use crate::layer::{self, Error, Identity, MacAuth, RequestBody};
 
-/// A client, as the layer calls it.
+/// A client, as the layer calls it for one request.
 #[derive(Clone)]
-pub(super) struct Inner(Client);
+pub(super) struct Inner {
+    client: Client,
+    url: Url,
+}
 
 impl Service<Request<RequestBody<Body>>> for Inner {
     type Response = http::Response<Body>;
@@ -20,13 +23,13 @@ impl Service<Request<RequestBody<Body>>> for Inner {
     type Future = Sending;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<reqwest::Result<()>> {
-        self.0.poll_ready(cx)
+        self.client.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<RequestBody<Body>>) -> Sending {
-        match from_http(request) {
+        match from_http(request, self.url.clone()) {
             Ok(request) => Sending::Sent {
-                pending: self.0.call(request),
+                pending: self.client.call(request),
             },
             Err(error) => Sending::Failed { error: Some(error) },
         }
@@ -71,9 +74,15 @@ impl<A: Identity> Service<reqwest::Request> for MacAuth<Client, A> {
     }
 
     fn call(&mut self, request: reqwest::Request) -> ResponseFuture<A> {
+        let url = request.url().clone();
         let kind = match to_http(request) {
             Ok(request) => Kind::Sent {
-                response: self.around(|client| Inner(client.clone())).call(request),
+                response: self
+                    .around(|client| Inner {
+                        client: client.clone(),
+                        url,
+                    })
+                    .call(request),
             },
             Err(error) => Kind::Failed { error: Some(error) },
         };
