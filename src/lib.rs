@@ -74,7 +74,7 @@
 //! | `postgres` | [`PostgresStore`](https://docs.rs/tower-mac-auth/latest/tower_mac_auth/store/postgres/): records in `PostgreSQL`, for many machines on one database |
 //! | `redis` | [`store::redis`]: records in Redis, for many processes on many machines |
 //! | `seal` | `SealedStore`: the secrets in any store sealed |
-//! | `reqwest_013`, `reqwest_middleware_05` | the layer around a `reqwest::Client`, and as a middleware |
+//! | `reqwest_013`, `reqwest_012`, `reqwest_middleware_05` | the layer around a `reqwest::Client`, and as a middleware |
 //! | `metrics` | [numbers](account::numbers) for a recorder of the `metrics` facade |
 //! | `testing` | the module [`testing`]; for `[dev-dependencies]` |
 //! | `full` | all of them |
@@ -104,6 +104,10 @@
     doc = " [`testing`]: https://docs.rs/tower-mac-auth/latest/tower_mac_auth/testing/"
 )]
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "two lines of reqwest have one code, each for types of its own"
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod account;
@@ -115,6 +119,9 @@ pub mod forward;
 pub mod guide;
 pub mod layer;
 pub mod provider;
+#[cfg(feature = "reqwest_012")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest_012")))]
+pub mod reqwest_012;
 #[cfg(feature = "reqwest_013")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest_013")))]
 pub mod reqwest_013;

@@ -116,7 +116,7 @@ impl<B: Body> ReadAhead<B> {
     }
 }
 
-#[cfg(feature = "reqwest_013")]
+#[cfg(any(feature = "reqwest_012", feature = "reqwest_013"))]
 impl<B: Body<Data = Bytes>> ReadAhead<B> {
     /// All of the body, if it was read in one chunk, and nothing came after.
     pub(crate) fn into_whole(self) -> Result<Bytes, Self> {

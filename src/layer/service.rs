@@ -35,7 +35,7 @@ impl<S, A> MacAuth<S, A> {
     }
 
     /// The same layer around something made of the inner service.
-    #[cfg(feature = "reqwest_013")]
+    #[cfg(any(feature = "reqwest_012", feature = "reqwest_013"))]
     pub(crate) fn around<T>(&self, make: impl FnOnce(&S) -> T) -> MacAuth<T, A> {
         MacAuth::new(make(&self.inner), Arc::clone(&self.config))
     }

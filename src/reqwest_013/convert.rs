@@ -1,11 +1,11 @@
-//! Between the requests and responses of reqwest and of `http`.
+//! Between the requests and responses of reqwest and of `http`, in either version of reqwest.
 
 use std::mem;
 
 use http::{Request, Response, Uri};
 use http_body::Body as _;
-use reqwest::{Body, ResponseBuilderExt as _, Url};
 
+use super::reqwest::{self, Body, ResponseBuilderExt as _, Url};
 use crate::ReadAhead;
 use crate::layer::RequestBody;
 

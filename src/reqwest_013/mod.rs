@@ -87,12 +87,25 @@ let response = client.get("https://open.account.xiaomi.com/user/profile").send()
 //! `tower_reqwest::HttpClientService` is a `Service<http::Request<reqwest::Body>>`. The layer hands its
 //! own body in, so put a `map_request` between them:
 //!
-//! ```text
+//! ```no_run
+//! # async fn run(account: tower_mac_auth::account::Account) -> Result<(), Box<dyn std::error::Error>> {
+//! use http::Request;
+//! use reqwest::{Body, redirect};
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_mac_auth::layer::{MacAuthLayer, RequestBody};
+//! use tower_reqwest::HttpClientLayer;
+//!
+//! let client = reqwest::Client::builder().redirect(redirect::Policy::none()).build()?;
 //! let client = ServiceBuilder::new()
 //!     .layer(MacAuthLayer::new(account))
-//!     .map_request(|request: http::Request<RequestBody<reqwest::Body>>| request.map(reqwest::Body::wrap))
+//!     .map_request(|request: Request<RequestBody<Body>>| request.map(Body::wrap))
 //!     .layer(HttpClientLayer)
-//!     .service(reqwest_client);
+//!     .service(client);
+//!
+//! let request = Request::get("https://open.account.xiaomi.com/user/profile");
+//! let response = client.oneshot(request.body(Body::default())?).await?;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! Then the path that is signed is the one of the `http::Uri`, and must not be one that reqwest changes.

@@ -1,13 +1,15 @@
+//! The layer around a client, in either version of reqwest.
+
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::Request;
 use pin_project_lite::pin_project;
-use reqwest::{Body, Client, Url};
 use tower_service::Service;
 
 use super::convert::{from_http, response_from_http, response_to_http, to_http};
+use super::reqwest::{self, Body, Client, Url};
 use crate::layer::{self, Error, Identity, MacAuth, RequestBody};
 
 /// A client, as the layer calls it for one request.

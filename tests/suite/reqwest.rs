@@ -18,9 +18,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::Account;
-use tower_mac_auth::layer::{AuthError, AuthErrorKind, Error, MacAuth, MacAuthLayer};
+use tower_mac_auth::layer::{AuthError, AuthErrorKind, Error, MacAuth, MacAuthLayer, RequestBody};
 use tower_mac_auth::store::Generation;
-use tower_mac_auth::testing::{Fault, Provider, Server};
+use tower_mac_auth::testing::{ApiFault, Fault, Provider, Server};
 
 use crate::world::HOUR;
 
@@ -437,4 +437,57 @@ async fn over_tls_both_versions_of_http_are_signed() {
             (StatusCode::OK, version)
         );
     }
+}
+
+/// The same code for the types of the line 0.12.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_line_0_12_makes_one_presentation_too_and_its_time_limits_hold() {
+    use tower_mac_auth::reqwest_012::reqwest::{Client, Request, redirect};
+
+    let served = serve().await;
+    let client = Client::builder().redirect(redirect::Policy::none());
+    let client = served.layer().layer(client.build().unwrap());
+    served.provider.expire_access_tokens();
+    let url = served.server.url("/a/./b?c='d'");
+    let mut calls = JoinSet::new();
+    for _ in 0..MANY {
+        let request = Request::new(Method::POST, url.parse().unwrap());
+        calls.spawn(client.clone().oneshot(request));
+    }
+    for response in calls.join_all().await {
+        let response = response.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(response.url().as_str().contains("/a/b?c=%27d%27"));
+        response.bytes().await.unwrap();
+    }
+    assert_eq!(served.provider.presentations().len(), 1);
+
+    served.provider.api_fault_next(ApiFault::Stall);
+    let mut request = Request::new(Method::GET, url.parse().unwrap());
+    *request.timeout_mut() = Some(Duration::from_millis(50));
+    let Err(Error::Service(error)) = client.oneshot(request).await else {
+        panic!("it was answered")
+    };
+    assert!(error.is_timeout());
+}
+
+/// The recipe in the docs.
+#[tokio::test]
+async fn by_tower_reqwest_a_request_is_signed_as_it_is_sent() {
+    let served = serve().await;
+    let client = tower::ServiceBuilder::new()
+        .layer(served.layer())
+        .map_request(|request: http::Request<RequestBody<Body>>| request.map(Body::wrap))
+        .layer(tower_reqwest::HttpClientLayer)
+        .service(client(Version::HTTP_11));
+    served.provider.expire_access_tokens();
+    let request = http::Request::post(served.server.url("/lamp?room=2"));
+    let request = request.body(Body::from("on")).unwrap();
+    let response = client.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let [accepted] = &served.provider.accepted()[..] else {
+        panic!("one");
+    };
+    assert_eq!(accepted.body, "on");
+    assert_eq!(served.provider.presentations().len(), 1);
 }
