@@ -76,12 +76,12 @@ impl MacKey {
 
     /// The MAC of `message` in hexadecimal, in lower case.
     pub fn hex(&self, message: &[u8]) -> String {
-        hex(self.tag(message).as_bytes(), b"0123456789abcdef")
+        hex(self.tag(message).as_bytes())
     }
 
     /// The MAC of `message` in hexadecimal, in upper case.
     pub fn upper_hex(&self, message: &[u8]) -> String {
-        hex(self.tag(message).as_bytes(), UPPER_HEX)
+        hexadecimal(self.tag(message).as_bytes(), UPPER_HEX)
     }
 
     #[inline]
@@ -114,7 +114,12 @@ impl MacKey {
     }
 }
 
-fn hex(bytes: &[u8], digits: &[u8; 16]) -> String {
+/// Bytes in hexadecimal, in lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    hexadecimal(bytes, b"0123456789abcdef")
+}
+
+fn hexadecimal(bytes: &[u8], digits: &[u8; 16]) -> String {
     let digit = |value: u8| char::from(digits[usize::from(value & 15)]);
     let pairs = bytes
         .iter()

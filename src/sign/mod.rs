@@ -27,3 +27,4 @@ pub use algorithm::{Algorithm, AlgorithmError};
 pub(crate) use encode::Text;
 pub use error::{SignError, SignErrorKind};
 pub use key::MacKey;
+pub(crate) use key::hex;

@@ -1,5 +1,4 @@
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use super::answer::{self, JSON};
 use super::dialect::{Denial, Signer};
 use super::{AcceptedRequest, ApiFault, Provider, RefusedRequest};
 use crate::provider::xiaomi::ErrorCode;
+use crate::sign::hex;
 
 /// The longest body that is kept.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -167,7 +167,9 @@ impl Provider {
                     "sha1": hex(&received.sha1),
                 },
             });
-            answer::response(config, StatusCode::OK, JSON, answer.to_string())
+            // As text it would go piece by piece.
+            let answer = serde_json::to_vec(&answer).unwrap_or_default();
+            answer::response(config, StatusCode::OK, JSON, answer)
         };
         if let Some(content_type) = head
             .headers
@@ -247,14 +249,6 @@ async fn receive<B: Body>(body: B, keep: bool) -> Result<Received, NotReceived> 
         len,
         sha1: sha1.finalize().into(),
         trailers,
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }
 

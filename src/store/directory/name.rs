@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha1::{Digest as _, Sha1};
 
+use crate::sign::hex;
 use crate::store::AccountName;
-use crate::store::encoding::hex;
 
 /// Longer ones are cut, and told apart by a hash. A file name has 255 bytes on the common file
 /// systems, and something follows.

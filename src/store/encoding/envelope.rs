@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
-use super::hex;
+use crate::sign::hex;
 use crate::store::{Secrets, StoreError, StoreErrorKind};
 
 const MAGIC: &str = "tower-mac-auth";

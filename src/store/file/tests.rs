@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Timestamp;
+use crate::sign::hex;
 use crate::store::directory::{Change, FileName, LOCK};
-use crate::store::encoding::hex;
 use crate::store::{Commit, Generation, Grant, Issued, Record, Standing, Status, StoreErrorKind};
 use crate::token::TokenSet;
 

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
+use crate::sign::hex;
 use crate::store::commit;
 use crate::store::directory::corrupt;
-use crate::store::encoding::{envelope, hex};
+use crate::store::encoding::envelope;
 use crate::store::{
     AccountName, Commit, Generation, Grant, Issued, RecordStore, Secrets, StoreError,
 };

@@ -1,5 +1,4 @@
 use std::fmt;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use redis::Cmd;
@@ -9,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::RedisStore;
 use super::link::Kind;
 use crate::Timestamp;
+use crate::sign::hex;
 use crate::verify::{
     ClaimError, MacAuthorization, NonceStore, VerifyError, VerifyErrorKind, check_window,
 };
@@ -44,10 +44,7 @@ impl RedisNonces {
             hash.update(part);
         }
         let mut key = self.store.0.keys.of("nonce:");
-        for byte in &hash.finalize()[..16] {
-            // Writing to a string cannot fail.
-            let _ = write!(key, "{byte:02x}");
-        }
+        key.push_str(&hex(&hash.finalize()[..16]));
         key
     }
 }

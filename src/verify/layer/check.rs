@@ -1,6 +1,7 @@
 //! Whether a request is let through.
 
 use std::hint::black_box;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -9,9 +10,17 @@ use http_body::Body;
 use super::answer::Denial;
 use super::config::Config;
 use super::received;
-use crate::ReadAhead;
 use crate::body::Unread;
+use crate::sign::{Algorithm, MacKey};
 use crate::verify::{ClaimError, KeyLookup, MacAuthorization, NonceStore, TokenKeys, Verifier};
+use crate::{MacKeyText, ReadAhead};
+
+/// What a request is checked with whose token is not known, so that it takes as long. Nobody knows it.
+static DECOY: LazyLock<MacKey> = LazyLock::new(|| {
+    let text = MacKeyText::new(fastrand::u128(..).to_string());
+    let decoy = MacKey::new(Algorithm::HmacSha1, &text);
+    decoy.unwrap_or_else(|_| unreachable!("a number is a key"))
+});
 
 impl<L: KeyLookup, N: NonceStore> Config<L, N> {
     /// Who calls, and what that request alone is signed with. A body that is signed is read, and is
@@ -34,7 +43,7 @@ impl<L: KeyLookup, N: NonceStore> Config<L, N> {
             // A token that nobody knows costs as much as one whose MAC is wrong.
             let checked = self
                 .verifier
-                .check_mac(&self.decoy, None, &parts, &authorization);
+                .check_mac(&DECOY, None, &parts, &authorization);
             let _ = black_box(checked);
             return Err(Denial::Token);
         };

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::service::VerifyMac;
-use crate::sign::{Algorithm, MacKey};
 use crate::verify::{KeyLookup, NonceStore, Verifier};
-use crate::{Clock, MacKeyText, SystemClock};
+use crate::{Clock, SystemClock};
 
 /// How much of a body is read that is signed.
 const BODY_CAP: usize = 64 * 1024;
@@ -27,16 +26,12 @@ pub(crate) struct Config<L, N> {
     pub(super) default_port: u16,
     pub(super) body_cap: usize,
     pub(super) report_only: bool,
-    /// What a request is checked with whose token is not known, so that it takes as long.
-    pub(super) decoy: MacKey,
 }
 
 impl<L: KeyLookup, N: NonceStore> VerifyMacLayer<L, N> {
     /// Checks requests as this verifier does, with the keys that are looked up, and claims their
     /// nonces there.
     pub fn new(verifier: Verifier, lookup: L, nonces: N) -> Self {
-        let text = MacKeyText::new(format!("{:032x}", fastrand::u128(..)));
-        let decoy = MacKey::new(Algorithm::HmacSha1, &text);
         Self {
             config: Arc::new(Config {
                 verifier,
@@ -47,7 +42,6 @@ impl<L: KeyLookup, N: NonceStore> VerifyMacLayer<L, N> {
                 default_port: 443,
                 body_cap: BODY_CAP,
                 report_only: false,
-                decoy: decoy.unwrap_or_else(|_| unreachable!("a key of 32 bytes is taken")),
             }),
         }
     }
@@ -103,7 +97,6 @@ impl<L, N> Clone for Config<L, N> {
             default_port: self.default_port,
             body_cap: self.body_cap,
             report_only: self.report_only,
-            decoy: self.decoy.clone(),
         }
     }
 }

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::request::Parts;
 
 use super::super::{Denial, Signer, authorization_of};
-use super::once;
 use crate::AccessToken;
 use crate::provider::xiaomi::ErrorCode;
 use crate::sign::Algorithm;
@@ -18,31 +17,50 @@ impl Provider {
         form: Bytes,
     ) -> Result<Signer, Denial> {
         let config = self.config();
-        // A header that cannot be read is refused below.
-        let authorization = authorization_of(&head.headers).map(MacAuthorization::try_from);
-        if config.query_credentials
-            && let Ok(Ok(authorization)) = authorization
-        {
-            self.check_query(head.uri.query(), authorization.access_token())?;
-        }
         let verifier = Verifier::with_rules(config.signing_rules.clone());
-        self.check_mac(verifier, Algorithm::HmacSha1, head, form)
-            .await
+        let checked = self
+            .check_mac(verifier, Algorithm::HmacSha1, head, form)
+            .await;
+        if config.query_credentials {
+            // What is wrong with the query says more than that the MAC is not the one.
+            let access_token = match &checked {
+                Ok(signer) => Some(signer.access_token.clone()),
+                Err(_) => authorization_of(&head.headers)
+                    .ok()
+                    .and_then(|value| MacAuthorization::try_from(value).ok())
+                    .map(|authorization| authorization.access_token().clone()),
+            };
+            if let Some(access_token) = access_token {
+                self.check_query(head.uri.query(), &access_token)?;
+            }
+        }
+        checked
     }
 
     fn check_query(&self, query: Option<&str>, access_token: &AccessToken) -> Result<(), Denial> {
-        let query = query.unwrap_or_default();
-        let wanted = |name, reason| {
-            once(query, name).map_err(|()| Denial::new(ErrorCode::InvalidRequest, reason))
-        };
-        if wanted("clientId", "clientId: wanted in the query, once")? != self.client_id() {
+        let invalid = |reason| Denial::new(ErrorCode::InvalidRequest, reason);
+        let query = query.unwrap_or_default().as_bytes();
+        let (mut client_id, mut token) = (None, None);
+        for (name, value) in form_urlencoded::parse(query) {
+            let (known, reason) = match &*name {
+                "clientId" => (&mut client_id, CLIENT_ID),
+                "token" => (&mut token, TOKEN),
+                _ => continue,
+            };
+            if known.replace(value).is_some() {
+                return Err(invalid(reason));
+            }
+        }
+        if client_id.ok_or_else(|| invalid(CLIENT_ID))? != self.client_id() {
             return Err(Denial::new(ErrorCode::ClientUnknown, "clientId: not known"));
         }
-        let token = wanted("token", "token: wanted in the query, once")?;
-        if AccessToken::new(token) != *access_token {
+        if AccessToken::new(token.ok_or_else(|| invalid(TOKEN))?) != *access_token {
             let reason = "token: not the one in the header";
             return Err(Denial::new(ErrorCode::Denied, reason));
         }
         Ok(())
     }
 }
+
+const CLIENT_ID: &str = "clientId: wanted in the query, once";
+const TOKEN: &str = "token: wanted in the query, once";
