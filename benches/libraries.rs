@@ -4,6 +4,11 @@
 //! `cargo bench --manifest-path benches/Cargo.toml --bench libraries`; `scripts/compare` makes a table and
 //! a plot of it and of the peers in `signing`.
 
+#![cfg_attr(
+    feature = "openssl",
+    expect(clippy::unwrap_used, reason = "a bench may stop")
+)]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -34,6 +39,18 @@ fn all(criterion: &mut Criterion) {
     );
     group.bench_function("aws-lc-rs", |bencher| {
         bencher.iter(|| aws_lc_rs::hmac::sign(black_box(&key), black_box(&message)));
+    });
+    #[cfg(feature = "openssl")]
+    group.bench_function("openssl", |bencher| {
+        // A signer is good for one message, and prepares the key.
+        let key = openssl::pkey::PKey::hmac(common::MAC_KEY.as_bytes()).unwrap();
+        let digest = openssl::hash::MessageDigest::sha1();
+        bencher.iter(|| {
+            let mut signer = openssl::sign::Signer::new(digest, black_box(&key)).unwrap();
+            let mut mac = [0; 20];
+            signer.sign_oneshot(&mut mac, black_box(&message)).unwrap();
+            mac
+        });
     });
     group.finish();
 }

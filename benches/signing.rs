@@ -7,13 +7,8 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderValue};
 use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::verify::{MacAuthorization, Verifier};
 
@@ -83,54 +78,7 @@ fn vector_1(criterion: &mut Criterion) {
             );
         });
     });
-
-    group.bench_function("oauth1_request", |bencher| {
-        let token = oauth1_request::Token::from_parts(
-            common::CLIENT_ID,
-            "",
-            common::TOKEN,
-            common::MAC_KEY,
-        );
-        let parameters = [("clientId", common::CLIENT_ID), ("token", common::TOKEN)];
-        let parameters = oauth1_request::ParameterList::new(parameters);
-        bencher.iter(|| {
-            let header = oauth1_request::get(
-                black_box("https://open.account.xiamomi.com/user/profile"),
-                black_box(&parameters),
-                black_box(&token),
-                oauth1_request::HMAC_SHA1,
-            );
-            headers.insert(AUTHORIZATION, HeaderValue::try_from(header).unwrap());
-        });
-    });
-
-    group.bench_function("aws_sigv4", |bencher| {
-        let identity = Credentials::new("id", common::MAC_KEY, None, None, "bench").into();
-        let uri = uri.to_string();
-        bencher.iter(|| aws_sigv4(black_box(&identity), black_box(&uri)));
-    });
     group.finish();
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the clock its documentation shows"
-)]
-fn aws_sigv4(identity: &Identity, uri: &str) -> http::Request<()> {
-    let parameters = v4::SigningParams::builder()
-        .identity(identity)
-        .region("cn")
-        .name("open")
-        .time(std::time::SystemTime::now())
-        .settings(SigningSettings::default())
-        .build()
-        .unwrap()
-        .into();
-    let request = SignableRequest::new("GET", uri, std::iter::empty(), SignableBody::Bytes(&[]));
-    let (instructions, _signature) = sign(request.unwrap(), &parameters).unwrap().into_parts();
-    let mut request = http::Request::get(uri).body(()).unwrap();
-    instructions.apply_to_request_http1x(&mut request);
-    request
 }
 
 /// Ten pairs out of order, and the same with some to be spelt anew.
