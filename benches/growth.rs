@@ -1,5 +1,6 @@
-//! How the cost grows with the work: signing by the pairs of a query, a storm by the requests that are
-//! refused at once, and a rotation by the processes that want it. Prints each point and the slope of
+//! How the cost grows with the work: signing by the pairs of a query, finding an account by how many are
+//! open, a storm by the requests that are refused at once, and a rotation by the processes that want it.
+//! Prints each point and the slope of
 //! all on logarithmic scales (1: the cost grows as the work does), and writes `growth.svg` beside this.
 //!
 //! A "process" is a store opened apart on one directory: locks belong to open files, so they keep each
@@ -21,11 +22,12 @@ use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::Empty;
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
-use tower_mac_auth::account::Account;
+use tower_mac_auth::account::{Account, Accounts};
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::store::FileStore;
 use tower_mac_auth::testing::Provider;
+use tower_mac_auth::token::TokenSet;
 
 mod common;
 
@@ -40,6 +42,11 @@ fn main() {
             "a signature, by the pairs of its query",
             &most(&[1, 10, 100, 1000]),
             sign,
+        ),
+        Series::measure(
+            "an account by its name, by how many are open",
+            &most(&[1, 100, 10_000, 100_000, 1_000_000]),
+            |count| runtime.block_on(find(count)),
         ),
         Series::measure(
             "a storm, by the requests that are refused at once",
@@ -69,7 +76,7 @@ struct Series {
 
 impl Series {
     /// The median of five for each size.
-    #[expect(clippy::cast_precision_loss, reason = "at most 100,000")]
+    #[expect(clippy::cast_precision_loss, reason = "at most a million")]
     fn measure(name: &'static str, sizes: &[usize], once: impl Fn(usize) -> Duration) -> Self {
         let point = |size: &usize| {
             let mut times: Vec<_> = (0..5).map(|_| once(*size)).collect();
@@ -123,6 +130,26 @@ fn sign(pairs: usize) -> Duration {
         );
     }
     began.elapsed() / rounds
+}
+
+/// One of so many accounts, in random order.
+async fn find(count: usize) -> Duration {
+    let provider = Provider::new();
+    let accounts = Accounts::builder(provider.endpoint()).capacity(2 * count);
+    let accounts = accounts.build();
+    let name = |number: usize| format!("user-{number:07}");
+    for number in 0..count {
+        let tokens = TokenSet::mac(common::TOKEN, common::MAC_KEY, common::TOKEN, HOUR);
+        accounts.install(&name(number), tokens).await.unwrap();
+    }
+    let names: Vec<_> = (0..100_000)
+        .map(|_| name(fastrand::usize(..count)))
+        .collect();
+    let began = Instant::now();
+    for name in &names {
+        assert!(black_box(accounts.peek(black_box(name))).is_some());
+    }
+    began.elapsed() / u32::try_from(names.len()).unwrap()
 }
 
 /// From the end of the token until all requests have succeeded.
@@ -189,10 +216,12 @@ async fn processes(count: usize) -> Duration {
 
 /// One frame for each series, side by side, both scales logarithmic.
 fn plot(series: &[Series]) -> String {
-    let mut svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 960 300\" role=\"img\" \
+    let width = 15 + 315 * series.len();
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} 300\" role=\"img\" \
                    font-family=\"sans-serif\" font-size=\"11\" fill=\"#5b6068\">\
                    <title>How the cost grows with the work</title>"
-        .to_owned();
+    );
     for (place, one) in (0..).zip(series) {
         let left = 50.0 + 315.0 * f64::from(place);
         let range = |of: fn(&(f64, f64)) -> f64| {

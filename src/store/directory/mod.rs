@@ -79,10 +79,7 @@ impl Directory {
         }));
         let disk = &this.0.disk;
         let lock = wait_for_lock(disk, path)?;
-        let probe = disk.replace(path, PROBE, b"can be written\n");
-        probe
-            .and_then(|()| disk.remove(path, PROBE))
-            .map_err(failed("the directory cannot be written", path))?;
+        probe(disk, path)?;
         marker::check(disk, path, kind, label)?;
         // What follows takes a second for 100,000 files, and needs no lock.
         drop(lock);
@@ -238,11 +235,24 @@ impl Locked {
         removed.map_err(failed("the file cannot be removed", &self.path.join(name)))
     }
 
+    /// Whether something can be written here now.
+    pub(super) fn probe(&self) -> Result<(), StoreError> {
+        probe(&self.directory.0.disk, &self.path)
+    }
+
     /// Makes durable what stands, for whoever wrote it may have crashed before that.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         let synced = self.directory.0.disk.sync_dir(&self.path);
         synced.map_err(failed("the directory cannot be synced", &self.path))
     }
+}
+
+/// Writes a file, and removes it. The caller holds the directory's lock.
+fn probe(disk: &Disk, path: &Path) -> Result<(), StoreError> {
+    let probe = disk.replace(path, PROBE, b"can be written\n");
+    probe
+        .and_then(|()| disk.remove(path, PROBE))
+        .map_err(failed("the directory cannot be written", path))
 }
 
 /// Runs what blocks where it may. It runs to its end even if the future is dropped.

@@ -165,6 +165,7 @@ impl RecordStore for FileStore {
     /// Takes a lock in the directory, as each step does that writes.
     async fn check(&self) -> Result<(), StoreError> {
         self.0.directory.check()?;
-        self.0.directory.locked(0, |_| Ok(())).await
+        // A disk that is full, or read-only now, shows in no other way.
+        self.0.directory.locked(0, Locked::probe).await
     }
 }

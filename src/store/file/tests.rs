@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -664,4 +664,26 @@ async fn long_names_are_listed_in_their_place_and_what_is_no_record_is_not() {
     assert!(names[9].as_str().len() > 200 && listed.len() == 9);
     fs::remove_dir_all(dir).unwrap();
     store.list(None, 1).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_check_finds_a_disk_that_became_full_and_leaves_nothing_behind() {
+    let (_scratch, dir) = scratch();
+    let full = Arc::new(AtomicBool::new(false));
+    let is_full = Arc::clone(&full);
+    let mut builder = FileStore::builder(&dir);
+    builder.disk.hook = Some(Arc::new(move |change, _: &Path| match change {
+        Change::Write if is_full.load(Ordering::Relaxed) => Err(io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    }));
+    let store = builder.open().await.unwrap();
+    commit(&store, &name("user"), 1).await.unwrap();
+    store.check().await.unwrap();
+    let before = tree(&dir);
+    full.store(true, Ordering::Relaxed);
+    let error = store.check().await.unwrap_err();
+    assert!(told(&error).contains("cannot be written"), "{error}");
+    full.store(false, Ordering::Relaxed);
+    store.check().await.unwrap();
+    assert_eq!(tree(&dir), before);
 }

@@ -119,7 +119,9 @@ impl Link {
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         let check = async {
             let (mut connection, ..) = self.connection().await?;
-            self.rules.check_server(&mut connection.commands).await
+            // All of it: a server out of memory shows in no other way.
+            let commands = &mut connection.commands;
+            self.rules.check(commands, &self.keys).await
         };
         let checked = tokio::time::timeout(self.timeout, check).await;
         checked.unwrap_or_else(|_| Err(late()))

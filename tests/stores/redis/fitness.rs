@@ -274,3 +274,25 @@ async fn what_is_no_address_is_refused_and_not_quoted() {
     assert_eq!(nobody.kind(), StoreErrorKind::Unavailable);
     whole(&nobody);
 }
+
+#[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
+async fn a_check_finds_a_server_that_is_out_of_memory_or_lets_its_user_write_no_more() {
+    let server = Server::safe().await;
+    let store = server.store().await;
+    store.check().await.unwrap();
+    server
+        .tell::<()>(&["CONFIG", "SET", "maxmemory", "1"])
+        .await;
+    let error = store.check().await.unwrap_err();
+    assert!(whole(&error).contains("out of memory"), "{error}");
+    server
+        .tell::<()>(&["CONFIG", "SET", "maxmemory", "0"])
+        .await;
+    store.check().await.unwrap();
+    server
+        .tell::<()>(&["ACL", "SETUSER", "default", "-rename"])
+        .await;
+    let error = store.check().await.unwrap_err();
+    assert!(whole(&error).contains("RENAME"), "{error}");
+}
