@@ -71,7 +71,15 @@ impl NonceStore for RedisNonces {
             }
             let get = Cmd::new().arg("GET").arg(key).take();
             let claimed: Option<String> = get.query_async(&mut connection).await?;
-            Ok(claimed.as_ref() == Some(id))
+            if claimed.as_ref() != Some(id) {
+                return Ok(false);
+            }
+            // Once more, so that replicas confirm it to this connection.
+            let mut set = Cmd::new();
+            set.arg("SET").arg(key).arg(id);
+            set.arg("XX").arg("EX").arg(lives);
+            set.query_async::<()>(&mut connection).await?;
+            Ok(true)
         };
         match self.store.0.link.run(Kind::Repeatable, claim).await {
             Ok(true) => Ok(()),
