@@ -255,15 +255,24 @@ fn plot(series: &[Series]) -> String {
                 svg,
                 "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"#1f5fbf\"/>\
                  <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
-                 <text x=\"{x:.1}\" y=\"265\" text-anchor=\"middle\">{size}</text>",
+                 <text x=\"{x:.1}\" y=\"265\" text-anchor=\"middle\">{}</text>",
                 y - 8.0,
-                short(*secs)
+                short(*secs),
+                work(*size)
             )
             .unwrap();
         }
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+fn work(size: f64) -> String {
+    match size {
+        1e6.. => format!("{}M", size / 1e6),
+        1e4.. => format!("{}k", size / 1e3),
+        _ => size.to_string(),
+    }
 }
 
 fn short(secs: f64) -> String {
