@@ -41,11 +41,15 @@ where
         };
         let response = self.layer(rest).call(request).await;
         *extensions = take(&lent);
-        match response {
-            Ok(response) => Ok(response_from_http(response)),
-            Err(layer::Error::Service(error)) => Err(error),
-            Err(layer::Error::Auth(error)) => Err(Error::middleware(error)),
-        }
+        response.map(response_from_http).map_err(whole)
+    }
+}
+
+/// The error as reqwest-middleware has it.
+fn whole(error: layer::Error<Error>) -> Error {
+    match error {
+        layer::Error::Service(error) => error,
+        layer::Error::Auth(error) => Error::middleware(error),
     }
 }
 
@@ -95,9 +99,9 @@ impl<'a> Service<Request<RequestBody<Body>>> for Rest<'a> {
                 extensions: take(&extensions),
                 from: &extensions,
             };
-            let response = next
-                .run(from_http(request, url)?, &mut lent.extensions)
-                .await;
+            let request =
+                from_http(request, url).map_err(|error| whole(error.error(Error::from)))?;
+            let response = next.run(request, &mut lent.extensions).await;
             // The access token is in the URL, at Xiaomi.
             response.map(response_to_http).map_err(Error::without_url)
         })

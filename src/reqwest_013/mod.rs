@@ -23,7 +23,11 @@
 //! The URL that reqwest sends. A [`Url`](reqwest::Url) is put into its final form when it is parsed
 //! (`/a/./b` becomes `/a/b`, `'` in a query becomes `%27`, a default port vanishes), and it is that
 //! form that the layer is given. A signer that is given the text from before signs another path, and
-//! gets 96012.
+//! gets 96012. (A path or query that a provider of your own puts there, and reqwest would change, is an
+//! error.)
+//!
+//! A `Host` goes into the request, not into the client's
+//! [`default_headers`](reqwest::ClientBuilder::default_headers): reqwest adds those below the layer.
 //!
 //! # Redirects
 //!

@@ -8,7 +8,7 @@ use http::Request;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::convert::{from_http, response_from_http, response_to_http, to_http};
+use super::convert::{NotSent, from_http, response_from_http, response_to_http, to_http};
 use super::reqwest::{self, Body, Client, Url};
 use crate::layer::{self, Error, Identity, MacAuth, RequestBody};
 
@@ -21,11 +21,11 @@ pub(super) struct Inner {
 
 impl Service<Request<RequestBody<Body>>> for Inner {
     type Response = http::Response<Body>;
-    type Error = reqwest::Error;
+    type Error = NotSent;
     type Future = Sending;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<reqwest::Result<()>> {
-        self.client.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NotSent>> {
+        self.client.poll_ready(cx).map_err(NotSent::Failed)
     }
 
     fn call(&mut self, request: Request<RequestBody<Body>>) -> Sending {
@@ -43,19 +43,19 @@ pin_project! {
     #[project = SendingProjection]
     pub(super) enum Sending {
         Sent { #[pin] pending: <Client as Service<reqwest::Request>>::Future },
-        Failed { error: Option<reqwest::Error> },
+        Failed { error: Option<NotSent> },
     }
 }
 
 impl Future for Sending {
-    type Output = reqwest::Result<http::Response<Body>>;
+    type Output = Result<http::Response<Body>, NotSent>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             SendingProjection::Sent { pending } => {
                 let response = ready!(pending.poll(cx));
                 // The access token is in the URL, at Xiaomi.
-                let response = response.map_err(reqwest::Error::without_url);
+                let response = response.map_err(|error| NotSent::Failed(error.without_url()));
                 Poll::Ready(response.map(response_to_http))
             }
             SendingProjection::Failed { error } => match error.take() {
@@ -121,7 +121,11 @@ impl<A: Identity> Future for ResponseFuture<A> {
         match self.project().kind.project() {
             KindProjection::Sent { response } => {
                 let response = ready!(response.poll(cx));
-                Poll::Ready(response.map(response_from_http))
+                Poll::Ready(match response {
+                    Ok(response) => Ok(response_from_http(response)),
+                    Err(Error::Service(error)) => Err(error.error(|error| error)),
+                    Err(Error::Auth(error)) => Err(Error::Auth(error)),
+                })
             }
             KindProjection::Failed { error } => match error.take() {
                 Some(error) => Poll::Ready(Err(Error::Service(error))),

@@ -446,6 +446,18 @@ mod tests {
                 "id=\"i\\\"\", nonce=n",
                 "authorization: is not a list of name=\"value\"",
             ),
+            (
+                "ext=\"a\\\", access_token=T, nonce=1, mac=AAAA",
+                "authorization: is not a list of name=\"value\"",
+            ),
+            (
+                "access_token=\"T\\\", nonce=1, mac=AAAA",
+                "authorization: is not a list of name=\"value\"",
+            ),
+            (
+                "access_token=T, nonce=\"1\\\", mac=AAAA",
+                "authorization: is not a list of name=\"value\"",
+            ),
         ] {
             let refused = MacAuthorization::parse(&format!("MAC {text}")).unwrap_err();
             assert_eq!(refused.to_string(), error, "{text}");

@@ -26,6 +26,8 @@ pub enum VerifyErrorKind {
     WrongMac,
     /// The hash is not the one of this body.
     WrongBody,
+    /// The access token in the query, which is signed, is another than that of the header, which is not.
+    WrongToken,
     /// The nonce lies too far in the past or the future.
     OutsideWindow,
     /// The nonce was used before.

@@ -5,14 +5,30 @@ use crate::{AccessToken, Timestamp};
 
 /// What a server knows of an access token: whose it is, and what its requests are signed with.
 ///
-/// While a token is rotated the server may still take the key of before: [`or`](Self::or).
+/// While a token's key is changed the server may still take the one of before: [`or`](Self::or).
+///
+/// No other token may have one of these keys. A MAC is not over the token in the header, so with that a
+/// captured request could be made once more, under the other token. (At Xiaomi the token is in the query
+/// as well, which is signed, and must be the same there.)
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TokenKeys<C> {
     pub(crate) caller: C,
+    pub(crate) key: IssuedKey,
+    pub(crate) former: Option<IssuedKey>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct IssuedKey {
     pub(crate) key: MacKey,
-    pub(crate) former: Option<MacKey>,
     pub(crate) issued_at: Option<Timestamp>,
+}
+
+impl IssuedKey {
+    const fn new(key: MacKey) -> Self {
+        let issued_at = None;
+        Self { key, issued_at }
+    }
 }
 
 impl<C> TokenKeys<C> {
@@ -20,21 +36,22 @@ impl<C> TokenKeys<C> {
     pub const fn new(caller: C, key: MacKey) -> Self {
         Self {
             caller,
-            key,
+            key: IssuedKey::new(key),
             former: None,
-            issued_at: None,
         }
     }
 
     /// Takes this key, too.
     pub fn or(mut self, former: MacKey) -> Self {
-        self.former = Some(former);
+        self.former = Some(IssuedKey::new(former));
         self
     }
 
-    /// When the key was issued: revision 00 of the draft counts from there.
-    pub const fn issued_at(mut self, issued_at: Timestamp) -> Self {
-        self.issued_at = Some(issued_at);
+    /// When the key was issued that was named last: the client counts from there, by revision 00 of the
+    /// draft.
+    pub fn issued_at(mut self, issued_at: Timestamp) -> Self {
+        let last = self.former.as_mut().unwrap_or(&mut self.key);
+        last.issued_at = Some(issued_at);
         self
     }
 }

@@ -20,8 +20,8 @@ impl<'a> Parameters<'a> {
     /// Reads the value of a header. White space and the order do not matter, unknown parameters are
     /// ignored.
     ///
-    /// A value may have a backslash here, though none may be sent: Xiaomi form-encodes what is in quotes,
-    /// the drafts forbid it. Whoever reads the value sees it.
+    /// No value may have a backslash: Xiaomi form-encodes what is in quotes, the drafts forbid it. In the
+    /// three that have a fast way it is seen by whoever reads the value.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl<'a> Parameters<'a> {
         let slot = slots
             .into_iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name));
-        if slot.is_none() && (!is_token(name) || has_backslash(value)) {
+        if has_backslash(value) || (slot.is_none() && !is_token(name)) {
             return Err(NOT_A_LIST);
         }
         Ok((slot, (value, after)))

@@ -65,30 +65,34 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// `Malformed` if the header is of another kind; `WrongMac` and `WrongBody`; `Unsignable` if the
-    /// request has a part no client could have signed.
+    /// `Malformed` if the header is of another kind; `WrongMac`, `WrongBody` and `WrongToken`;
+    /// `Unsignable` if the request has a part no client could have signed.
     pub fn check(
         &self,
         key: &MacKey,
         request: &RequestParts<'_>,
         authorization: &MacAuthorization,
     ) -> Result<(), VerifyError> {
-        self.check_mac(key, None, request, authorization)?;
+        self.check_mac([Some(key), None], request, authorization)?;
         let body = request.body.unwrap_or_default();
         Self::check_body(key.algorithm(), body, authorization)
     }
 
-    /// Checks the MAC alone, under either key. That takes as long whichever it is.
+    /// Checks the MAC alone, under each of these keys: which of them it is of. That takes as long whichever
+    /// it is.
     pub(super) fn check_mac(
         &self,
-        key: &MacKey,
-        former: Option<&MacKey>,
+        keys: [Option<&MacKey>; 2],
         request: &RequestParts<'_>,
         authorization: &MacAuthorization,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<usize, VerifyError> {
         let mut text = Text::new();
         match (&self.expected, authorization.signed()?) {
             (Expected::Xiaomi(rules), Signed::Xiaomi(nonce)) => {
+                let query = request.query.unwrap_or_default();
+                if !names_no_other_token(query, authorization) {
+                    return Err(WRONG_TOKEN);
+                }
                 let token = authorization.bare_token().unwrap_or_default();
                 let client = Signer::Client {
                     token: token.as_bytes(),
@@ -107,14 +111,12 @@ impl Verifier {
         }
         .map_err(VerifyError::unsignable)?;
         let mac = authorization.mac();
-        let mut matches = mac.matches(&key.base64(text.as_slice()));
-        if let Some(former) = former {
-            matches |= mac.matches(&former.base64(text.as_slice()));
-        }
-        if matches.into() {
-            Ok(())
-        } else {
-            Err(wrong_mac())
+        let matches = |key: &MacKey| mac.matches(&key.base64(text.as_slice()));
+        let [one, other] = keys.map(|key| key.is_some_and(|key| matches(key).into()));
+        match (one, other) {
+            (true, _) => Ok(0),
+            (false, true) => Ok(1),
+            (false, false) => Err(wrong_mac()),
         }
     }
 
@@ -140,6 +142,26 @@ impl Verifier {
     }
 }
 
+/// Whether the query, which is signed, names the access token of the header, which is not, or none.
+fn names_no_other_token(query: &str, authorization: &MacAuthorization) -> bool {
+    // As it is nearly always.
+    let token = authorization.bare_token();
+    let mut pairs = query.split('&').map(|pair| pair.strip_prefix("token="));
+    if token.is_some() && pairs.any(|pair| pair == token) {
+        return true;
+    }
+    let token = authorization.access_token().expose_secret();
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let mut named = pairs.filter(|(name, _)| name == "token").peekable();
+    named.peek().is_none() || named.any(|(_, value)| value == token)
+}
+
+const WRONG_TOKEN: VerifyError = VerifyError::new(
+    VerifyErrorKind::WrongToken,
+    "token",
+    "is not the one in the header",
+);
+
 impl Default for Verifier {
     fn default() -> Self {
         Self::new()
@@ -162,6 +184,8 @@ mod tests {
     /// Published vector 1; the host is misspelt there, and only so does the MAC hold.
     const QUERY: &str = "clientId=179887661252608&token=eJxjYGAQydknLLCFsVyIR-DxSqdTnQFGfX4yDAwMjAzxQJIheJfnRTDtvAhMM8SE_2FgWDw7Rg3MYzdUMFIwVjABMplzE5MBClYRuw";
 
+    const TOKEN: &str = "eJxjYGAQydknLLCFsVyIR-DxSqdTnQFGfX4yDAwMjAzxQJIheJfnRTDtvAhMM8SE_2FgWDw7Rg3MYzdUMFIwVjABMplzE5MBClYRuw";
+
     fn request() -> RequestParts<'static> {
         RequestParts::new("GET", "open.account.xiamomi.com", "/user/profile").with_query(QUERY)
     }
@@ -173,13 +197,45 @@ mod tests {
 
     fn check(request: &RequestParts<'_>, nonce: &str) -> Result<(), VerifyError> {
         let mac = "9uvros2WcjMaJ3pH25eQZU9p5pA%3D";
-        let header = format!("MAC access_token=T,nonce=\"{nonce}\",mac=\"{mac}\"");
+        let header = format!("MAC access_token={TOKEN},nonce=\"{nonce}\",mac=\"{mac}\"");
         Verifier::new().check(&key(), request, &header.parse().unwrap())
     }
 
     #[test]
     fn published_vector_1_verifies() {
         check(&request(), "2870867952176701445:23282360").unwrap();
+    }
+
+    #[test]
+    fn another_token_than_the_one_that_is_signed_is_refused() {
+        let check = |query, token: &str| {
+            let header = format!("MAC access_token={token},nonce=1,mac=AAAA");
+            let request = RequestParts::new("GET", "h", "/").with_query(query);
+            let checked = Verifier::new().check(&key(), &request, &header.parse().unwrap());
+            checked.unwrap_err().kind()
+        };
+        for (query, token) in [
+            ("", "T"),
+            ("a=b&tokens=x", "T"),
+            ("token=T", "T"),
+            ("a=b&token=T&c=d", "T"),
+            ("token=x&token=T", "T"),
+            ("%74oken=T", "T"),
+            ("token=a%2Fb", "a/b"),
+            ("token=%54", "T"),
+        ] {
+            assert_eq!(check(query, token), VerifyErrorKind::WrongMac, "{query}");
+        }
+        for query in [
+            "token=x",
+            "token=",
+            "token",
+            "%74oken=x",
+            "token=Tx&a=T",
+            "a=b&token=t",
+        ] {
+            assert_eq!(check(query, "T"), VerifyErrorKind::WrongToken, "{query}");
+        }
     }
 
     #[test]

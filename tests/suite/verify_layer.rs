@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_mac_auth::account::Account;
 use tower_mac_auth::layer::MacAuthLayer;
-use tower_mac_auth::provider::http_mac::Draft;
+use tower_mac_auth::provider::http_mac::{Attributes, Draft, body_hash};
 use tower_mac_auth::provider::xiaomi::{Credential, Nonce, SigningRules};
 use tower_mac_auth::provider::{
     Fresh, Grant, HttpMac, OAuth2, Provider as _, RequestParts, TokenSet,
@@ -526,6 +526,166 @@ async fn of_who_cannot_sign_no_body_is_read_where_the_mac_is_not_over_it() {
     let answer = call(&service, signed_form("new", &world.nonce(), body)).await;
     assert_eq!(answer.status(), 401);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
+
+/// A request by revision 00, of the token `T`, to port 443.
+fn drafted(with: &MacKey, nonce: &str, body: &'static str, hash: Option<Algorithm>) -> Incoming {
+    let hash = hash.map(|algorithm| body_hash(algorithm, body.as_bytes()));
+    let hash = hash.unwrap_or_default();
+    let attributes = Attributes::v00(nonce).unwrap();
+    let attributes = attributes.with_bodyhash(&hash).unwrap();
+    let parts = RequestParts::new("POST", API, "/lamp").with_port(443);
+    let mac = with.mac(attributes.canonical(&parts).unwrap().as_bytes());
+    let header = format!("MAC id=\"T\", nonce=\"{nonce}\", bodyhash=\"{hash}\", mac=\"{mac}\"");
+    Request::post("/lamp")
+        .header(HOST, API)
+        .header(AUTHORIZATION, header)
+        .body(Full::from(body))
+        .unwrap()
+}
+
+fn drafts<L: KeyLookup>(clock: &TestClock, lookup: L) -> VerifyMacLayer<L, ReplayGuard> {
+    let nonces = ReplayGuard::new(WINDOW, 1000);
+    VerifyMacLayer::new(Verifier::http_mac(Draft::V00), lookup, nonces).clock(clock.clone())
+}
+
+#[tokio::test]
+async fn what_was_signed_with_the_former_key_counts_from_when_that_was_issued() {
+    let clock = TestClock::new();
+    let (first, now) = (clock.now(), clock.clone());
+    let second = first.saturating_add(HOUR);
+    let lookup = move |_| {
+        let keys = if now.now() < second {
+            TokenKeys::new("li", key("old")).issued_at(first)
+        } else {
+            let keys = TokenKeys::new("li", key("new")).issued_at(second);
+            keys.or(key("old")).issued_at(first)
+        };
+        async move { Ok::<_, Infallible>(Some(keys)) }
+    };
+    let service = drafts(&clock, lookup).layer(service_fn(who));
+    clock.advance(Duration::from_secs(60));
+    let captured = || drafted(&key("old"), "60:a", "", None);
+    assert_eq!(call(&service, captured()).await.status(), 200);
+    assert_eq!(call(&service, captured()).await.status(), 401);
+    clock.advance(HOUR);
+    assert_eq!(
+        call(&service, captured()).await.status(),
+        401,
+        "an hour old"
+    );
+    let late = drafted(&key("old"), "3660:b", "", None);
+    assert_eq!(call(&service, late).await.status(), 200);
+    let new = drafted(&key("new"), "60:c", "", None);
+    assert_eq!(call(&service, new).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_is_hashed_by_the_algorithm_of_the_key_that_signed_it() {
+    let clock = TestClock::new();
+    let issued = clock.now();
+    let new = MacKey::new(Algorithm::HmacSha256, &MacKeyText::new("new")).unwrap();
+    let known = new.clone();
+    let lookup = move |_| {
+        let keys = TokenKeys::new("li", known.clone()).issued_at(issued);
+        let keys = keys.or(key("old")).issued_at(issued);
+        async move { Ok::<_, Infallible>(Some(keys)) }
+    };
+    let service = drafts(&clock, lookup).layer(service_fn(who));
+    for (number, (with, hash, status)) in [
+        (key("old"), Algorithm::HmacSha1, 200),
+        (key("old"), Algorithm::HmacSha256, 401),
+        (new.clone(), Algorithm::HmacSha256, 200),
+        (new, Algorithm::HmacSha1, 401),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let request = drafted(&with, &format!("0:{number}"), "on", Some(hash));
+        assert_eq!(call(&service, request).await.status(), status, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_not_let_in_again_under_another_token() {
+    let world = World::new();
+    let lookup = |token: AccessToken| async move {
+        Ok::<_, Infallible>(match token.expose_secret() {
+            "T1" => Some(TokenKeys::new("li", key("old"))),
+            "T2" => Some(TokenKeys::new("li", key("new")).or(key("old"))),
+            _ => None,
+        })
+    };
+    let service = world.layer(lookup).layer(service_fn(who));
+    let captured = signed("T1", "old", &world.nonce());
+    let mut replayed = captured.clone();
+    let header = replayed.headers_mut().get_mut(AUTHORIZATION).unwrap();
+    let swapped = header.to_str().unwrap().replace("\"T1\"", "\"T2\"");
+    *header = swapped.parse().unwrap();
+    assert_eq!(call(&service, captured).await.status(), 200);
+    assert_eq!(call(&service, replayed).await.status(), 401);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_ends_tls_the_port_is_the_one_that_was_said() {
+    let clock = TestClock::new();
+    let issued = clock.now();
+    let lookup = move |_| async move {
+        let keys = TokenKeys::new("li", key("KEY")).issued_at(issued);
+        Ok::<_, Infallible>(Some(keys))
+    };
+    let layers = [
+        (drafts(&clock, lookup).default_port(443), 200),
+        (drafts(&clock, lookup).host(API), 200),
+        (drafts(&clock, lookup).host(format!("{API}:443")), 200),
+        (drafts(&clock, lookup), 401),
+        (drafts(&clock, lookup).host(API).default_port(80), 401),
+    ];
+    for (layer, status) in layers {
+        let mut request = drafted(&key("KEY"), "0:a", "", None);
+        request.headers_mut().remove(HOST);
+        // In cleartext HTTP/2.
+        *request.uri_mut() = format!("http://{API}/lamp").parse().unwrap();
+        let service = layer.layer(service_fn(who));
+        assert_eq!(call(&service, request).await.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_none_is_refused() {
+    let clock = TestClock::new();
+    let issued = clock.now();
+    let lookup = move |_| async move {
+        let keys = TokenKeys::new("li", key("KEY")).issued_at(issued);
+        Ok::<_, Infallible>(Some(keys))
+    };
+    for (host, status) in [
+        (API.to_owned(), 200),
+        (format!("{API}:"), 200),
+        (format!("{API}:443"), 200),
+        (format!("{API}:99999"), 400),
+        (format!("{API}:x"), 400),
+        (format!("evil@{API}"), 400),
+        (format!("evil.example:1@{API}"), 400),
+    ] {
+        let service = drafts(&clock, lookup).layer(service_fn(who));
+        let mut request = drafted(&key("KEY"), "0:a", "", None);
+        request.headers_mut().insert(HOST, host.parse().unwrap());
+        assert_eq!(call(&service, request).await.status(), status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_outer_layer_has_reported_does_not_stand_beside_who_called() {
+    let world = World::new();
+    let nobody = |_| async { Ok::<Option<TokenKeys<&'static str>>, Infallible>(None) };
+    let service = world
+        .layer(nobody)
+        .report_only(true)
+        .layer(world.layer(look_up).layer(service_fn(who)));
+    let answer = call(&service, signed("T", "new", &world.nonce())).await;
+    assert_eq!(answer.headers()["x-user"], "li");
+    assert!(!answer.headers().contains_key("x-not"));
 }
 
 #[tokio::test(start_paused = true)]

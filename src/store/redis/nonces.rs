@@ -57,14 +57,16 @@ impl NonceStore for RedisNonces {
     ) -> Result<(), ClaimError> {
         check_window(authorization, now, self.window).map_err(ClaimError::Refused)?;
         // As long as it could still be taken, from the future end of the window to the past one.
-        let lives = self.window.as_secs().saturating_mul(2).saturating_add(60);
+        let lives = self.window.saturating_mul(2).as_millis() + 60_000;
+        let lives = u64::try_from(lives).unwrap_or(u64::MAX);
         let key = &self.key(authorization);
         // By which a claim is known that is made again, because its answer did not come.
-        let id = &fastrand::u128(..).to_string();
+        let id = getrandom::u64().map_err(|error| ClaimError::Unavailable(error.into()))?;
+        let id = &id.to_string();
         let claim = |mut connection: MultiplexedConnection| async move {
             let mut set = Cmd::new();
             set.arg("SET").arg(key).arg(id);
-            set.arg("NX").arg("EX").arg(lives);
+            set.arg("NX").arg("PX").arg(lives);
             let set = set.query_async::<Option<String>>(&mut connection).await?;
             if set.is_some() {
                 return Ok(true);
@@ -77,7 +79,7 @@ impl NonceStore for RedisNonces {
             // Once more, so that replicas confirm it to this connection.
             let mut set = Cmd::new();
             set.arg("SET").arg(key).arg(id);
-            set.arg("XX").arg("EX").arg(lives);
+            set.arg("XX").arg("PX").arg(lives);
             set.query_async::<()>(&mut connection).await?;
             Ok(true)
         };

@@ -43,7 +43,7 @@ impl<L: KeyLookup, N: NonceStore> Config<L, N> {
             // A token that nobody knows costs as much as one whose MAC is wrong.
             let checked = self
                 .verifier
-                .check_mac(&DECOY, None, &parts, &authorization);
+                .check_mac([Some(&DECOY), None], &parts, &authorization);
             let _ = black_box(checked);
             return Err(Denial::Token);
         };
@@ -51,25 +51,27 @@ impl<L: KeyLookup, N: NonceStore> Config<L, N> {
             caller,
             key,
             former,
-            issued_at,
         } = keys;
-        let authorization = match issued_at {
-            Some(issued_at) => authorization.with_issued_at(issued_at),
-            None => authorization,
-        };
         let signed = if self.verifier.signs_body(head) {
             Some(self.read(body).await?)
         } else {
             None
         };
         let parts = parts.with_body(signed.as_deref());
-        self.verifier
-            .check_mac(&key, former.as_ref(), &parts, &authorization)
-            .map_err(Denial::Signature)?;
+        let keys = [Some(&key), former.as_ref()];
+        let macs = keys.map(|key| key.map(|key| &key.key));
+        let matched = self.verifier.check_mac(macs, &parts, &authorization);
+        // The one that it was signed with: the moment counts from when that was issued.
+        let matched = keys.get(matched.map_err(Denial::Signature)?);
+        let key = matched.copied().flatten().unwrap_or(&key);
+        let authorization = match key.issued_at {
+            Some(issued_at) => authorization.with_issued_at(issued_at),
+            None => authorization,
+        };
         // Only of whoever can sign is more read, or remembered: nobody else is to fill the memory.
         if authorization.bodyhash().is_some() {
             let body = self.read(body).await?;
-            Verifier::check_body(key.algorithm(), &body, &authorization)
+            Verifier::check_body(key.key.algorithm(), &body, &authorization)
                 .map_err(Denial::Signature)?;
         }
         let claimed = self.nonces.claim(&authorization, self.clock.now()).await;

@@ -23,7 +23,7 @@ pub(crate) struct Config<L, N> {
     pub(super) nonces: Arc<N>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) host: Option<Box<str>>,
-    pub(super) default_port: u16,
+    pub(super) default_port: Option<u16>,
     pub(super) body_cap: usize,
     pub(super) report_only: bool,
 }
@@ -39,7 +39,7 @@ impl<L: KeyLookup, N: NonceStore> VerifyMacLayer<L, N> {
                 nonces: Arc::new(nonces),
                 clock: Arc::new(SystemClock),
                 host: None,
-                default_port: 443,
+                default_port: None,
                 body_cap: BODY_CAP,
                 report_only: false,
             }),
@@ -64,9 +64,10 @@ impl<L: KeyLookup, N: NonceStore> VerifyMacLayer<L, N> {
         self
     }
 
-    /// The port that clients sign if the host names none: the drafts sign one. Default: 443.
+    /// The port that clients sign if the host names none: the drafts sign one. Default: 80 if the request
+    /// says `http` and no [host](Self::host) is given, 443 if not. Say it where a proxy ends TLS.
     pub fn default_port(mut self, port: u16) -> Self {
-        self.change().default_port = port;
+        self.change().default_port = Some(port);
         self
     }
 

@@ -28,18 +28,24 @@ fn is_mac(value: &HeaderValue) -> bool {
 }
 
 /// The host that the client named, and the port.
-pub(super) fn host(head: &Parts, known: Option<&str>, usual: u16) -> Result<(String, u16), Denial> {
+pub(super) fn host(
+    head: &Parts,
+    known: Option<&str>,
+    usual: Option<u16>,
+) -> Result<(String, u16), Denial> {
     const CONFLICT: Denial = Denial::Request("host: is named twice, or not alike");
-    let port = match head.uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTPS => 443,
-        Some(scheme) if *scheme == Scheme::HTTP => 80,
-        _ => usual,
-    };
-    let host = |named: &str| -> Result<(String, u16), Denial> {
-        let named: Authority = named
-            .parse()
-            .map_err(|_| Denial::Request("host: is none"))?;
-        Ok((named.host().to_owned(), named.port_u16().unwrap_or(port)))
+    const NONE: Denial = Denial::Request("host: is none");
+    let is_http = known.is_none() && head.uri.scheme() == Some(&Scheme::HTTP);
+    let usual = usual.unwrap_or(if is_http { 80 } else { 443 });
+    let host = |text: &str| -> Result<(String, u16), Denial> {
+        let named: Authority = text.parse().map_err(|_| NONE)?;
+        // Neither a user nor a port that is none: one that is not read would be one that is not checked.
+        let port = match text.strip_prefix(named.host()) {
+            Some("" | ":") => usual,
+            Some(_) => named.port_u16().ok_or(NONE)?,
+            None => return Err(NONE),
+        };
+        Ok((named.host().to_owned(), port))
     };
     if let Some(known) = known {
         return host(known);
@@ -51,7 +57,7 @@ pub(super) fn host(head: &Parts, known: Option<&str>, usual: u16) -> Result<(Str
     }
     let header = match header.map(HeaderValue::to_str) {
         Some(Ok(header)) => Some(host(header)?),
-        Some(Err(_)) => return Err(Denial::Request("host: is none")),
+        Some(Err(_)) => return Err(NONE),
         None => None,
     };
     let authority = head.uri.authority();

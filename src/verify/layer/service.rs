@@ -94,6 +94,7 @@ impl<L: KeyLookup, N: NonceStore> Config<L, N> {
         let (mut head, body) = request.into_parts();
         // Nobody else may say who calls.
         head.extensions.remove::<Verified<L::Caller>>();
+        head.extensions.remove::<NotVerified>();
         let mut body = ReadAhead::new(body);
         match self.check(&head, &mut body).await {
             Ok((caller, _)) => {

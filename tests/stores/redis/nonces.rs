@@ -12,7 +12,7 @@ use tower_mac_auth::testing::TestClock;
 use tower_mac_auth::verify::{ClaimError, MacAuthorization, NonceStore, VerifyErrorKind};
 use tower_mac_auth::{Clock as _, Timestamp};
 
-use super::server::{Server, connect};
+use super::server::{Server, before_long, connect};
 
 const WINDOW: Duration = Duration::from_secs(600);
 
@@ -167,4 +167,67 @@ async fn a_claim_whose_answer_is_lost_is_known_again_and_lets_nobody_else_in() {
         let again = nonces.claim(&header("T", number, now), now).await;
         assert_eq!(refused(again), VerifyErrorKind::Replayed);
     }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
+async fn a_claim_that_is_made_again_counts_once_so_many_replicas_have_it() {
+    let server = Server::safe().await;
+    let of = format!("127.0.0.1 {}", server.port);
+    let replica = Server::start(&["--replicaof", &of]).await;
+    before_long("the replica follows", async || {
+        let info: String = replica.tell(&["INFO", "replication"]).await;
+        info.contains("master_link_status:up")
+    })
+    .await;
+    let (port, lose) = proxy(server.port).await;
+    let store = RedisStore::builder(&format!("redis://127.0.0.1:{port}"))
+        .replicas(1)
+        .timeout(Duration::from_secs(3));
+    let nonces = RedisNonces::new(store.connect().await.unwrap(), WINDOW);
+    let now = TestClock::new().now();
+    nonces.claim(&header("T", 1, now), now).await.unwrap();
+    replica.signal("-STOP");
+    lose.store(true, Ordering::Relaxed);
+    let again = nonces.claim(&header("T", 2, now), now).await;
+    replica.signal("-CONT");
+    assert!(!lose.load(Ordering::Relaxed), "no answer was lost");
+    assert!(
+        matches!(again, Err(ClaimError::Unavailable(_))),
+        "{again:?}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
+async fn a_nonce_is_remembered_as_long_as_it_is_taken() {
+    let server = Server::safe().await;
+    let nonces = RedisNonces::new(server.store().await, Duration::from_millis(900));
+    let now = TestClock::new().now();
+    nonces.claim(&header("T", 1, now), now).await.unwrap();
+    let mut connection = connect(&server.url()).await.unwrap();
+    let keys: Vec<String> = cmd("KEYS")
+        .arg("*nonce:*")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let lives: u64 = cmd("PTTL")
+        .arg(&keys[0])
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    assert!((61_000..=61_800).contains(&lives), "{lives}");
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server: scripts/test"]
+async fn a_seed_that_somebody_sets_lets_no_nonce_in_twice() {
+    let server = Server::safe().await;
+    let nonces = nonces(&server).await;
+    let now = TestClock::new().now();
+    fastrand::seed(7);
+    nonces.claim(&header("T", 1, now), now).await.unwrap();
+    fastrand::seed(7);
+    let again = nonces.claim(&header("T", 1, now), now).await;
+    assert_eq!(refused(again), VerifyErrorKind::Replayed);
 }
