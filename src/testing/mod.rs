@@ -89,7 +89,7 @@
 //! // The same bytes once more: somebody has listened.
 //! let response = provider.api().oneshot(request).await?;
 //! assert_eq!(response.status(), 401);
-//! assert_eq!(provider.refused()[0].reason, "nonce: used before");
+//! assert_eq!(provider.refused()[0].reason, "nonce: was used before");
 //! # Ok(())
 //! # }
 //! ```
