@@ -1,6 +1,6 @@
-use subtle::ConstantTimeEq as _;
-
 use http::request::Parts;
+use memchr::memchr;
+use subtle::ConstantTimeEq as _;
 
 use super::authorization::Signed;
 use super::{MacAuthorization, VerifyError, VerifyErrorKind};
@@ -31,8 +31,9 @@ impl Verifier {
         Self::with_rules(SigningRules::new())
     }
 
-    /// A verifier that reads requests as `rules` sign them. The knobs for empty values,
-    /// forms and malformed queries count, [`SigningRules::query_credentials`] does not.
+    /// A verifier that reads requests as `rules` sign them. With [`SigningRules::query_credentials`] a
+    /// `token` in the query, which is signed, must be the access token of the header, which is not. Whether
+    /// there is one does not matter.
     pub const fn with_rules(rules: SigningRules) -> Self {
         Self {
             expected: Expected::Xiaomi(rules),
@@ -90,7 +91,7 @@ impl Verifier {
         match (&self.expected, authorization.signed()?) {
             (Expected::Xiaomi(rules), Signed::Xiaomi(nonce)) => {
                 let query = request.query.unwrap_or_default();
-                if !names_no_other_token(query, authorization) {
+                if rules.puts_query_credentials() && !names_no_other_token(query, authorization) {
                     return Err(WRONG_TOKEN);
                 }
                 let token = authorization.bare_token().unwrap_or_default();
@@ -145,10 +146,19 @@ impl Verifier {
 /// Whether the query, which is signed, names the access token of the header, which is not, or none.
 fn names_no_other_token(query: &str, authorization: &MacAuthorization) -> bool {
     // As it is nearly always.
-    let token = authorization.bare_token();
-    let mut pairs = query.split('&').map(|pair| pair.strip_prefix("token="));
-    if token.is_some() && pairs.any(|pair| pair == token) {
-        return true;
+    if let Some(token) = authorization.bare_token() {
+        let mut rest = query.as_bytes();
+        loop {
+            let value = rest.strip_prefix(b"token=");
+            let after = value.and_then(|value| value.strip_prefix(token.as_bytes()));
+            if matches!(after, Some([] | [b'&', ..])) {
+                return true;
+            }
+            match memchr(b'&', rest) {
+                Some(at) => rest = &rest[at + 1..],
+                None => break,
+            }
+        }
     }
     let token = authorization.access_token().expose_secret();
     let pairs = form_urlencoded::parse(query.as_bytes());
@@ -226,6 +236,11 @@ mod tests {
         ] {
             assert_eq!(check(query, token), VerifyErrorKind::WrongMac, "{query}");
         }
+        let rules = SigningRules::new().query_credentials(false);
+        let header = "MAC access_token=T,nonce=1,mac=AAAA".parse().unwrap();
+        let request = RequestParts::new("GET", "h", "/").with_query("token=x");
+        let checked = Verifier::with_rules(rules).check(&key(), &request, &header);
+        assert_eq!(checked.unwrap_err().kind(), VerifyErrorKind::WrongMac);
         for query in [
             "token=x",
             "token=",

@@ -109,6 +109,12 @@ impl SigningRules {
         self.form
     }
 
+    /// Whether the credential is in the query.
+    #[inline]
+    pub(crate) const fn puts_query_credentials(&self) -> bool {
+        self.query_credentials
+    }
+
     /// The canonical string of `request`: what is signed. It holds the access token when the
     /// query does.
     ///

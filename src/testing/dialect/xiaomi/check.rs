@@ -17,7 +17,8 @@ impl Provider {
         form: Bytes,
     ) -> Result<Signer, Denial> {
         let config = self.config();
-        let verifier = Verifier::with_rules(config.signing_rules.clone());
+        let rules = config.signing_rules.clone();
+        let verifier = Verifier::with_rules(rules.query_credentials(config.query_credentials));
         let checked = self
             .check_mac(verifier, Algorithm::HmacSha1, head, form)
             .await;
