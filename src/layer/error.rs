@@ -101,6 +101,7 @@ pub(super) enum Cause {
     Refresh(RefreshError),
     NoAccount,
     OtherAccount,
+    OtherClient,
     BodyTooLong(usize),
     Body(Box<dyn StdError + Send + Sync>),
     Headers,
@@ -144,7 +145,7 @@ impl AuthError {
     pub fn kind(&self) -> AuthErrorKind {
         match &*self.cause {
             Cause::Authority(_) => AuthErrorKind::Authority,
-            Cause::NoAccount | Cause::OtherAccount => AuthErrorKind::Account,
+            Cause::NoAccount | Cause::OtherAccount | Cause::OtherClient => AuthErrorKind::Account,
             Cause::Refresh(_) => AuthErrorKind::Credential,
             Cause::Sign(_) | Cause::BodyTooLong(_) | Cause::Body(_) | Cause::Headers => {
                 AuthErrorKind::Request
@@ -219,6 +220,9 @@ impl fmt::Display for AuthError {
             Cause::OtherAccount => f.write_str(
                 ": account: the one in its extensions is not the one the layer signs as",
             ),
+            Cause::OtherClient => f.write_str(
+                ": account: the one in its extensions is of another client than the layer",
+            ),
             Cause::BodyTooLong(cap) => {
                 write!(
                     f,
@@ -240,7 +244,11 @@ impl StdError for AuthError {
             Cause::Sign(error) => Some(error),
             Cause::Refresh(error) => Some(error),
             Cause::Body(error) => Some(&**error),
-            Cause::NoAccount | Cause::OtherAccount | Cause::BodyTooLong(_) | Cause::Headers => None,
+            Cause::NoAccount
+            | Cause::OtherAccount
+            | Cause::OtherClient
+            | Cause::BodyTooLong(_)
+            | Cause::Headers => None,
         }
     }
 }
@@ -260,6 +268,7 @@ mod tests {
             Cause::Sign(SignError::empty("host")),
             Cause::NoAccount,
             Cause::OtherAccount,
+            Cause::OtherClient,
             Cause::BodyTooLong(64 * 1024),
             Cause::Body("broken".into()),
             Cause::Headers,
@@ -272,6 +281,7 @@ mod tests {
                 | Cause::Refresh(_)
                 | Cause::NoAccount
                 | Cause::OtherAccount
+                | Cause::OtherClient
                 | Cause::BodyTooLong(_)
                 | Cause::Body(_)
                 | Cause::Headers => {}

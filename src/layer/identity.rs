@@ -2,32 +2,59 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use super::error::{AuthError, Cause};
 use crate::account::Account;
-use crate::provider::{Provider, Xiaomi};
+use crate::provider::{GrantType, Provider, Xiaomi};
 
 /// Whose credential signs what goes through a layer: that of one [`Account`], or, with
 /// [`PerRequest`], that of the account which each request brings along in its extensions.
 ///
 /// It is a part of the layer's type, and never changes in silence: a request that brings no account
-/// to a [`PerRequest`] layer is refused, and so is one that brings another account to the layer of
-/// one.
+/// to a [`PerRequest`] layer, or one of another client, is refused, and so is one that brings another
+/// account to the layer of one.
 pub trait Identity: sealed::Resolve {}
 
-/// Each request is signed by the account in its extensions; one without is refused, and not sent.
+/// Each request is signed by the account in its extensions; one without is refused, and not sent, and so
+/// is one whose account is of another client or another token endpoint: two providers may be of one type.
 /// See [`Identity`].
-pub struct PerRequest<P = Xiaomi>(PhantomData<fn() -> P>);
+pub struct PerRequest<P = Xiaomi> {
+    client: Arc<Client>,
+    of: PhantomData<fn() -> P>,
+}
 
-impl<P> PerRequest<P> {
-    pub(super) const fn new() -> Self {
-        Self(PhantomData)
+/// What tells the accounts of one provider from those of another of its type.
+struct Client {
+    id: Box<str>,
+    token_url: Box<str>,
+}
+
+impl<P: Provider> PerRequest<P> {
+    pub(super) fn new(provider: &P) -> Self {
+        let client = Client {
+            id: provider.client_id().into(),
+            token_url: provider.token_url(GrantType::RefreshToken).into(),
+        };
+        Self {
+            client: Arc::new(client),
+            of: PhantomData,
+        }
+    }
+
+    fn is_of(&self, account: &Account<P>) -> bool {
+        let provider = account.provider();
+        *self.client.id == *provider.client_id()
+            && *self.client.token_url == *provider.token_url(GrantType::RefreshToken)
     }
 }
 
 impl<P> Clone for PerRequest<P> {
     fn clone(&self) -> Self {
-        Self::new()
+        Self {
+            client: Arc::clone(&self.client),
+            of: PhantomData,
+        }
     }
 }
 
@@ -87,7 +114,11 @@ impl<P: Provider> sealed::Resolve for PerRequest<P> {
 
     #[inline]
     fn of_request(&self, brought: Option<Account<P>>) -> Result<Account<P>, AuthError> {
-        brought.ok_or_else(|| Cause::NoAccount.into())
+        let brought = brought.ok_or(Cause::NoAccount)?;
+        if !self.is_of(&brought) {
+            return Err(Cause::OtherClient.into());
+        }
+        Ok(brought)
     }
 
     #[inline]

@@ -34,9 +34,10 @@ impl<P: Provider> MacAuthLayer<Account<P>> {
 
 impl<P: Provider> MacAuthLayer<PerRequest<P>> {
     /// Signs each request as the account that it brings in its extensions, for the
-    /// [hosts](Provider::authorities) of this provider: see [`PerRequest`].
+    /// [hosts](Provider::authorities) of this provider, whose client the account must be of: see
+    /// [`PerRequest`].
     pub fn per_request(provider: &P) -> Self {
-        Self::with(PerRequest::new(), provider.authorities().clone())
+        Self::with(PerRequest::new(provider), provider.authorities().clone())
     }
 }
 

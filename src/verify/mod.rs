@@ -112,7 +112,9 @@
 //! A body that is signed goes on as it came, in a [`ReadAhead`](crate::ReadAhead): chunk by chunk, with
 //! its trailers. By the drafts it is read once the MAC holds, at Xiaomi once the token is known.
 //!
-//! Which part of a signature was wrong is not told, and a token that is not known costs as much time as
+//! Which part of a signature was wrong is not told to the client, but in the log: an event at `DEBUG` has
+//! it in `denial`. If every request is denied, compare the [`SigningRules`](crate::provider::xiaomi::SigningRules)
+//! of both sides: [`Verifier::with_rules`] takes what the client signs by. A token that is not known costs as much time as
 //! one that is.
 
 mod authorization;

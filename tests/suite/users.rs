@@ -9,6 +9,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_mac_auth::account::{Account, AccountErrorKind};
 use tower_mac_auth::layer::{AuthErrorKind, Error, MacAuthLayer, PerRequest};
 use tower_mac_auth::provider::xiaomi::SigningRules;
+use tower_mac_auth::provider::{Bearer, OAuth2};
 use tower_mac_auth::store::Generation;
 use tower_mac_auth::token::TokenSet;
 
@@ -141,4 +142,39 @@ async fn of_a_thousand_interleaved_requests_no_token_crosses_over() {
         assert_eq!(Some(accepted.subject), owner.subject);
     }
     assert_eq!(world.presented(), 2);
+}
+
+/// Two providers of one type, as Google and GitHub would be.
+#[tokio::test]
+async fn an_account_of_another_client_is_not_sent_to_the_hosts_of_the_layer() {
+    let provider = |client: &str, url: &str| Bearer::new(OAuth2::new(url, client));
+    let google = || provider("one", "https://google.example/token");
+    let account = Account::builder(google()).tokens(
+        TokenSet::new("SECRET")
+            .with_refresh_token("R")
+            .with_expires_in(HOUR),
+    );
+    let account = account.open("user").await.unwrap();
+    for (of_layer, sent) in [
+        (google(), true),
+        (provider("other", "https://google.example/token"), false),
+        (provider("one", "https://github.example/token"), false),
+    ] {
+        let api = service_fn(|_: Request<_>| async {
+            Ok::<_, Infallible>(http::Response::new(Full::<Bytes>::default()))
+        });
+        let layer = MacAuthLayer::per_request(&of_layer).allow(HOST).unwrap();
+        let mut request = get("/me");
+        request.extensions_mut().insert(account.clone());
+        let answer = layer.layer(api).oneshot(request).await;
+        match answer {
+            Ok(_) => assert!(sent),
+            Err(Error::Auth(error)) => {
+                assert!(!sent);
+                assert_eq!(error.kind(), AuthErrorKind::Account);
+                assert!(error.to_string().contains("another client"), "{error}");
+            }
+            Err(Error::Service(never)) => match never {},
+        }
+    }
 }

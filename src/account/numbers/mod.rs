@@ -9,16 +9,16 @@
 //! | name | labels | page somebody if |
 //! |---|---|---|
 //! | `mac_auth_requests_total` | `outcome`: `sent`, `resent`, `refused`, `not_sent`; `signed` by `Account::sign` | |
-//! | `mac_auth_refusals_total` | `reason`: `token_rejected`, `signature_rejected`, `rejected_fresh` | |
+//! | `mac_auth_refusals_total` | `reason`: `token_rejected`, `signature_rejected`, and `rejected_fresh`, which are among `token_rejected` | |
 //! | `mac_auth_refreshes_total` | `outcome`: `refreshed`, `adopted`, `unsent`, `rate_limited`, `refused`, `in_doubt`, `rejected`, `failed` | **`in_doubt` grows** |
 //! | `mac_auth_reauthorization_required_total` | | **it grows** |
 //! | `mac_auth_commits_delayed` | | **it is not 0 for a minute**: only this process has the new tokens |
-//! | `mac_auth_last_refresh_success_timestamp_seconds` | | **it is older than half a token's life**, while requests are sent |
+//! | `mac_auth_last_refresh_success_timestamp_seconds` | | **it is older than half a token's life, or absent as long** (it is, until the first), while requests are sent |
 //! | `mac_auth_last_refresh_failure_timestamp_seconds` | | |
 //! | `mac_auth_refresh_duration_seconds` | | |
 //! | `mac_auth_refresh_waiters` | | |
 //! | `mac_auth_accounts` | `access`: `live`, `aging`, `dead`; `rotation`: `idle`, `in_flight`, `backing_off`, `in_doubt`, `revoked` | |
-//! | `mac_auth_access_token_seconds_left_min` | | |
+//! | `mac_auth_access_token_seconds_left_min`: `inf` where no token lives, or none ends | | |
 //! | `mac_auth_clock_offset_seconds` | | |
 //! | `mac_auth_store_step_duration_seconds` | `step`: `load`, `replace`, `list` | |
 

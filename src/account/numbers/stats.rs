@@ -35,7 +35,8 @@ pub struct Stats {
     pub clock_offset_secs: i64,
 }
 
-/// What became of requests that have ended: each is one of these. One that was dropped is none.
+/// What became of requests that have ended: each is one of these. One that was dropped is none, and one
+/// that brought no account, or another client's, is nobody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Requests {

@@ -53,7 +53,8 @@ impl SigningRules {
     }
 
     /// Whether the pairs of a form body are signed as if they were in the query. Off by default. If it
-    /// is on, the body is read before the request is sent.
+    /// is on, the body is read before the request is sent: a form of more than 64 KiB is refused, and so is
+    /// one that has `clientId` or `token`, which the signer puts into the query.
     pub const fn sign_form(mut self, sign: bool) -> Self {
         self.form = sign;
         self
