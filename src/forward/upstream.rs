@@ -104,6 +104,11 @@ impl Upstream {
         let version = std::mem::replace(response.version_mut(), Version::HTTP_11);
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
+        // It is the coding that says how long the body is (RFC 9112 §6.3): with the length on, less or more
+        // of it would be sent.
+        if headers.contains_key(TRANSFER_ENCODING) {
+            headers.remove(CONTENT_LENGTH);
+        }
         hop_by_hop::take_off(headers, self.upgrades && switches);
         self.add_via(version, headers);
     }
@@ -346,6 +351,19 @@ mod tests {
             assert_eq!(refused, ForwardError::Loop, "{via}");
         }
         assert!(sent("/", &[("host", "a"), ("via", "1.1 nowhere, 2 there")]).is_ok());
+    }
+
+    #[test]
+    fn a_response_with_a_coding_and_a_length_loses_the_length() {
+        let mut response = Response::builder()
+            .header(CONTENT_LENGTH, 3)
+            .header(TRANSFER_ENCODING, "chunked")
+            .body(())
+            .unwrap();
+        let upstream = Upstream::new("https://api.example").unwrap();
+        upstream.response(&mut response);
+        assert!(!response.headers().contains_key(CONTENT_LENGTH));
+        assert!(!response.headers().contains_key(TRANSFER_ENCODING));
     }
 
     #[test]
