@@ -35,9 +35,11 @@ pub(super) fn take_off(headers: &mut HeaderMap, upgrade: bool) {
     }
 }
 
-/// The protocol of an `Upgrade` that `Connection` confirms.
+/// The protocol of an `Upgrade` that `Connection` confirms; not HTTP/2, by which a caller would go past all
+/// that looks at requests.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<HeaderValue> {
-    let confirmed = has_token(headers, &CONNECTION, "upgrade");
+    let confirmed =
+        has_token(headers, &CONNECTION, "upgrade") && !has_token(headers, &UPGRADE, "h2c");
     headers.get(UPGRADE).filter(|_| confirmed).cloned()
 }
 

@@ -354,6 +354,21 @@ mod tests {
     }
 
     #[test]
+    fn nobody_gets_past_by_http_2_in_cleartext() {
+        for (protocol, kept) in [
+            ("websocket", true),
+            ("h2c", false),
+            ("websocket, H2C", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("connection", HeaderValue::from_static("Upgrade"));
+            headers.insert("upgrade", HeaderValue::from_static(protocol));
+            hop_by_hop::take_off(&mut headers, true);
+            assert_eq!(headers.contains_key("upgrade"), kept, "{protocol}");
+        }
+    }
+
+    #[test]
     fn a_response_with_a_coding_and_a_length_loses_the_length() {
         let mut response = Response::builder()
             .header(CONTENT_LENGTH, 3)
