@@ -250,8 +250,7 @@
 //!
 //! # Runtimes
 //!
-//! A refresh or an authorization outlives the request that asked for it: it is a task on the runtime that
-//! opened the account.
+//! A refresh or an authorization outlives its request: it is a task on the runtime that opened the account.
 //!
 //! - If that runtime is gone, the runtime of the next request that waits for a refresh takes its place.
 //!   Until then no refresh is made ahead of time: a runtime that ends with its request loses the answer.

@@ -120,8 +120,9 @@ impl<B: Body> ReadAhead<B> {
 impl<B: Body<Data = Bytes>> ReadAhead<B> {
     /// All of the body, if it was read in one chunk, and nothing came after.
     pub(crate) fn into_whole(self) -> Result<Bytes, Self> {
+        let is_read = self.is_read();
         match self.kept {
-            Kept::Chunk(data) if self.ended || self.rest.is_end_stream() => Ok(data),
+            Kept::Chunk(data) if is_read => Ok(data),
             kept => Err(Self { kept, ..self }),
         }
     }

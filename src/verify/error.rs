@@ -48,6 +48,10 @@ impl VerifyError {
         self.field
     }
 
+    /// The nonce was claimed before.
+    pub(crate) const REPLAYED: Self =
+        Self::new(VerifyErrorKind::Replayed, "nonce", "was used before");
+
     pub(crate) const fn new(
         kind: VerifyErrorKind,
         field: &'static str,

@@ -119,8 +119,7 @@ impl ReplayGuard {
         }
         let seen = minutes.get(&minute);
         if seen.is_some_and(|seen| seen.contains(&hash)) {
-            let reason = "was used before";
-            return Err(VerifyError::new(VerifyErrorKind::Replayed, "nonce", reason));
+            return Err(VerifyError::REPLAYED);
         }
         if self.len.fetch_add(1, Ordering::SeqCst) >= self.capacity {
             self.len.fetch_sub(1, Ordering::SeqCst);

@@ -57,7 +57,8 @@ impl<P: Provider> Accounts<P> {
     ///
     /// If the name cannot name an account, the store fails or does not know the account
     /// ([`NotAuthorized`](super::AccountErrorKind::NotAuthorized): [authorize](Self::authorize) it), or
-    /// it is not open and the accounts were shut down. No failure is remembered: the next call asks the store again.
+    /// it is not open and the accounts were shut down. No failure is remembered: the next call asks the
+    /// store again.
     ///
     /// # Cancel safety
     ///

@@ -9,9 +9,7 @@ use super::RedisStore;
 use super::link::Kind;
 use crate::Timestamp;
 use crate::sign::hex;
-use crate::verify::{
-    ClaimError, MacAuthorization, NonceStore, VerifyError, VerifyErrorKind, check_window,
-};
+use crate::verify::{ClaimError, MacAuthorization, NonceStore, VerifyError, check_window};
 
 /// Nonces that many servers claim together, in Redis: each works once, whichever server it comes to.
 ///
@@ -63,12 +61,16 @@ impl NonceStore for RedisNonces {
         // By which a claim is known that is made again, because its answer did not come.
         let id = getrandom::u64().map_err(|error| ClaimError::Unavailable(error.into()))?;
         let id = &id.to_string();
-        let claim = |mut connection: MultiplexedConnection| async move {
+        let set = |condition| {
             let mut set = Cmd::new();
             set.arg("SET").arg(key).arg(id);
-            set.arg("NX").arg("PX").arg(lives);
-            let set = set.query_async::<Option<String>>(&mut connection).await?;
-            if set.is_some() {
+            set.arg(condition).arg("PX").arg(lives);
+            set
+        };
+        let claim = |mut connection: MultiplexedConnection| async move {
+            let first = set("NX");
+            let first: Option<String> = first.query_async(&mut connection).await?;
+            if first.is_some() {
                 return Ok(true);
             }
             let get = Cmd::new().arg("GET").arg(key).take();
@@ -77,19 +79,12 @@ impl NonceStore for RedisNonces {
                 return Ok(false);
             }
             // Once more, so that replicas confirm it to this connection.
-            let mut set = Cmd::new();
-            set.arg("SET").arg(key).arg(id);
-            set.arg("XX").arg("PX").arg(lives);
-            set.query_async::<()>(&mut connection).await?;
+            set("XX").query_async::<()>(&mut connection).await?;
             Ok(true)
         };
         match self.store.0.link.run(Kind::Repeatable, claim).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(ClaimError::Refused(VerifyError::new(
-                VerifyErrorKind::Replayed,
-                "nonce",
-                "was used before",
-            ))),
+            Ok(false) => Err(ClaimError::Refused(VerifyError::REPLAYED)),
             Err(error) => Err(ClaimError::Unavailable(error.into())),
         }
     }

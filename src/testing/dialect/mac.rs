@@ -17,7 +17,7 @@ use crate::testing::Provider;
 use crate::testing::grants::Holder;
 use crate::verify::{
     self, ClaimError, KeyLookup, MacAuthorization, NonceStore, TokenKeys, Verifier, VerifyError,
-    VerifyErrorKind, VerifyMacLayer, check_window,
+    VerifyMacLayer, check_window,
 };
 use crate::{AccessToken, ReadAhead, Timestamp};
 
@@ -120,10 +120,6 @@ impl NonceStore for Nonces {
         if self.0.state().nonces.first_use(authorization, now, window) {
             return Ok(());
         }
-        Err(ClaimError::Refused(VerifyError::new(
-            VerifyErrorKind::Replayed,
-            "nonce",
-            "was used before",
-        )))
+        Err(ClaimError::Refused(VerifyError::REPLAYED))
     }
 }

@@ -20,7 +20,7 @@ use super::config::Config;
 use super::grants::{Holder, Refused};
 use crate::provider::TokenSet;
 use crate::provider::http_mac::{Draft, ISSUED_AT};
-use crate::provider::xiaomi::ErrorCode;
+use crate::provider::xiaomi::{ErrorCode, is_form};
 use crate::sign::Algorithm;
 use crate::verify::Verifier;
 use crate::{AccessToken, Extra, MacKeyText, Timestamp};
@@ -172,7 +172,9 @@ impl Dialect {
     /// Whether the body is signed, so that it must be there before the signature is checked.
     pub(super) fn signs_body(self, config: &Config, head: &Parts) -> bool {
         match self {
-            Self::Xiaomi => config.signing_rules.signs_form() && xiaomi::is_form(head),
+            Self::Xiaomi => {
+                config.signing_rules.signs_form() && is_form(&head.method, &head.headers)
+            }
             Self::HttpMac(draft, _) => draft == Draft::V00,
             Self::Bearer => false,
         }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::cmd;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tower_mac_auth::store::redis::{RedisNonces, RedisStore};
@@ -12,7 +11,7 @@ use tower_mac_auth::testing::TestClock;
 use tower_mac_auth::verify::{ClaimError, MacAuthorization, NonceStore, VerifyErrorKind};
 use tower_mac_auth::{Clock as _, Timestamp};
 
-use super::server::{Server, before_long, connect};
+use super::server::{Server, before_long};
 
 const WINDOW: Duration = Duration::from_secs(600);
 
@@ -59,22 +58,13 @@ async fn a_nonce_ends_by_itself_and_its_key_tells_nothing() {
     let now = TestClock::new().now();
     let header = header("CANARY", 123_456_789, now);
     nonces(&server).await.claim(&header, now).await.unwrap();
-    let mut connection = connect(&server.url()).await.unwrap();
-    let keys: Vec<String> = cmd("KEYS")
-        .arg("*nonce:*")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
+    let keys: Vec<String> = server.tell(&["KEYS", "*nonce:*"]).await;
     assert_eq!(keys.len(), 1);
     assert!(
         !keys[0].contains("CANARY") && !keys[0].contains("123456789"),
         "{keys:?}"
     );
-    let lives: u64 = cmd("TTL")
-        .arg(&keys[0])
-        .query_async(&mut connection)
-        .await
-        .unwrap();
+    let lives: u64 = server.tell(&["TTL", &keys[0]]).await;
     assert!((1200..=1260).contains(&lives), "{lives}");
 }
 
@@ -205,17 +195,8 @@ async fn a_nonce_is_remembered_as_long_as_it_is_taken() {
     let nonces = RedisNonces::new(server.store().await, Duration::from_millis(900));
     let now = TestClock::new().now();
     nonces.claim(&header("T", 1, now), now).await.unwrap();
-    let mut connection = connect(&server.url()).await.unwrap();
-    let keys: Vec<String> = cmd("KEYS")
-        .arg("*nonce:*")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
-    let lives: u64 = cmd("PTTL")
-        .arg(&keys[0])
-        .query_async(&mut connection)
-        .await
-        .unwrap();
+    let keys: Vec<String> = server.tell(&["KEYS", "*nonce:*"]).await;
+    let lives: u64 = server.tell(&["PTTL", &keys[0]]).await;
     assert!((61_000..=61_800).contains(&lives), "{lives}");
 }
 

@@ -6,10 +6,6 @@ mod token_request;
 
 use std::borrow::Cow;
 
-use http::Method;
-use http::header::CONTENT_TYPE;
-use http::request::Parts;
-
 pub(super) use self::answer::{api_refusal, token_refusal, tokens};
 pub(super) use self::token_request::{asked, presented};
 
@@ -20,16 +16,4 @@ fn once<'a>(query: &'a str, name: &str) -> Result<Cow<'a, str>, ()> {
         (Some((_, value)), None) => Ok(value),
         _ => Err(()),
     }
-}
-
-/// Only a `POST` has pairs that are signed.
-pub(super) fn is_form(head: &Parts) -> bool {
-    let essence = head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    let form = "application/x-www-form-urlencoded";
-    head.method == Method::POST && essence.trim().eq_ignore_ascii_case(form)
 }
