@@ -1,6 +1,6 @@
 //! Padded standard base64 (RFC 4648 §4) of a MAC, without a branch and many characters at a time.
 
-use super::encode::all;
+use super::class::Class;
 
 /// The longest MAC in base64.
 pub(crate) const MAX_BASE64: usize = 88;
@@ -40,18 +40,14 @@ impl Base64 {
     }
 }
 
-#[inline]
-pub(crate) const fn is_alphanumeric(byte: u8) -> bool {
-    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
-}
+pub(crate) const ALPHANUMERIC: Class<3> = Class::of([(b'a', b'z'), (b'A', b'Z'), (b'0', b'9')]);
+const CHARACTERS: Class<4> = Class::of([(b'a', b'z'), (b'A', b'Z'), (b'/', b'9'), (b'+', b'+')]);
 
 /// Whether it is padded standard base64. Bits that the last character has too many are not looked at.
 #[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `all`")]
 pub(crate) fn is_base64(text: &[u8]) -> bool {
     let characters = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"="));
-    let good = |byte: u8| is_alphanumeric(byte) | (byte == b'+') | (byte == b'/');
-    text.len().is_multiple_of(4) && all(characters.unwrap_or(text), good)
+    text.len().is_multiple_of(4) && CHARACTERS.has_all(characters.unwrap_or(text))
 }
 
 /// The sextets of a MAC, and some zeroes. `WORDS` is the number of its words of four bytes, rounded up to

@@ -1,26 +1,13 @@
 //! Form encoding (`application/x-www-form-urlencoded`), as the canonical string wants it.
 
+use super::class::BARE;
 use super::spill::Spill;
 
 /// The canonical string while it is built: one buffer, so that the MAC takes one update. Real
 /// ones have 150 to 500 bytes.
 pub(crate) type Text = Spill<u8, 1024>;
 
-/// Bytes that form encoding leaves as they are: `A-Z a-z 0-9 - _ . *`.
-#[inline]
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "without a branch sixteen at a time go into one register"
-)]
-pub(crate) const fn is_bare(byte: u8) -> bool {
-    ((byte | 0x20).wrapping_sub(b'a') < 26)
-        | (byte.wrapping_sub(b'0') < 10)
-        | (byte.wrapping_sub(b'-') < 2)
-        | (byte == b'_')
-        | (byte == b'*')
-}
-
-/// The places of the bytes that are not [bare](is_bare), in order.
+/// The places of the bytes that are not [bare](BARE), in order.
 pub(crate) struct OddBytes<'a> {
     text: &'a [u8],
     /// Where the sixteen bytes begin that are looked at.
@@ -92,48 +79,7 @@ fn last_odd_bits(text: &[u8], start: usize) -> u64 {
 
 #[inline(never)]
 fn odd_bits_in(chunk: &[u8; 16]) -> u64 {
-    let odd = bad_bytes(chunk, is_bare);
-    // Gathers the lowest bit of each byte in the highest byte.
-    let gathered = |eight: u64| eight.wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    #[expect(clippy::cast_possible_truncation, reason = "one half and the other")]
-    let (low, high) = (odd as u64, (odd >> 64) as u64);
-    gathered(low) | gathered(high) << 8
-}
-
-/// Whether all of `text` is `good`. Into each of its callers, which otherwise would share it with others
-/// of the same `good`.
-#[expect(clippy::inline_always, reason = "measured: 49 instructions less")]
-#[inline(always)]
-pub(crate) fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
-    let mut chunk = if let Some(chunk) = text.first_chunk() {
-        *chunk
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        let both =
-            u128::from(u64::from_ne_bytes(*first)) << 64 | u128::from(u64::from_ne_bytes(*last));
-        both.to_ne_bytes()
-    } else {
-        return text.iter().all(|byte| good(*byte));
-    };
-    let mut end = 16;
-    // From one place alone, so that it is no call.
-    while bad_bytes(&chunk, &good) == 0 {
-        if end >= text.len() {
-            return true;
-        }
-        end = text.len().min(end + 16);
-        match text.get(..end).and_then(<[u8]>::last_chunk) {
-            Some(next) => chunk = *next,
-            None => return true,
-        }
-    }
-    false
-}
-
-/// A byte that is not zero for each that is not good, in the order of memory.
-#[expect(clippy::inline_always, reason = "as for `all`")]
-#[inline(always)]
-fn bad_bytes(chunk: &[u8; 16], good: impl Fn(u8) -> bool) -> u128 {
-    u128::from_le_bytes(chunk.map(|byte| u8::from(!good(byte))))
+    u64::from(BARE.others_in(*chunk))
 }
 
 pub(super) const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -192,7 +138,7 @@ pub(crate) fn recode(encoded: &[u8], out: &mut Text) {
         match decoded.next() {
             None => return,
             Some(b' ') => out.push(b'+'),
-            Some(byte) if is_bare(byte) => out.push(byte),
+            Some(byte) if BARE.has(byte) => out.push(byte),
             Some(byte) => out.extend(&[
                 b'%',
                 UPPER_HEX[usize::from(byte >> 4)],
@@ -233,19 +179,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_bare_bytes_are_those_of_form_encoding() {
-        for byte in 0..=255_u8 {
-            let bare = byte.is_ascii_alphanumeric() || b"-_.*".contains(&byte);
-            assert_eq!(is_bare(byte), bare, "{byte}");
-        }
-    }
-
     proptest! {
         #[test]
         fn every_odd_byte_is_found(text in "[a-zA-Z0-9._*-]{0,70}|\\PC{0,200}", skip in 0..300_usize) {
             let text = text.as_bytes();
-            let mut expected: Vec<_> = (0..text.len()).filter(|at| !is_bare(text[*at])).collect();
+            let mut expected: Vec<_> = (0..text.len()).filter(|at| !BARE.has(text[*at])).collect();
             let mut odd = OddBytes::new(text);
             if skip < 150 {
                 odd.skip_to(skip);
@@ -255,12 +193,6 @@ mod tests {
                 prop_assert_eq!(odd.next(), at);
             }
             prop_assert_eq!((odd.next(), odd.next()), (text.len(), text.len()));
-        }
-
-        #[test]
-        fn all_means_every_one(text: Vec<u8>, bare in "[a-z]{0,40}") {
-            prop_assert!(all(bare.as_bytes(), is_bare));
-            prop_assert_eq!(all(&text, is_bare), text.iter().all(|byte| is_bare(*byte)));
         }
 
         #[test]

@@ -15,6 +15,7 @@
 
 mod algorithm;
 pub(crate) mod base64;
+pub(crate) mod class;
 pub(crate) mod digits;
 pub(crate) mod encode;
 mod error;

@@ -11,7 +11,8 @@ use super::{Mac, VerifyError};
 use crate::provider::http_mac::{Attributes, Draft};
 use crate::provider::xiaomi::Nonce;
 use crate::sign::SignError;
-use crate::sign::encode::{Decoded, all, is_bare};
+use crate::sign::class::BARE;
+use crate::sign::encode::Decoded;
 use crate::{AccessToken, Timestamp};
 
 /// No client sends a longer header; common servers take no longer one either.
@@ -78,7 +79,7 @@ impl MacAuthorization {
             return Err(VerifyError::malformed("access_token", "is empty"));
         }
         // What most tokens are.
-        let bare_token = all(access_token.as_bytes(), is_bare);
+        let bare_token = BARE.has_all(access_token.as_bytes());
         let token = if bare_token {
             access_token.to_owned()
         } else {

@@ -4,8 +4,7 @@ use std::str::FromStr;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::VerifyError;
-use crate::sign::base64::{Base64, MAX_BASE64, is_alphanumeric, is_base64};
-use crate::sign::encode::all;
+use crate::sign::base64::{ALPHANUMERIC, Base64, MAX_BASE64, is_base64};
 
 /// A MAC as a peer has sent it: base64, which is not decoded, for what it is compared with is the text
 /// that a signer makes. Compared in constant time; `Debug` shows nothing.
@@ -39,7 +38,7 @@ impl Mac {
     #[inline]
     pub(super) fn usual_encoded(encoded: &[u8]) -> Option<Self> {
         let (characters, padding): (&[u8; SHA1], _) = encoded.split_first_chunk()?;
-        if padding != b"%3D" || !all(characters, is_alphanumeric) {
+        if padding != b"%3D" || !ALPHANUMERIC.has_all(characters) {
             return None;
         }
         let mut text = [0; MAX_BASE64];

@@ -4,7 +4,7 @@ use std::fmt;
 use super::Draft;
 use super::request_string::write_request_string;
 use crate::provider::RequestParts;
-use crate::sign::encode::all;
+use crate::sign::class::Class;
 use crate::sign::{SignError, Text};
 
 /// What goes into the header of one request beside the key's id and the MAC, and is signed.
@@ -135,14 +135,12 @@ fn required<'a>(field: &'static str, text: &'a str) -> Result<&'a [u8], SignErro
 
 /// The `plain-string` of the drafts, or nothing: it is quoted without an escape.
 pub(super) fn quotable<'a>(field: &'static str, text: &'a str) -> Result<&'a [u8], SignError> {
-    #[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `all`")]
-    let good =
-        |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'"') & (byte != b'\\');
+    let quoted = Class::of([(b' ', b'!'), (b'#', b'['), (b']', b'~')]);
     let text = text.as_bytes();
-    if all(text, good) {
+    if quoted.has_all(text) {
         return Ok(text);
     }
-    let at = text.iter().position(|byte| !good(*byte)).unwrap_or(0);
+    let at = quoted.first_other(text).unwrap_or(0);
     Err(SignError::malformed(field, "has a character that cannot be quoted").at(at))
 }
 

@@ -2,8 +2,8 @@
 
 use super::Attributes;
 use crate::provider::RequestParts;
+use crate::sign::class::Class;
 use crate::sign::digits::Decimal;
-use crate::sign::encode::all;
 use crate::sign::lines::{checked_path, write_host, write_method};
 use crate::sign::{SignError, Text};
 
@@ -61,7 +61,7 @@ fn write_request_uri(request: &RequestParts<'_>, out: &mut Text) -> Result<(), S
     }
     // Both at a time, which is cheaper than one after the other.
     let uri = out.as_slice().get(before..).unwrap_or_default();
-    if all(uri, is_sent) && uri.first() == Some(&b'/') {
+    if SENT.has_all(uri) && uri.first() == Some(&b'/') {
         Ok(())
     } else {
         odd_request_uri(request)
@@ -74,17 +74,14 @@ fn odd_request_uri(request: &RequestParts<'_>) -> Result<(), SignError> {
     checked_path(request.path)?;
     let odd = request
         .query
-        .and_then(|query| query.bytes().position(|byte| !is_sent(byte)));
+        .and_then(|query| SENT.first_other(query.as_bytes()));
     odd.map_or(Ok(()), |at| {
         Err(SignError::malformed("query", "not a query's character").at(at))
     })
 }
 
-/// A character that can be in a path or a query as they are sent.
-#[expect(clippy::needless_bitwise_bool, reason = "without a branch, see `all`")]
-const fn is_sent(byte: u8) -> bool {
-    (byte.wrapping_sub(b'!') <= b'~' - b'!') & (byte != b'#')
-}
+/// What can be in a path or a query as they are sent.
+const SENT: Class<2> = Class::of([(b'!', b'"'), (b'$', b'~')]);
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,8 @@ use std::str::FromStr;
 
 use crate::provider::Fresh;
 use crate::sign::SignError;
+use crate::sign::class::Class;
 use crate::sign::digits::{eight_digits, eight_octal};
-use crate::sign::encode::all;
 
 /// The longest nonce taken; a strict one has at most 41 bytes.
 pub(super) const MAX_NONCE: usize = 64;
@@ -80,7 +80,7 @@ impl Nonce {
             return Err(SignError::empty("nonce"));
         }
         // Of ASCII at once.
-        let clean = all(text.as_bytes(), |byte| byte.wrapping_sub(b' ') < 0x5F);
+        let clean = Class::of([(b' ', b'~')]).has_all(text.as_bytes());
         if !clean && let Some(offset) = text.find(char::is_control) {
             return Err(SignError::malformed("nonce", "has a control character").at(offset));
         }
@@ -112,7 +112,7 @@ impl Nonce {
         let mut digits = [b'0'; 32];
         digits[..19].copy_from_slice(number);
         digits[20..28].copy_from_slice(&minutes);
-        if !all(&digits, |byte| byte.wrapping_sub(b'0') < 10) {
+        if !Class::of([(b'0', b'9')]).has_all(&digits) {
             return None;
         }
         let mut text = [0; MAX_NONCE];

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 
 use crate::sign::SignError;
-use crate::sign::encode::{Decoded, OddBytes, escaped, is_bare};
+use crate::sign::class::BARE;
+use crate::sign::encode::{Decoded, OddBytes, escaped};
 use crate::sign::spill::Spill;
 
 /// The pairs of one request; more than 32 are rare.
@@ -182,7 +183,7 @@ pub(super) fn each_pair<'a>(
 /// Whether form encoding would write `%` and these digits, and not the byte itself, `+`, or
 /// small letters.
 fn is_canonical_escape(high: u8, low: u8) -> bool {
-    escaped(high, low).is_some_and(|byte| byte != b' ' && !is_bare(byte))
+    escaped(high, low).is_some_and(|byte| byte != b' ' && !BARE.has(byte))
         && !high.is_ascii_lowercase()
         && !low.is_ascii_lowercase()
 }
