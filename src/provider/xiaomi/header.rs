@@ -7,6 +7,7 @@ use http::HeaderValue;
 use super::nonce::MAX_NONCE;
 use super::{Credential, Nonce};
 use crate::sign::base64::{MAX_BASE64, letter_of, sextets};
+use crate::sign::class::Class;
 use crate::sign::{MacKey, SignError};
 
 /// `MAC access_token="T", nonce="N",mac="M"`, in one allocation of its exact size, so that it
@@ -114,16 +115,11 @@ impl Tail {
 /// One bit for each sextet that base64 writes as `+` or `/`.
 #[inline]
 fn escapes_in(sextets: &[u8; CHARACTERS]) -> u64 {
-    let escapes = sextets.map(|sextet| u8::from(sextet >= 62));
-    let mut bits = 0;
-    for (group, eight) in escapes.chunks_exact(8).enumerate() {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(eight);
-        // Gathers the lowest bit of each byte in the highest byte.
-        let eight = u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        bits |= eight << (8 * group);
-    }
-    bits
+    const LETTERS: Class<1> = Class::of([(0, 61)]);
+    let (sixteens, _) = sextets.as_chunks();
+    sixteens.iter().rev().fold(0, |bits, sixteen| {
+        bits << 16 | u64::from(LETTERS.others_in(*sixteen))
+    })
 }
 
 #[cfg(test)]
