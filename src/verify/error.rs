@@ -36,6 +36,22 @@ pub enum VerifyErrorKind {
     Full,
 }
 
+impl VerifyErrorKind {
+    /// A word for it, as a label of a number.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unsignable => "unsignable",
+            Self::WrongMac => "wrong_mac",
+            Self::WrongBody => "wrong_body",
+            Self::WrongToken => "wrong_token",
+            Self::OutsideWindow => "outside_window",
+            Self::Replayed => "replayed",
+            Self::Full => "full",
+        }
+    }
+}
+
 impl VerifyError {
     /// The kind of refusal.
     pub const fn kind(&self) -> VerifyErrorKind {

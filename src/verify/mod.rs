@@ -126,6 +126,7 @@ mod mac;
 mod nonces;
 mod parameters;
 mod replay;
+mod stamp;
 mod verifier;
 
 pub use authorization::MacAuthorization;

@@ -2,7 +2,7 @@ use http::request::Parts;
 use memchr::memchr;
 use subtle::ConstantTimeEq as _;
 
-use super::authorization::Signed;
+use super::stamp::Signed;
 use super::{MacAuthorization, VerifyError, VerifyErrorKind};
 use crate::provider::RequestParts;
 use crate::provider::http_mac::{Draft, body_hash, write_request_string};

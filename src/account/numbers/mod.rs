@@ -6,6 +6,8 @@
 //! `Accounts::record_metrics` is called; the two durations are recorded as they end. No label has the
 //! name of an account. With `AccountsBuilder::metrics_label` each has a label `client` besides.
 //!
+//! Names in `_total` are counters, in `_duration_seconds` histograms, and all others gauges.
+//!
 //! | name | labels | page somebody if |
 //! |---|---|---|
 //! | `mac_auth_requests_total` | `outcome`: `sent`, `resent`, `refused`, `not_sent`; `signed` by `Account::sign` | |

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, DATE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 
+use super::not_verified::NotVerified;
 use crate::Timestamp;
 use crate::provider::http_date_of;
 use crate::provider::xiaomi::ErrorCode;
@@ -45,19 +46,11 @@ impl fmt::Display for Denial {
 }
 
 impl Denial {
-    pub(super) const fn status(&self) -> StatusCode {
-        match self {
-            Self::Absent | Self::Token | Self::Signature(_) => StatusCode::UNAUTHORIZED,
-            Self::Request(_) | Self::Broken => StatusCode::BAD_REQUEST,
-            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
     /// The answer, in the words of Xiaomi or of the drafts, with the time, by which a client can set its
     /// clock.
     pub(super) fn answer<R: From<Bytes>>(&self, xiaomi: bool, now: Timestamp) -> Response<R> {
-        let status = self.status();
+        let why = NotVerified::from(self);
+        let status = why.status();
         let code = match self {
             Self::Token => ErrorCode::AccessTokenRejected,
             Self::Absent | Self::Signature(_) => ErrorCode::Denied,
@@ -79,6 +72,7 @@ impl Denial {
         };
         let mut response = Response::new(Bytes::from(body).into());
         *response.status_mut() = status;
+        response.extensions_mut().insert(why);
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/json");
         headers.insert(CONTENT_TYPE, json);

@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use super::answer::Denial;
 use super::config::Config;
+use super::not_verified::NotVerified;
 use crate::ReadAhead;
 use crate::verify::{KeyLookup, NonceStore};
 
@@ -19,14 +20,6 @@ use crate::verify::{KeyLookup, NonceStore};
 pub struct Verified<C>(
     /// What the [look-up](KeyLookup) says of the access token.
     pub C,
-);
-
-/// With [`report_only`](super::VerifyMacLayer::report_only): the status that a request in whose
-/// extensions this is would have been refused with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NotVerified(
-    /// That status.
-    pub http::StatusCode,
 );
 
 /// The service of a [`VerifyMacLayer`](super::VerifyMacLayer).
@@ -101,9 +94,9 @@ impl<L: KeyLookup, N: NonceStore> Config<L, N> {
                 head.extensions.insert(Verified(caller));
             }
             Err(denial) if self.report_only => {
-                let status = denial.status();
-                tracing::warn!(%denial, %status, "a request would have been refused");
-                head.extensions.insert(NotVerified(status));
+                let why = NotVerified::from(&denial);
+                tracing::warn!(%denial, status = %why.status(), "a request would have been refused");
+                head.extensions.insert(why);
             }
             Err(denial) => {
                 tracing::debug!(%denial, "a request is refused");
