@@ -6,6 +6,7 @@ mod config;
 mod proxy;
 mod serve;
 mod store;
+mod trouble;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 use tower_mac_auth::RefreshToken;
@@ -8,8 +9,8 @@ use tower_mac_auth::store::{
     AccountName, Commit, Generation, Grant, Issued, RecordStore as _, SharedStore,
 };
 
-use super::list::say;
 use super::progress::Progress;
+use super::say::say;
 use super::{Of, Trouble};
 use crate::config::Seeds;
 
@@ -21,7 +22,7 @@ pub(crate) struct Import {
     #[command(flatten)]
     of: Of,
     /// The client that the tokens were issued to
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     client_id: String,
     file: PathBuf,
 }
@@ -29,8 +30,8 @@ pub(crate) struct Import {
 impl Import {
     pub(super) async fn run(self) -> Result<bool, Trouble> {
         // All of it is read before anything is written.
-        let seeds = Seeds::read(&self.file).map_err(Trouble)?;
-        let store = self.of.open().await?;
+        let seeds = Seeds::read(&self.file).map_err(Trouble::Wrong)?;
+        let store = self.of.place()?.open().await?;
         let names = seeds.0.into_iter().map(|(name, token)| {
             let name = AccountName::new(&name)?;
             Ok::<_, Trouble>((name, token))
@@ -44,7 +45,7 @@ impl Import {
             say(
                 &json!({ "account": name.as_str(), "state": state }),
                 self.of.json,
-            );
+            )?;
         }
         Ok(true)
     }

@@ -2,19 +2,21 @@
 
 mod import;
 mod list;
+mod place;
 mod progress;
 mod relocate;
 mod reseal;
 mod revoke;
+mod say;
 
 use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use tower_mac_auth::store::SharedStore;
 
-use crate::config::Secrets;
-use crate::store::{StoreLocation, migrate, open};
+use self::place::Place;
+use self::say::say;
+use crate::trouble::Trouble;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -37,9 +39,9 @@ pub(crate) enum Command {
 /// The store that a command is about.
 #[derive(Args)]
 pub(crate) struct Of {
-    /// The store: `memory`, `file:DIR`, `postgres://…`, `redis://…`
+    /// The store: `file:DIR`, `postgres://…`, `redis://…`; with a password, give it in `MAC_STORE`
     #[arg(long, value_name = "STORE")]
-    store: String,
+    store: Option<String>,
     /// Writes JSON, one object a line
     #[arg(long)]
     json: bool,
@@ -52,36 +54,20 @@ impl fmt::Debug for Of {
 }
 
 impl Of {
-    async fn open(&self) -> Result<SharedStore, Trouble> {
-        store("--store", &self.store).await
+    fn place(&self) -> Result<Place, Trouble> {
+        Place::new("--store", "MAC_STORE", self.store.as_deref())
     }
 
     async fn migrate(&self) -> Result<bool, Trouble> {
-        migrate(&parse("--store", &self.store)?).await?;
+        self.place()?.migrate().await?;
         if self.json {
-            println!("{}", serde_json::json!({ "migrated": true }));
+            say(&serde_json::json!({ "migrated": true }), true)?;
         }
         Ok(true)
     }
 }
 
-/// What went wrong, for a person.
-#[derive(Debug)]
-struct Trouble(String);
-
-impl<E: std::error::Error + 'static> From<E> for Trouble {
-    fn from(error: E) -> Self {
-        Self(crate::serve::with_causes(&error))
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// 0 if all was done, 1 if something was left, 2 if nothing could be done.
+/// 0 if all was done, 1 if something was left; `Trouble` has the others.
 pub(crate) async fn run(command: Command) -> ExitCode {
     let done = match command {
         Command::List(list) => list.run().await,
@@ -95,23 +81,6 @@ pub(crate) async fn run(command: Command) -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(trouble) => {
-            eprintln!("mac-gateway: {trouble}");
-            ExitCode::from(2)
-        }
+        Err(trouble) => trouble.end(),
     }
-}
-
-/// Parsed here, because an error of the parser of flags would show it, and it may have a password.
-fn parse(flag: &str, location: &str) -> Result<StoreLocation, Trouble> {
-    location
-        .parse()
-        .map_err(|error| Trouble(format!("{flag} {error}")))
-}
-
-/// The store, sealed if `MAC_SEAL_KEY` says so.
-async fn store(flag: &str, location: &str) -> Result<SharedStore, Trouble> {
-    let location = parse(flag, location)?;
-    let secrets = Secrets::from_environment().map_err(|problems| Trouble(problems.to_string()))?;
-    Ok(open(&location, secrets.seal).await?)
 }

@@ -6,19 +6,21 @@ use serde_json::json;
 use tower_mac_auth::store::{AccountName, Import, Record, RecordStore as _, SharedStore, Standing};
 
 use super::import::AT_ONCE;
-use super::list::{PAGE, say};
+use super::list::PAGE;
 use super::progress::Progress;
-use super::{Trouble, store};
+use super::say::say;
+use super::{Place, Trouble};
+use crate::trouble::note;
 
 /// The records stay where they were, too: no gateway may use that store again.
 #[derive(Args)]
 pub(crate) struct Move {
-    /// The store that has the accounts
+    /// The store that has the accounts; with a password, give it in `MAC_STORE_FROM`
     #[arg(long, value_name = "STORE")]
-    from: String,
-    /// The store that is to have them
+    from: Option<String>,
+    /// The store that is to have them; with a password, give it in `MAC_STORE_TO`
     #[arg(long, value_name = "STORE")]
-    to: String,
+    to: Option<String>,
     /// Writes JSON, one object a line
     #[arg(long)]
     json: bool,
@@ -44,8 +46,9 @@ enum Moved {
 
 impl Move {
     pub(super) async fn run(self) -> Result<bool, Trouble> {
-        let from = store("--from", &self.from).await?;
-        let to = store("--to", &self.to).await?;
+        let from = Place::new("--from", "MAC_STORE_FROM", self.from.as_deref())?;
+        let to = Place::new("--to", "MAC_STORE_TO", self.to.as_deref())?;
+        let (from, to) = (from.open_existing().await?, to.open().await?);
         let (mut counts, mut after) = ([0_u64; 4], None);
         let mut progress = Progress::new("moved");
         loop {
@@ -68,7 +71,7 @@ impl Move {
                     say(
                         &json!({ "account": name.as_str(), "state": state }),
                         self.json,
-                    );
+                    )?;
                 }
             }
             if after.is_none() {
@@ -77,7 +80,9 @@ impl Move {
         }
         drop(progress);
         let [moved, there, differs, left] = counts;
-        eprintln!("moved {moved}, already there {there}, differing {differs}, left behind {left}");
+        note(format_args!(
+            "moved {moved}, already there {there}, differing {differs}, left behind {left}"
+        ));
         Ok(differs == 0 && left == 0)
     }
 }

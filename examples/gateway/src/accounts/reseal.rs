@@ -9,11 +9,12 @@ use tower_mac_auth::store::{
 };
 
 use super::import::AT_ONCE;
-use super::list::{PAGE, say};
+use super::list::PAGE;
 use super::progress::Progress;
-use super::{Of, Trouble, parse};
+use super::say::say;
+use super::{Of, Trouble};
 use crate::config::Secrets;
-use crate::store::open;
+use crate::trouble::{note, with_causes};
 
 #[derive(Debug, Args)]
 pub(crate) struct Reseal {
@@ -26,14 +27,14 @@ pub(crate) struct Reseal {
 
 impl Reseal {
     pub(super) async fn run(self) -> Result<bool, Trouble> {
-        let secrets = Secrets::from_environment().map_err(|it| Trouble(it.to_string()))?;
+        let secrets = Secrets::from_environment()?;
         let Some(keys) = secrets.seal else {
             let what = "give MAC_SEAL_KEY the new key as ID:KEY, and MAC_SEAL_KEYS_RETIRED the old";
-            return Err(Trouble(what.to_owned()));
+            return Err(Trouble::Wrong(what.to_owned()));
         };
         let current = keys.current_id().to_owned();
         // Without keys: the ids are read as they stand.
-        let inner = open(&parse("--store", &self.of.store)?, None).await?;
+        let inner = self.of.place()?.open_bare().await?;
         let store = SealedStore::new(inner.clone(), keys).accept_unsealed(self.unsealed);
         let (mut counts, mut left) = ([0_u64; 2], BTreeMap::<String, u64>::new());
         let (mut after, mut progress) = (None, Progress::new("resealed"));
@@ -56,18 +57,18 @@ impl Reseal {
                             say(
                                 &json!({ "account": name.as_str(), "state": "resealed" }),
                                 true,
-                            );
+                            )?;
                         }
                         continue;
                     }
                     Ok(_) => "it is being refreshed".to_owned(),
-                    Err(error) => crate::serve::with_causes(&error),
+                    Err(error) => with_causes(&error),
                 };
                 let key = key_id(&inner, &name).await?;
                 say(
                     &json!({ "account": name.as_str(), "state": "left", "key": key, "why": why }),
                     self.of.json,
-                );
+                )?;
                 *left.entry(key).or_default() += 1;
             }
             if after.is_none() {
@@ -76,9 +77,12 @@ impl Reseal {
         }
         drop(progress);
         let [done, before] = counts;
-        eprintln!("sealed with key {current}: {} ({done} now)", done + before);
+        let sealed = done + before;
+        note(format_args!(
+            "sealed with key {current}: {sealed} ({done} now)"
+        ));
         for (key, count) in &left {
-            eprintln!("still sealed with {key}: {count}");
+            note(format_args!("still sealed with {key}: {count}"));
         }
         Ok(left.is_empty())
     }

@@ -2,7 +2,7 @@ use clap::Args;
 use serde_json::json;
 use tower_mac_auth::store::{AccountName, RecordStore as _, Standing};
 
-use super::list::say;
+use super::say::say;
 use super::{Of, Trouble};
 
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub(crate) struct Revoke {
 
 impl Revoke {
     pub(super) async fn run(self) -> Result<bool, Trouble> {
-        let store = self.of.open().await?;
+        let store = self.of.place()?.open_existing().await?;
         // All of them, before any is ended.
         let names: Result<Vec<_>, _> = self
             .names
@@ -35,7 +35,7 @@ impl Revoke {
             say(
                 &json!({ "account": name.as_str(), "state": state }),
                 self.of.json,
-            );
+            )?;
         }
         Ok(all)
     }

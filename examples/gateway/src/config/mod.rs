@@ -9,10 +9,12 @@ mod problems;
 mod secrets;
 mod seeds;
 mod settings;
+mod store;
 
 pub(crate) use self::client::Client;
 pub(crate) use self::flags::{Flags, LogFormat};
 pub(crate) use self::problems::Problems;
-pub(crate) use self::secrets::Secrets;
+pub(crate) use self::secrets::{Secrets, secret};
 pub(crate) use self::seeds::Seeds;
 pub(crate) use self::settings::{Settings, Upstream};
+pub(crate) use self::store::store_location;

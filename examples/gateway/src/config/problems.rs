@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// What is wrong with what the gateway was told: all of it at once.
+/// What is wrong with what the gateway was told, or looks wrong: all of it at once.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(Vec<(&'static str, String)>);
 
@@ -10,7 +10,12 @@ impl Problems {
         Self(vec![(flag, what.into())])
     }
 
-    pub(super) fn add(&mut self, flag: &'static str, what: impl Into<String>) {
+    /// One a line.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(flag, what)| format!("{flag}: {what}"))
+    }
+
+    pub(crate) fn add(&mut self, flag: &'static str, what: impl Into<String>) {
         self.0.push((flag, what.into()));
     }
 
@@ -34,13 +39,7 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (flag, what)) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{flag}: {what}")?;
-        }
-        Ok(())
+        f.write_str(&self.lines().collect::<Vec<_>>().join("\n"))
     }
 }
 

@@ -64,6 +64,11 @@ impl Secrets {
     }
 }
 
+/// One that only some commands ask for.
+pub(crate) fn secret(name: &'static str) -> Result<Option<String>, Problems> {
+    one(&|name: &str| std::env::var_os(name), name).map_err(|what| Problems::one(name, what))
+}
+
 /// The keys, each `ID:KEY`, or the key alone, whose id is 1.
 fn ring(current: &str, retired: &str) -> Result<Keyring, String> {
     let parse = |text: &str| {

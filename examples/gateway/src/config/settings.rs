@@ -11,6 +11,7 @@ use tower_mac_auth::provider::AllowedAuthorities;
 use tower_mac_auth::store::AccountName;
 
 use super::location::{is_loopback, upstream};
+use super::store::store_location;
 use super::{Client, Flags, LogFormat, Problems, Secrets, Seeds};
 use crate::proxy::Tenant;
 use crate::store::StoreLocation;
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogFormat,
     /// Whether browsers reach the admin address by TLS, so that cookies may ask for it.
     pub(crate) secure_cookies: bool,
+    /// What may be meant so, and may not.
+    pub(crate) warnings: Problems,
 }
 
 /// Where requests go, and what is signed.
@@ -69,7 +72,9 @@ impl Settings {
             Upstream { connect, host }
         });
         let tenant = tenant(&mut problems, flags);
-        let store = store(&mut problems, flags, secrets);
+        let given = (flags.store.as_deref(), secrets.store.as_deref());
+        let store = store_location("--store", "MAC_STORE", given.0, given.1);
+        let store = store.map_err(|others| problems.add_all(others)).ok();
         let seeds = flags
             .seed
             .as_deref()
@@ -136,6 +141,7 @@ impl Settings {
                 drain_timeout: flags.drain_timeout(),
                 log: flags.log.unwrap_or_default(),
                 secure_cookies: callback.is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS)),
+                warnings: Problems::default(),
             };
             return Ok((settings, client));
         }
@@ -201,24 +207,6 @@ fn tenant(problems: &mut Problems, flags: &Flags) -> Option<Tenant> {
             problems.note("--account-header", name).map(Tenant::Header)
         }
     }
-}
-
-fn store(problems: &mut Problems, flags: &Flags, secrets: &Secrets) -> Option<StoreLocation> {
-    let text = match (&flags.store, &secrets.store) {
-        (Some(_), Some(_)) => {
-            problems.add("--store", "is given besides MAC_STORE: give one of them");
-            return None;
-        }
-        (Some(text), None) | (None, Some(text)) => text,
-        (None, None) => {
-            let what = "is missing: give it as in --store file:/var/lib/mac-gateway; --store memory loses \
-                        every token when the gateway ends";
-            problems.add("--store", what);
-            return None;
-        }
-    };
-    // The error shows nothing of the URL, which may have a password.
-    problems.note("--store", text.parse().map_err(str::to_owned))
 }
 
 fn callback(problems: &mut Problems, given: Option<&str>) -> Option<Uri> {

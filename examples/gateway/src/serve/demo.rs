@@ -17,7 +17,7 @@ use tower_mac_auth::testing::{Provider, Server};
 
 use super::gateway::Gateway;
 use super::{Kept, log};
-use crate::config::{LogFormat, Seeds, Settings, Upstream};
+use crate::config::{LogFormat, Problems, Seeds, Settings, Upstream};
 use crate::proxy::Tenant;
 use crate::store::StoreLocation;
 
@@ -77,6 +77,7 @@ async fn start() -> Result<(Gateway<Xiaomi>, Server), Error> {
         drain_timeout: Duration::from_secs(5),
         log: LogFormat::Text,
         secure_cookies: false,
+        warnings: Problems::default(),
     };
     let kept = Kept {
         store: SharedStore::new(MemoryStore::new()),

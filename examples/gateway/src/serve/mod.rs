@@ -5,18 +5,16 @@ mod drain;
 mod gateway;
 mod log;
 
-use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tower_mac_auth::store::{Journal, RecordStore as _, SharedStore, StoreError, StoreErrorKind};
+use tower_mac_auth::store::{Journal, RecordStore as _, SharedStore, StoreError};
 
 use self::gateway::Gateway;
-use crate::config::{Client, Flags, Problems, Secrets, Settings};
-use crate::store::{self, StoreLocation};
+use crate::config::{Client, Flags, Secrets, Settings};
+use crate::store::{self, Sample};
+use crate::trouble::{Trouble, note, with_causes};
 
-/// What it was told cannot be.
-const WRONG: u8 = 2;
 /// A commit is still owed: see `drain`.
 const OWED: u8 = 3;
 /// For the store to answer a first question.
@@ -27,17 +25,21 @@ pub(crate) async fn run(flags: Flags) -> ExitCode {
         return demo::run().await;
     }
     let check = flags.check;
-    match prepare(flags).await {
-        Ok(prepared) if check => {
-            eprintln!("mac-gateway: all is well, {}", prepared.settings.store);
-            ExitCode::SUCCESS
-        }
-        Ok(prepared) => prepared.run().await,
-        Err(error) => {
-            eprintln!("mac-gateway: {error}");
-            error.code()
-        }
+    let prepared = match prepare(flags).await {
+        Ok(prepared) => prepared,
+        Err(trouble) => return trouble.end(),
+    };
+    if !check {
+        return prepared.run().await;
     }
+    let Settings {
+        warnings, store, ..
+    } = prepared.settings;
+    for warning in warnings.lines() {
+        note(format_args!("mac-gateway: take care: {warning}"));
+    }
+    note(format_args!("mac-gateway: all is well, {store}"));
+    ExitCode::SUCCESS
 }
 
 /// All that is checked before anything starts.
@@ -53,36 +55,20 @@ struct Kept {
     journal: Option<Journal>,
 }
 
-/// Why nothing was started.
-#[derive(Debug)]
-enum StartError {
-    Wrong(Problems),
-    Store(String),
-}
-
-impl StartError {
-    fn code(&self) -> ExitCode {
-        match self {
-            Self::Wrong(_) => ExitCode::from(WRONG),
-            Self::Store(_) => ExitCode::FAILURE,
-        }
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Wrong(problems) => problems.fmt(f),
-            Self::Store(what) => f.write_str(what),
-        }
-    }
-}
-
-async fn prepare(flags: Flags) -> Result<Prepared, StartError> {
-    let flags = flags.with_file().map_err(StartError::Wrong)?;
-    let secrets = Secrets::from_environment().map_err(StartError::Wrong)?;
-    let (settings, client) = Settings::new(&flags, &secrets).map_err(StartError::Wrong)?;
+async fn prepare(flags: Flags) -> Result<Prepared, Trouble> {
+    let check = flags.check;
+    let flags = flags.with_file()?;
+    let secrets = Secrets::from_environment()?;
+    let (mut settings, client) = Settings::new(&flags, &secrets)?;
     let kept = open(&settings, secrets).await?;
+    let sample = in_time(&settings, Sample::take(&kept.store)).await?;
+    if sample.is_lost() || (check && !sample.is_readable()) {
+        let store = &settings.store;
+        return Err(Trouble::Wrong(format!("--store: {store}: {sample}")));
+    }
+    if !sample.is_readable() {
+        settings.warnings.add("--store", sample.to_string());
+    }
     Ok(Prepared {
         settings,
         client,
@@ -90,27 +76,24 @@ async fn prepare(flags: Flags) -> Result<Prepared, StartError> {
     })
 }
 
-async fn open(settings: &Settings, secrets: Secrets) -> Result<Kept, StartError> {
-    let location = &settings.store;
-    let failed = |what: &str, error: &StoreError| {
-        // What a new database lacks.
-        let how = match (location, error.kind()) {
-            (StoreLocation::Postgres(_), StoreErrorKind::Unsuitable) => {
-                "; for its tables: mac-gateway accounts migrate --store postgres://…"
-            }
-            _ => "",
-        };
-        StartError::Store(format!("{what}: {}{how}", with_causes(error)))
-    };
+/// What the store answers, if it does.
+async fn in_time<T>(
+    settings: &Settings,
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Trouble> {
+    let named = format!("--store: {}", settings.store);
+    let answer = tokio::time::timeout(STORE_ANSWERS, asked).await;
+    let answer = answer.map_err(|_| Trouble::Failed(format!("{named} does not answer")))?;
+    answer.map_err(|error| Trouble::of_store(&named, &error))
+}
+
+async fn open(settings: &Settings, secrets: Secrets) -> Result<Kept, Trouble> {
     let store = async {
-        let store = store::open(location, secrets.seal.clone()).await?;
+        let store = store::open(&settings.store, secrets.seal.clone()).await?;
         store.check().await?;
         Ok(store)
     };
-    let store = tokio::time::timeout(STORE_ANSWERS, store)
-        .await
-        .map_err(|_| StartError::Store(format!("--store: {location} does not answer")))?
-        .map_err(|error| failed(&format!("--store: {location}"), &error))?;
+    let store = in_time(settings, store).await?;
     let journal = match &settings.journal {
         None => None,
         Some(dir) => {
@@ -120,22 +103,10 @@ async fn open(settings: &Settings, secrets: Secrets) -> Result<Kept, StartError>
                 None => journal,
             };
             let opened = journal.open().await;
-            Some(opened.map_err(|error| failed("--journal", &error))?)
+            Some(opened.map_err(|error| Trouble::of_store("--journal", &error))?)
         }
     };
     Ok(Kept { store, journal })
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 impl Prepared {
@@ -146,6 +117,9 @@ impl Prepared {
             kept,
         } = self;
         log::init(settings.log);
+        for warning in settings.warnings.lines() {
+            tracing::warn!("{warning}");
+        }
         match client {
             Client::Xiaomi(endpoint) => Gateway::run(endpoint, settings, kept).await,
             Client::Bearer(endpoint) => Gateway::run(endpoint, settings, kept).await,

@@ -1,0 +1,65 @@
+//! The store that a flag names.
+
+mod location;
+mod readable;
+
+use std::io;
+use std::path::Path;
+
+use tower_mac_auth::store::{
+    FileStore, Keyring, MemoryStore, PostgresStore, RecordStore, RedisStore, SealedStore,
+    SharedStore, StoreError, StoreErrorKind,
+};
+
+pub(crate) use self::location::StoreLocation;
+pub(crate) use self::readable::{Sample, unreadable};
+
+/// Opens it, sealed if there are keys.
+pub(crate) async fn open(
+    location: &StoreLocation,
+    keys: Option<Keyring>,
+) -> Result<SharedStore, StoreError> {
+    Ok(match location {
+        StoreLocation::Memory => share(MemoryStore::new(), keys),
+        StoreLocation::File(path) => share(FileStore::open(path).await?, keys),
+        StoreLocation::Postgres(url) => share(PostgresStore::connect(url).await?, keys),
+        StoreLocation::Redis(url) => share(RedisStore::connect(url).await?, keys),
+    })
+}
+
+/// Opens one that is there: who only looks must not make one where a name is mistyped.
+pub(crate) async fn open_existing(
+    location: &StoreLocation,
+    keys: Option<Keyring>,
+) -> Result<SharedStore, StoreError> {
+    match location {
+        StoreLocation::File(path) if is_missing(path) => {
+            let what = "there is no store there";
+            Err(StoreError::new(StoreErrorKind::Unsuitable, what))
+        }
+        location => open(location, keys).await,
+    }
+}
+
+/// Whether nothing is there, or an empty directory. What else may be wrong with it is the store's to say.
+fn is_missing(path: &Path) -> bool {
+    match path.read_dir() {
+        Ok(mut names) => names.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Makes what the store needs before it is opened, or brings it up to date: tables, where it has some.
+pub(crate) async fn migrate(location: &StoreLocation) -> Result<(), StoreError> {
+    match location {
+        StoreLocation::Postgres(url) => PostgresStore::connect(url).await?.migrate().await,
+        StoreLocation::Memory | StoreLocation::File(_) | StoreLocation::Redis(_) => Ok(()),
+    }
+}
+
+fn share(store: impl RecordStore, keys: Option<Keyring>) -> SharedStore {
+    match keys {
+        Some(keys) => SharedStore::new(SealedStore::new(store, keys)),
+        None => SharedStore::new(store),
+    }
+}

@@ -1,0 +1,103 @@
+//! What `--check` finds before a gateway starts, and a start says.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod real_gateway;
+
+use std::process::{Command, Output};
+
+use real_gateway::{World, secret};
+
+/// Signs everything.
+const ALICE: &str = "account = \"alice\"";
+
+const KEY: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
+const OTHER: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTM=";
+
+fn told(world: &World, output: &Output) -> String {
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    for canary in [&secret(&world.provider), "CANARY", KEY, OTHER] {
+        assert!(!told.contains(canary), "{told}");
+    }
+    told
+}
+
+/// What it says, with these flags beside the settings, and its exit code.
+fn check(world: &World, flags: &[&str]) -> (Option<i32>, String) {
+    let config = world.settings(&world.server.url(""), ALICE);
+    let mut command = world.command(&config);
+    let done = command.arg("--check").args(flags).output().unwrap();
+    (done.status.code(), told(world, &done))
+}
+
+/// An account in the store of these settings, sealed with this key.
+fn import(world: &World, name: &str, key: &str) {
+    let file = world.write("one.json", &format!("{{\"{name}\": \"CANARY\"}}"));
+    let store = format!("file:{}/tokens", world.dir.path().display());
+    let done = Command::new(env!("CARGO_BIN_EXE_mac-gateway"))
+        .args(["accounts", "import", "--store", &store])
+        .args(["--client-id", world.provider.client_id(), &file])
+        .env("MAC_SEAL_KEY", key)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
+#[test]
+fn a_store_that_no_key_opens_is_named_before_anything_starts() {
+    let world = World::new();
+    let (right, wrong) = (format!("winter:{KEY}"), format!("winter:{OTHER}"));
+    import(&world, "alice", &right);
+    let config = world.settings(&world.server.url(""), ALICE);
+    let run = |key: Option<&str>, flags: &[&str]| {
+        let mut command = world.command(&config);
+        command.args(flags).env_remove("MAC_SEAL_KEY");
+        command.envs(key.map(|key| ("MAC_SEAL_KEY", key)));
+        let done = command.output().unwrap();
+        (done.status.code(), told(&world, &done))
+    };
+    assert_eq!(run(Some(&right), &["--check"]).0, Some(0));
+    for key in [None, Some(OTHER), Some(wrong.as_str())] {
+        for flags in [&["--check"][..], &[]] {
+            let (code, told) = run(key, flags);
+            assert_eq!(code, Some(2), "{told}");
+            let named = told.contains("MAC_SEAL_KEY") && told.contains("winter");
+            assert!(named, "{told}");
+        }
+    }
+    // Where one account opens, the others wait for their key, and the gateway starts.
+    import(&world, "bob", KEY);
+    let (code, told) = run(Some(KEY), &["--check"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("1 of 2") && told.contains("winter"), "{told}");
+}
+
+#[test]
+fn a_gateway_that_cannot_open_some_accounts_starts_and_logs_why() {
+    let world = World::new();
+    let upstream = world.server.url("");
+    // Alice is seeded, and kept in the clear.
+    assert_eq!(world.start(&upstream, ALICE).end().0, Some(0));
+    import(&world, "bob", &format!("winter:{OTHER}"));
+    let (code, log) = world.start(&upstream, ALICE).end();
+    assert_eq!(code, Some(0), "{log}");
+    let warned = log
+        .lines()
+        .any(|line| line.contains("WARN") && line.contains("winter"));
+    assert!(warned, "{log}");
+}
+
+#[test]
+fn a_wrong_store_is_as_wrong_as_a_wrong_flag_and_one_that_is_away_is_not() {
+    let world = World::new();
+    for (store, code) in [
+        ("postgres://u:CANARY@host:port/x", 2),
+        ("redis://u:CANARY@:port", 2),
+        ("ftp://u:CANARY@host", 2),
+        ("postgres://u:CANARY@127.0.0.1:1/x", 1),
+    ] {
+        let (ended, told) = check(&world, &["--store", store]);
+        assert_eq!(ended, Some(code), "{store}: {told}");
+        assert!(told.contains("--store: "), "{told}");
+        assert!(!told.contains("migrate"), "{told}");
+    }
+}
