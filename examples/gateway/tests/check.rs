@@ -101,3 +101,100 @@ fn a_wrong_store_is_as_wrong_as_a_wrong_flag_and_one_that_is_away_is_not() {
         assert!(!told.contains("migrate"), "{told}");
     }
 }
+
+#[test]
+fn a_setting_that_cannot_work_is_named_and_a_right_one_shown() {
+    let world = World::new();
+    let headers = [
+        "authorization",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "Keep-Alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "Via",
+        "x account",
+    ];
+    for header in headers {
+        let (code, told) = check(&world, &["--account-header", header]);
+        assert_eq!(code, Some(2), "{header}: {told}");
+        assert!(told.contains("--account-header x-account"), "{told}");
+    }
+    let (code, told) = check(&world, &["--account-header", "x-account"]);
+    assert_eq!(code, Some(0), "{told}");
+
+    for (flag, value, right) in [
+        ("--authorize-url", "/authorize", "--authorize-url https://"),
+        (
+            "--authorize-url",
+            "accounts.example",
+            "--authorize-url https://",
+        ),
+        ("--upstream-timeout", "0", "--upstream-timeout 60"),
+        ("--admin-host", "http://ops", "--admin-host ops.example"),
+        (
+            "--admin-host",
+            "ops.example:8081",
+            "--admin-host ops.example",
+        ),
+        ("--admin-host", "", "--admin-host ops.example"),
+        ("--admin-host", "*.example", "--admin-host ops.example"),
+        ("--upstream", "https://a:99999", "--upstream https://"),
+        ("--upstream", "https://a:", "--upstream https://"),
+        ("--upstream", "https://a:0", "--upstream https://"),
+        ("--sign-host", "a:99999", "--sign-host api.example"),
+        ("--sign-host", "u:CANARY@a", "--sign-host api.example"),
+    ] {
+        let (code, told) = check(&world, &[flag, value]);
+        assert_eq!(code, Some(2), "{flag} {value}: {told}");
+        let named = format!("mac-gateway: {flag}: ");
+        assert!(told.starts_with(&named) && told.contains(right), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    for (flag, value) in [
+        ("--admin-host", "ops.example"),
+        ("--admin-host", "192.0.2.1"),
+        ("--admin-host", "[2001:db8::1]"),
+        ("--authorize-url", "https://accounts.example/authorize?a=b"),
+        ("--upstream", "https://a:8443"),
+    ] {
+        let (code, told) = check(&world, &[flag, value]);
+        assert_eq!(code, Some(0), "{flag} {value}: {told}");
+    }
+}
+
+#[test]
+fn one_address_is_not_taken_twice() {
+    let world = World::new();
+    for (listen, admin, code) in [
+        ("127.0.0.1:8080", "127.0.0.1:8080", 2),
+        ("0.0.0.0:8080", "127.0.0.1:8080", 2),
+        ("[::]:8080", "127.0.0.1:8080", 2),
+        ("[::1]:8080", "127.0.0.1:8080", 0),
+        ("127.0.0.1:8080", "127.0.0.1:8081", 0),
+        ("127.0.0.1:0", "127.0.0.1:0", 0),
+    ] {
+        let (ended, told) = check(&world, &["--listen", listen, "--admin", admin]);
+        assert_eq!(ended, Some(code), "{listen} {admin}: {told}");
+        assert!(code == 0 || told.contains("--admin: "), "{told}");
+    }
+}
+
+#[test]
+fn a_redirect_that_does_not_lead_back_here_is_told() {
+    let world = World::new();
+    for (uri, told_of) in [
+        ("https://ops.example/callback", false),
+        ("https://ops.example/login/done", true),
+        ("https://ops.example", true),
+    ] {
+        let (code, told) = check(&world, &["--redirect-uri", uri]);
+        assert_eq!(code, Some(0), "{told}");
+        assert_eq!(told.contains("--redirect-uri: "), told_of, "{uri}: {told}");
+    }
+}

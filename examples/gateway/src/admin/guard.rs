@@ -52,6 +52,10 @@ impl Hosts {
     /// page of another can have the same host.
     fn has(&self, host: &str) -> bool {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let is_own = |name: &String| bare.eq_ignore_ascii_case(name);
+        if self.names.iter().any(is_own) {
+            return true;
+        }
         if let Ok(ip) = bare.parse::<IpAddr>() {
             // An address, in contrast to a name, cannot be made to lead elsewhere.
             return self.ip.is_some_and(|own| {
@@ -59,10 +63,6 @@ impl Hosts {
             });
         }
         host.eq_ignore_ascii_case("localhost")
-            || self
-                .names
-                .iter()
-                .any(|name| host.eq_ignore_ascii_case(name))
     }
 }
 
@@ -167,8 +167,11 @@ mod tests {
             ("0.0.0.0", "10.0.0.1", true),
             ("10.0.0.1", "10.0.0.1", true),
             ("10.0.0.1", "10.0.0.2", false),
+            ("10.0.0.1", "192.0.2.1", true),
+            ("10.0.0.1", "[2001:db8::1]", true),
         ] {
-            let hosts = Hosts::new(listen.parse().unwrap(), vec!["ops.example".to_owned()]);
+            let names = ["ops.example", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
+            let hosts = Hosts::new(listen.parse().unwrap(), names.to_vec());
             assert_eq!(hosts.has(host), own, "{host} at {listen}");
         }
     }

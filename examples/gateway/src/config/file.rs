@@ -25,15 +25,17 @@ fn parse(path: &Path, text: &str) -> Result<Flags, Problems> {
         let (line, column) = place(text, error.span().map_or(0, |span| span.start));
         let path = path.display();
         let message = error.message();
-        let what = if message.starts_with("unknown field") || message.starts_with("duplicate key") {
-            message.to_owned()
+        let what = if let Some(known) = known(message) {
+            format!("there is no such setting; there are {known}")
+        } else if message.starts_with("duplicate") {
+            "it was given before: give it once".to_owned()
         } else {
-            let key = key_at(text, line);
-            format!("{key} not TOML, or not a value that its key takes")
+            "not TOML, or not a value that its key takes".to_owned()
         };
+        let key = key_at(text, line);
         Problems::one(
             "--config",
-            format!("{path}, line {line}, column {column}: {what}"),
+            format!("{path}, line {line}, column {column}: {key}{what}"),
         )
     })
 }
@@ -49,15 +51,24 @@ pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
     (line, column + 1)
 }
 
-/// The key on this line, with a colon, if there is one.
+/// The settings that there are, if the error is about one that there is not.
+fn known(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("unknown field ")?;
+    // From the end: before it is whatever somebody wrote.
+    Some(rest.rsplit_once(", expected one of ")?.1)
+}
+
+/// The key on this line, with a colon, if there is one that looks like the name of a setting: what stands
+/// there may also be a secret, base64 with its `=` for one.
 fn key_at(text: &str, line: usize) -> String {
+    const LONGEST: usize = 24;
     let line = text.lines().nth(line - 1).unwrap_or_default();
     let key = line.split_once('=').map_or("", |(key, _)| key.trim());
-    let is_key = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    if key.is_empty() || !key.bytes().all(is_key) {
+    let is_key = |byte: u8| byte.is_ascii_lowercase() || b"-_".contains(&byte);
+    if !(1..=LONGEST).contains(&key.len()) || !key.bytes().all(is_key) {
         return String::new();
     }
-    format!("{key}:")
+    format!("{key}: ")
 }
 
 #[cfg(test)]
@@ -98,6 +109,33 @@ mod tests {
             assert!(!told.contains("canary") && !told.contains("4711"), "{told}");
         }
         assert!(wrong("allow-http = \"canary\"").contains("allow-http"));
+    }
+
+    #[test]
+    fn a_key_given_twice_is_named() {
+        let told = wrong("via = \"a\"\nlisten = \"a\"\nvia = \"b\"\n");
+        assert!(told.contains("line 3") && told.contains("via"), "{told}");
+        assert!(told.contains("given before"), "{told}");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_in_the_place_of_a_key_is_not_shown() {
+        for text in [
+            "\"CANARY key\" = 1",
+            "'CANARY' = 1",
+            "\"canary\" = 1",
+            "CANARY = 1",
+            "CANARY=",
+            "Q0FOQVJZ0CANARY=",
+            "canary1.listen = 1",
+            "\"CANARY\" = 1\n\"CANARY\" = 2",
+            "[CANARY]\na = 1",
+            "\"a`, expected CANARY\" = 1",
+        ] {
+            let told = wrong(text);
+            assert!(!told.to_lowercase().contains("canary"), "{text}: {told}");
+            assert!(told.contains("line "), "{text}: {told}");
+        }
     }
 
     #[test]

@@ -173,6 +173,11 @@ impl Flags {
         }
     }
 
+    /// Whether a user can log in here: it is known where users agree.
+    pub(crate) fn has_login(&self) -> bool {
+        self.provider == Some(ProviderName::Xiaomi) || self.authorize_url.is_some()
+    }
+
     pub(crate) fn upstream_timeout(&self) -> Duration {
         Duration::from_secs(self.upstream_timeout.unwrap_or(60))
     }

@@ -19,8 +19,9 @@ impl Problems {
         self.0.push((flag, what.into()));
     }
 
-    pub(super) fn add_all(&mut self, others: Self) {
-        self.0.extend(others.0);
+    /// The value, or the problems noted.
+    pub(super) fn take<T>(&mut self, result: Result<T, Self>) -> Option<T> {
+        result.map_err(|others| self.0.extend(others.0)).ok()
     }
 
     /// The value, or the error noted.
@@ -30,6 +31,11 @@ impl Problems {
         result: Result<T, impl Into<String>>,
     ) -> Option<T> {
         result.map_err(|what| self.add(flag, what)).ok()
+    }
+
+    /// The value, if nothing was noted.
+    pub(super) fn none_or<T>(self, value: Option<T>) -> Result<T, Self> {
+        value.filter(|_| self.is_empty()).ok_or(self)
     }
 
     pub(super) fn is_empty(&self) -> bool {

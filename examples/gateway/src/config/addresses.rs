@@ -1,0 +1,111 @@
+//! Where requests, operators and browsers come in, and where browsers are sent.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+
+use super::{Flags, Problems};
+
+pub(super) struct Addresses {
+    pub(super) listen: SocketAddr,
+    pub(super) admin: SocketAddr,
+    /// Of the admin address, in lower case and without a port or brackets.
+    pub(super) names: Vec<String>,
+    /// Whether browsers reach the admin address by TLS.
+    pub(super) by_tls: bool,
+    pub(super) warnings: Problems,
+}
+
+impl Addresses {
+    pub(super) fn new(flags: &Flags) -> Result<Self, Problems> {
+        let (mut problems, mut warnings) = (Problems::default(), Problems::default());
+        let listen = address("--listen", flags.listen.as_deref(), 8080);
+        let listen = problems.note("--listen", listen);
+        let admin = address("--admin", flags.admin.as_deref(), 8081);
+        let admin = problems.note("--admin", admin);
+        let both = listen.zip(admin);
+        if both.is_some_and(|(listen, admin)| are_one(listen, admin)) {
+            let what = "is the address of --listen: give another, as in --admin 127.0.0.1:8081";
+            problems.add("--admin", what);
+        }
+        let mut names = Vec::new();
+        for name in &flags.admin_host {
+            names.extend(problems.note("--admin-host", admin_host(name)));
+        }
+        if let Some(url) = &flags.authorize_url {
+            problems.note("--authorize-url", authorize_url(url));
+        }
+        let callback = flags.redirect_uri.as_deref().map(callback);
+        let callback = callback.and_then(|uri| problems.note("--redirect-uri", uri));
+        let mut by_tls = false;
+        if let Some(uri) = callback {
+            names.extend(uri.host().and_then(|host| admin_host(host).ok()));
+            by_tls = uri.scheme() == Some(&Scheme::HTTPS);
+            if flags.has_login() && uri.path() != "/callback" {
+                let what = "leads to another path than /callback, where a login at the admin address ends: see \
+                            that it gets there, or register --redirect-uri https://ops.example/callback";
+                warnings.add("--redirect-uri", what);
+            }
+        }
+        let addresses = both.map(|(listen, admin)| Self {
+            listen,
+            admin,
+            names,
+            by_tls,
+            warnings,
+        });
+        problems.none_or(addresses)
+    }
+}
+
+/// An address and a port; without one given, this port of this machine.
+fn address(flag: &str, given: Option<&str>, port: u16) -> Result<SocketAddr, String> {
+    let Some(text) = given else {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    };
+    let wrong = |_| format!("{text} is no address and port: give it as in {flag} 127.0.0.1:{port}");
+    text.parse().map_err(wrong)
+}
+
+/// Whether only one of them can be listened at. Port 0 is each time another.
+fn are_one(one: SocketAddr, other: SocketAddr) -> bool {
+    // All addresses of IPv6 are those of IPv4, too.
+    let has = |any: IpAddr, ip: IpAddr| any.is_unspecified() && (any.is_ipv6() || ip.is_ipv4());
+    let (a, b) = (one.ip(), other.ip());
+    one.port() != 0 && one.port() == other.port() && (a == b || has(a, b) || has(b, a))
+}
+
+/// A name of the admin address, in lower case and without brackets.
+fn admin_host(text: &str) -> Result<String, &'static str> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let named = !text.is_empty() && text.bytes().all(is_name);
+    if !named && bare.parse::<IpAddr>().is_err() {
+        return Err(
+            "is no name alone: give it without scheme and port, as in --admin-host ops.example",
+        );
+    }
+    Ok(bare.to_ascii_lowercase())
+}
+
+/// Where users agree.
+fn authorize_url(text: &str) -> Result<(), &'static str> {
+    let web = |uri: &Uri| [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
+    let host = |uri: &Uri| {
+        uri.authority()
+            .map(Authority::host)
+            .is_some_and(|it| !it.is_empty())
+    };
+    let uri = text.parse::<Uri>().ok().filter(|uri| web(uri) && host(uri));
+    let wrong = "is no URL that a browser can go to: give it as in --authorize-url \
+                 https://accounts.example/authorize";
+    uri.map(drop).ok_or(wrong)
+}
+
+/// Where users come back to.
+fn callback(text: &str) -> Result<Uri, &'static str> {
+    let uri = text.parse::<Uri>().ok();
+    let uri = uri.filter(|uri| uri.scheme().is_some() && uri.host().is_some());
+    uri.ok_or("is no URL: give it as in --redirect-uri https://ops.example/callback")
+}
