@@ -96,6 +96,18 @@ impl Page {
         }
     }
 
+    /// Waits for this event.
+    fn hear(&mut self, method: &str) {
+        loop {
+            let message = self.socket.read().unwrap();
+            let text = message.to_text().unwrap_or_default();
+            let event: Value = serde_json::from_str(text).unwrap_or_default();
+            if event["method"] == method {
+                return;
+            }
+        }
+    }
+
     /// What this JavaScript gives.
     fn evaluate(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "returnByValue": true });
@@ -192,6 +204,45 @@ fn a_refresh_shows_without_a_reload_and_the_page_fits_every_screen() {
         }
         assert_ne!(colours[0], colours[1]);
     }
+    drop(page);
+    assert_eq!(demo.end(), Some(0));
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_link_to_a_login_asks_first_and_any_name_can_be_acted_on() {
+    let demo = Demo::start();
+    let mut page = Page::open(&format!("http://{}/", demo.admin));
+    page.until(&format!("!!({ALICE})"));
+    // As if a link of another led here.
+    let link =
+        |account: &str| json!({ "url": format!("http://{}/login?account={account}", demo.admin) });
+    page.ask("Page.enable", &json!({}));
+    for accept in [false, true] {
+        page.ask("Page.navigate", &link(".."));
+        page.hear("Page.javascriptDialogOpening");
+        page.ask("Page.handleJavaScriptDialog", &json!({ "accept": accept }));
+        page.until("document.readyState === 'complete'");
+        if accept {
+            // The demo's user agrees at once, and is led back.
+            page.until("location.pathname === '/callback'");
+            page.until("document.body.innerText.includes('generation')");
+        } else {
+            page.until("location.href.endsWith('/') && !!document.querySelector('#accounts tr')");
+        }
+        let accounts = demo.admin("GET", "/accounts", "");
+        assert_eq!(accounts.contains("\"..\""), accept, "{accounts}");
+    }
+    page.ask(
+        "Page.navigate",
+        &json!({ "url": format!("http://{}/", demo.admin) }),
+    );
+    let row = "[...document.querySelectorAll('#accounts tr')]\
+               .find(row => row.cells[0].textContent === '..')";
+    page.until(&format!("!!({row})"));
+    page.evaluate("window.confirm = () => true");
+    page.evaluate(&format!("{row}.querySelectorAll('button')[1].click()"));
+    page.until(&format!("{row}.cells[1].textContent === 'revoked'"));
     drop(page);
     assert_eq!(demo.end(), Some(0));
 }

@@ -1,24 +1,30 @@
 //! Who there is, and what an operator may do about it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_mac_auth::account::Account;
+use tower_mac_auth::account::{Account, AccountErrorKind};
 use tower_mac_auth::provider::Provider;
-use tower_mac_auth::store::{AccountName, Listed, RecordStore as _, Standing, Status, StoreError};
+use tower_mac_auth::store::{
+    AccountName, Listed, Record, RecordStore as _, Standing, Status, StoreError,
+};
 use tower_mac_auth::{Clock as _, SystemClock};
 
 use super::Admin;
+use super::asked::{Named, Query, name};
 use crate::proxy::{Refusal, of_account, of_refresh};
 
 /// How many accounts a page has, if nobody says otherwise, and at most.
 pub(super) const PAGE: usize = 100;
 const LONGEST_PAGE: usize = 1000;
+
+/// Between two refreshes of an account that are no remedy for an end.
+pub(crate) const LEAST_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
@@ -29,16 +35,10 @@ pub(super) struct Asked {
 pub(super) async fn list<P: Provider>(
     State(admin): State<Arc<Admin<P>>>,
     Query(asked): Query<Asked>,
-) -> Response {
-    let after = match asked.after.as_deref().map(name).transpose() {
-        Ok(after) => after,
-        Err(refusal) => return refusal.into_response(),
-    };
+) -> Result<Json<Value>, Refusal> {
+    let after = asked.after.as_deref().map(name).transpose()?;
     let limit = asked.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
-    match page(&admin, after.as_ref(), limit).await {
-        Ok(page) => Json(page).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
+    Ok(Json(page(&admin, after.as_ref(), limit).await?))
 }
 
 /// A page of them, and by which name to ask for the next one.
@@ -102,60 +102,73 @@ fn here_shown<P: Provider>(account: &Account<P>) -> Value {
 /// signs no more, whether there comes a new one or not.
 pub(super) async fn refresh<P: Provider>(
     State(admin): State<Arc<Admin<P>>>,
-    Path(asked): Path<String>,
-) -> Response {
-    let account = match admin.accounts.get(&asked).await {
-        Ok(account) => account,
-        Err(error) => return of_account(&error).into_response(),
-    };
-    match account.refresh_if_current(account.generation()).await {
-        Ok(generation) => {
-            Json(json!({ "account": asked, "generation": generation.number() })).into_response()
+    Named(name): Named,
+) -> Result<Json<Value>, Refusal> {
+    let account = admin.accounts.get(name.as_str()).await;
+    let account = account.map_err(|error| match error.kind() {
+        AccountErrorKind::NotAuthorized => unknown(),
+        _ => of_account(&error),
+    })?;
+    let loaded = admin.store.load(&name).await;
+    let loaded = loaded.map_err(|error| unavailable(&error))?;
+    if let Some(record) = loaded.standing.record() {
+        refreshed_recently(record)?;
+    }
+    let refreshed = account.refresh_if_current(account.generation()).await;
+    let generation = refreshed.map_err(|error| of_refresh(&error))?;
+    Ok(Json(
+        json!({ "account": name.as_str(), "generation": generation.number() }),
+    ))
+}
+
+/// The library would take it for the API's refusal of a new credential, and count it as one.
+fn refreshed_recently(record: &Record) -> Result<(), Refusal> {
+    let ended = record.expires_at.is_some_and(|end| end <= record.now);
+    let authorized = record.lineage == record.generation;
+    let age = record.now.saturating_since(record.issued_at);
+    match LEAST_INTERVAL.checked_sub(age) {
+        Some(left) if !left.is_zero() && !authorized && !ended => {
+            let (ago, wait) = (age.as_secs(), left.as_secs_f64().ceil());
+            let reason = format!("refreshed {ago} s ago; the next is possible in {wait} s");
+            let refusal = Refusal::new(StatusCode::CONFLICT, "refreshed_recently", reason);
+            Err(refusal.after(Duration::from_secs_f64(wait)))
         }
-        Err(error) => of_refresh(&error).into_response(),
+        _ => Ok(()),
     }
 }
 
 /// Ends its grant, in all processes that share the store.
 pub(super) async fn revoke<P: Provider>(
     State(admin): State<Arc<Admin<P>>>,
-    Path(asked): Path<String>,
-) -> Response {
-    match end(&admin, &asked).await {
-        Ok(generation) => {
-            Json(json!({ "account": asked, "generation": generation })).into_response()
-        }
-        Err(refusal) => refusal.into_response(),
-    }
+    Named(name): Named,
+) -> Result<Json<Value>, Refusal> {
+    let generation = end(&admin, &name).await?;
+    Ok(Json(
+        json!({ "account": name.as_str(), "generation": generation }),
+    ))
 }
 
-async fn end<P: Provider>(admin: &Admin<P>, asked: &str) -> Result<u64, Refusal> {
-    let name = name(asked)?;
-    if let Some(account) = admin.accounts.peek(asked) {
+async fn end<P: Provider>(admin: &Admin<P>, name: &AccountName) -> Result<u64, Refusal> {
+    if let Some(account) = admin.accounts.peek(name.as_str()) {
         let revoked = account.revoke().await;
         return match revoked {
             Ok(generation) => Ok(generation.number()),
             Err(error) => Err(of_account(&error)),
         };
     }
-    let loaded = admin.store.load(&name).await;
+    let loaded = admin.store.load(name).await;
     let loaded = loaded.map_err(|error| unavailable(&error))?;
     if let Standing::Nothing = loaded.standing {
-        let reason = "the store knows no such account";
-        return Err(Refusal::new(
-            StatusCode::NOT_FOUND,
-            "account_unknown",
-            reason,
-        ));
+        return Err(unknown());
     }
-    let record = admin.store.revoke(&name).await;
+    let record = admin.store.revoke(name).await;
     let record = record.map_err(|error| unavailable(&error))?;
     Ok(record.generation.number())
 }
 
-pub(super) fn name(text: &str) -> Result<AccountName, Refusal> {
-    AccountName::new(text)
-        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, "account_name", error.to_string()))
+fn unknown() -> Refusal {
+    let reason = "the store knows no such account";
+    Refusal::new(StatusCode::NOT_FOUND, "account_unknown", reason)
 }
 
 fn unavailable(error: &StoreError) -> Refusal {

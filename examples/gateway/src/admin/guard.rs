@@ -18,7 +18,7 @@ use tower_mac_auth::provider::Provider;
 use super::Admin;
 use crate::proxy::Refusal;
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.

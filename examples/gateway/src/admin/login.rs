@@ -3,46 +3,81 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{COOKIE, LOCATION, SET_COOKIE};
+use http::header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 use tower_mac_auth::AuthorizationCode;
 use tower_mac_auth::provider::{AuthorizeRequest, Provider};
+use tower_mac_auth::store::AccountName;
 
+use super::Admin;
+use super::asked::{Named, Query};
+use super::guard::SEC_FETCH_SITE;
 use super::pending::{LIFE, Login};
-use super::{Admin, accounts};
 use crate::proxy::{Refusal, of_account};
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Asked {
-    account: Option<String>,
+/// Begins a login for a page or a program that asks for it: `to` is where the browser has to go.
+pub(super) async fn begin<P: Provider>(
+    State(admin): State<Arc<Admin<P>>>,
+    Named(name): Named,
+) -> Result<Response, Refusal> {
+    let Begun { to, cookie } = begun(&admin, &name)?;
+    Ok(([(SET_COOKIE, cookie)], Json(json!({ "to": to }))).into_response())
 }
 
-/// Sends a browser to the provider. What comes back is taken from this browser alone, once.
-pub(super) async fn login<P: Provider>(
+/// Leads to the provider. A browser is led to the page that asks first: whoever made it come here, by a
+/// link in a mail for one, could otherwise have the account taken over by the user that this browser has a
+/// session of.
+pub(super) async fn lead<P: Provider>(
     State(admin): State<Arc<Admin<P>>>,
-    Query(asked): Query<Asked>,
-) -> Response {
-    let name = match accounts::name(asked.account.as_deref().unwrap_or_default()) {
-        Ok(name) => name,
-        Err(refusal) => return refusal.into_response(),
-    };
+    Named(name): Named,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    if is_browser(&headers) {
+        let to = format!(
+            "/?login={}",
+            utf8_percent_encode(name.as_str(), NON_ALPHANUMERIC)
+        );
+        return Ok((StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response());
+    }
+    let Begun { to, cookie } = begun(&admin, &name)?;
+    let headers = [(LOCATION, to), (SET_COOKIE, cookie)];
+    Ok((StatusCode::SEE_OTHER, headers).into_response())
+}
+
+/// What a browser shows says so; and what it loads besides gets no cookie from here by which it could end
+/// a login.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(ACCEPT).into_iter();
+    let mut kinds = accepts.flat_map(|accept| accept.as_bytes().split(|byte| b",;".contains(byte)));
+    headers.contains_key(SEC_FETCH_SITE)
+        || kinds.any(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/html"))
+}
+
+/// A login that has begun.
+struct Begun {
+    /// The provider's page.
+    to: String,
+    cookie: String,
+}
+
+/// What comes back is taken from the browser with the cookie alone, once.
+fn begun<P: Provider>(admin: &Admin<P>, name: &AccountName) -> Result<Begun, Refusal> {
     let state = AuthorizeRequest::random_state();
     let Some(to) = admin.endpoint.authorize_url(&state) else {
         let reason = "it is not known where users agree: start the gateway with --authorize-url";
-        return Refusal::new(StatusCode::NOT_FOUND, "no_authorize_url", reason).into_response();
+        let refusal = Refusal::new(StatusCode::NOT_FOUND, "no_authorize_url", reason);
+        return Err(refusal);
     };
     let login = Login::new(name.as_str(), to.code_verifier);
     let cookie = cookie(&state, &login.browser, LIFE.as_secs(), admin.secure_cookies);
-    if !admin.pending.begin(state, login) {
-        let reason = "too many logins are under way";
-        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "logins", reason).into_response();
-    }
-    let headers = [(LOCATION, to.url), (SET_COOKIE, cookie)];
-    (StatusCode::SEE_OTHER, headers).into_response()
+    admin.pending.begin(state, login);
+    let to = to.url;
+    Ok(Begun { to, cookie })
 }
 
 /// What a provider's page sends a browser back with. Its `Debug` would show a code.

@@ -1,6 +1,7 @@
 //! What operators see, on an address of its own: health, numbers, accounts, logins.
 
 mod accounts;
+mod asked;
 mod events;
 mod feed;
 mod guard;
@@ -25,6 +26,8 @@ use tower_mac_auth::provider::Provider;
 use tower_mac_auth::store::SharedStore;
 use tower_mac_auth::token::TokenEndpoint;
 
+pub(crate) use self::accounts::LEAST_INTERVAL;
+use self::asked::{no_head, no_method, nothing};
 pub(crate) use self::feed::Feed;
 use self::guard::Hosts;
 use self::pending::Pending;
@@ -88,6 +91,7 @@ impl<P: Provider> Admin<P> {
 
     pub(crate) fn router(self) -> Router {
         let admin = Arc::new(self);
+        let login = post(login::begin::<P>).get(login::lead::<P>).head(no_head);
         Router::new()
             .route("/", get(page::page))
             .route("/page.js", get(page::script))
@@ -96,12 +100,16 @@ impl<P: Provider> Admin<P> {
             .route("/readyz", get(health::ready::<P>))
             .route("/metrics", get(health::metrics::<P>))
             .route("/accounts", get(accounts::list::<P>))
+            .route("/accounts/refresh", post(accounts::refresh::<P>))
+            .route("/accounts/revoke", post(accounts::revoke::<P>))
             .route("/accounts/{name}/refresh", post(accounts::refresh::<P>))
             .route("/accounts/{name}/revoke", post(accounts::revoke::<P>))
-            .route("/login", get(login::login::<P>))
-            .route("/callback", get(login::callback::<P>))
+            .route("/login", login)
+            .route("/callback", get(login::callback::<P>).head(no_head))
             .route("/events", get(events::events::<P>))
             .route("/history", get(health::history::<P>))
+            .fallback(nothing)
+            .method_not_allowed_fallback(no_method)
             .layer(from_fn_with_state(Arc::clone(&admin), guard::guard::<P>))
             .with_state(admin)
     }

@@ -1,4 +1,5 @@
 //! The gateway as it shows itself.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

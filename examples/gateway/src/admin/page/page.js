@@ -27,12 +27,24 @@ function cell(row, text, className) {
   return made;
 }
 
+// The name is in the query: a path can have no "..".
+async function post(path, name) {
+  const answer = await fetch(path + "?account=" + encodeURIComponent(name),
+    { method: "POST", headers: { "x-requested-with": "page" } });
+  const said = await answer.json();
+  if (answer.ok) return said;
+  tell({ at: Date.now(), account: name, kind: path, text: said.reason });
+}
+
 async function act(name, what) {
   if (what === "revoke" && !confirm("End the grant of " + name + "?")) return;
-  const answer = await fetch("/accounts/" + encodeURIComponent(name) + "/" + what,
-    { method: "POST", headers: { "x-requested-with": "page" } });
-  if (!answer.ok) tell({ at: Date.now(), account: name, kind: what, text: (await answer.json()).reason });
+  await post("/accounts/" + what, name);
   reload();
+}
+
+async function login(name) {
+  const begun = await post("/login", name);
+  if (begun) location.assign(begun.to);
 }
 
 function show() {
@@ -50,20 +62,15 @@ function show() {
     cell(row, ends(account.seconds_left));
     cell(row, (advice[account.state] ?? "–") + (account.why ? " (" + account.why + ")" : ""));
     const buttons = row.insertCell();
-    for (const [what, text] of [["refresh", "Refresh"], ["revoke", "Revoke"]]) {
+    for (const [what, text] of [["refresh", "Refresh"], ["revoke", "Revoke"], ["login", "Log in"]]) {
       const button = document.createElement("button");
       button.textContent = text;
       button.setAttribute("aria-label", text + " " + account.account);
       button.dataset.key = what + " " + account.account;
-      button.addEventListener("click", () => act(account.account, what));
+      button.addEventListener("click", () => what === "login" ? login(account.account) : act(account.account, what));
       buttons.append(button);
       if (button.dataset.key === focused) button.focus();
     }
-    const login = document.createElement("a");
-    login.href = "/login?account=" + encodeURIComponent(account.account);
-    login.textContent = "Log in";
-    login.setAttribute("aria-label", "Log in " + account.account);
-    buttons.append(login);
   }
 }
 
@@ -132,3 +139,10 @@ by("state").addEventListener("change", show);
 by("filter").addEventListener("submit", (event) => event.preventDefault());
 by("more").addEventListener("click", () => load(next));
 setInterval(chart, 10000);
+
+// A link to /login leads here: whoever made it, the user is asked.
+const asked = new URLSearchParams(location.search).get("login");
+if (asked) {
+  history.replaceState(null, "", "/");
+  if (confirm("Log in as the account " + asked + "? Whoever the provider knows in this browser will be it.")) login(asked);
+}

@@ -1,0 +1,147 @@
+//! The admin address, over real sockets.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod demo_gateway;
+
+use demo_gateway::Demo;
+use serde_json::Value;
+
+const PROGRAM: &str = "x-requested-with: test\r\nContent-Length: 0\r\n";
+
+/// Its status, its head and its body.
+fn parts(answer: &str) -> (u16, String, String) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+fn header(answer: &str, name: &str) -> Option<String> {
+    let lines = answer.lines().filter_map(|line| line.split_once(": "));
+    let mut found = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name));
+    Some(found.next()?.1.to_owned())
+}
+
+/// An answer that is no success, with the word for programs.
+fn refused(answer: &str) -> (u16, String) {
+    let (status, head, body) = parts(answer);
+    assert!(head.contains("content-type: application/json"), "{answer}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert!(!body["reason"].as_str().unwrap().is_empty(), "{answer}");
+    (status, body["error"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn whatever_is_wrong_with_a_request_is_said_in_json() {
+    let demo = Demo::start();
+    for (method, path, status, error) in [
+        ("GET", "/accounts?limit=many", 400, "query"),
+        ("GET", "/accounts?after=%ff", 400, "query"),
+        ("GET", "/accounts?after=", 400, "account_name"),
+        ("GET", "/login?account=%ff", 400, "query"),
+        ("GET", "/login?account=a&account=b", 400, "query"),
+        ("GET", "/login", 400, "account_name"),
+        ("GET", "/callback?code=%ff", 400, "query"),
+        ("POST", "/accounts/%ff/refresh", 400, "path"),
+        ("POST", "/accounts/%00/refresh", 400, "account_name"),
+        ("POST", "/accounts/nobody/refresh", 404, "account_unknown"),
+        ("POST", "/accounts/nobody/revoke", 404, "account_unknown"),
+        ("GET", "/nowhere", 404, "not_found"),
+        ("POST", "/healthz", 405, "method"),
+        ("GET", "/accounts/alice/revoke", 405, "method"),
+    ] {
+        let answer = demo.admin(method, path, PROGRAM);
+        let told = (status, error.to_owned());
+        assert_eq!(refused(&answer), told, "{method} {path}");
+        assert_eq!(
+            header(&answer, "allow").is_some(),
+            status == 405,
+            "{answer}"
+        );
+    }
+    assert_eq!(demo.end(), Some(0));
+}
+
+#[test]
+fn an_operator_who_refreshes_too_soon_is_told_when_to_and_nothing_is_counted() {
+    let demo = Demo::start();
+    let refresh = || demo.admin("POST", "/accounts/bob/refresh", PROGRAM);
+    let (status, ..) = parts(&refresh());
+    assert_eq!(status, 200);
+    let again = refresh();
+    assert_eq!(refused(&again), (409, "refreshed_recently".to_owned()));
+    assert!(again.contains("the next is possible in "), "{again}");
+    let seconds: u64 = header(&again, "retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{again}");
+    let numbers = demo.admin("GET", "/metrics", "");
+    let none = "mac_auth_refusals_total{reason=\"rejected_fresh\"} 0";
+    assert!(numbers.contains(none), "{numbers}");
+    assert_eq!(demo.end(), Some(0));
+}
+
+#[test]
+fn a_link_from_elsewhere_begins_no_login_but_leads_to_the_page_that_asks() {
+    let demo = Demo::start();
+    // Over plain HTTP to another machine browsers say nothing of where a link was.
+    let html = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+    for browser in [
+        html,
+        "Sec-Fetch-Site: none\r\n",
+        "Sec-Fetch-Site: same-origin\r\n",
+    ] {
+        let asked = demo.admin("GET", "/login?account=a%26b%20%E5%B0%8F", browser);
+        assert_eq!(parts(&asked).0, 303, "{asked}");
+        let to = header(&asked, "location").unwrap();
+        assert_eq!(to, "/?login=a%26b%20%E5%B0%8F");
+        assert_eq!(header(&asked, "set-cookie"), None);
+    }
+    let cross = demo.admin("GET", "/login?account=a", "Sec-Fetch-Site: cross-site\r\n");
+    assert_eq!(refused(&cross), (403, "cross_site".to_owned()));
+
+    let begun = demo.admin("POST", "/login?account=carol", PROGRAM);
+    let (status, _, body) = parts(&begun);
+    assert_eq!(status, 200, "{begun}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert!(body["to"].as_str().unwrap().contains("state="), "{begun}");
+    assert!(header(&begun, "set-cookie").is_some(), "{begun}");
+    let simple = demo.admin("POST", "/login?account=carol", "Content-Length: 0\r\n");
+    assert_eq!(refused(&simple), (403, "cross_site".to_owned()));
+    // A program has no session at the provider that a page could use.
+    let program = demo.admin("GET", "/login?account=carol", "Accept: */*\r\n");
+    assert_eq!(parts(&program).0, 303, "{program}");
+    assert!(header(&program, "set-cookie").is_some(), "{program}");
+    for path in ["/login?account=carol", "/callback?state=a&code=b"] {
+        let head = demo.admin("HEAD", path, "");
+        assert_eq!(parts(&head).0, 405, "{head}");
+        assert_eq!(header(&head, "set-cookie"), None);
+    }
+    assert_eq!(demo.end(), Some(0));
+}
+
+#[test]
+fn an_account_may_be_called_what_a_path_cannot_have() {
+    let demo = Demo::start();
+    // As the demo's user does: the provider's page leads back at once.
+    let begun = demo.admin("GET", "/login?account=..", "");
+    let cookie = header(&begun, "set-cookie").unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    let provider = header(&begun, "location").unwrap();
+    let (host, path) = provider
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
+    let agreed = Demo::call(
+        host,
+        &format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+    );
+    let back = header(&agreed, "location").unwrap();
+    let back = back.split_once(&demo.admin).unwrap().1;
+    let taken = demo.admin("GET", back, &format!("Cookie: {cookie}\r\n"));
+    assert_eq!(parts(&taken).0, 200, "{taken}");
+    let revoked = demo.admin("POST", "/accounts/revoke?account=..", PROGRAM);
+    assert_eq!(parts(&revoked).0, 200, "{revoked}");
+    let refreshed = demo.admin("POST", "/accounts/refresh?account=..", PROGRAM);
+    let told = (403, "authorization_required".to_owned());
+    assert_eq!(refused(&refreshed), told);
+    assert_eq!(demo.end(), Some(0));
+}
