@@ -198,3 +198,14 @@ fn a_redirect_that_does_not_lead_back_here_is_told() {
         assert_eq!(told.contains("--redirect-uri: "), told_of, "{uri}: {told}");
     }
 }
+
+#[test]
+fn a_seed_that_no_header_can_name_is_told() {
+    let world = World::new();
+    world.write("seeds.json", "{\"小米\": \"CANARY\", \"li \": \"CANARY\"}");
+    let (code, told) = check(&world, &[]);
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = check(&world, &["--account-header", "x-account"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("--seed: \"li \""), "{told}");
+}

@@ -64,6 +64,21 @@ fn what_it_says_to_try_does_what_it_says() {
 }
 
 #[test]
+fn an_account_whose_name_is_not_ascii_signs_as_others_do() {
+    let demo = Demo::start();
+    is(&demo.log_in("%E5%B0%8F%E7%B1%B3%20100%25"), 200);
+    let named = |name: &str| demo.get("/user/profile", &format!("x-account: {name}\r\n"));
+    is(&named("小米 100%"), 200);
+    is(&named("%E5%B0%8F%E7%B1%B3%20100%25"), 403);
+    // In Latin-1, which no name is.
+    let mut request =
+        format!("GET / HTTP/1.1\r\nHost: {}\r\nx-account: ", demo.listen).into_bytes();
+    request.extend_from_slice(b"caf\xe9\r\nConnection: close\r\n\r\n");
+    is(&Demo::call_bytes(&demo.listen, &request), 400);
+    assert_eq!(demo.end(), Some(0));
+}
+
+#[test]
 fn requests_that_may_be_an_attack_are_turned_away() {
     let demo = Demo::start();
     let host = &demo.listen;

@@ -76,12 +76,16 @@ fn are_one(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && (a == b || has(a, b) || has(b, a))
 }
 
+/// Whether a host could be called so.
+pub(super) fn is_name(text: &str) -> bool {
+    let of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !text.is_empty() && text.bytes().all(of_names)
+}
+
 /// A name of the admin address, in lower case and without brackets.
 fn admin_host(text: &str) -> Result<String, &'static str> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let named = !text.is_empty() && text.bytes().all(is_name);
-    if !named && bare.parse::<IpAddr>().is_err() {
+    if !is_name(text) && bare.parse::<IpAddr>().is_err() {
         return Err(
             "is no name alone: give it without scheme and port, as in --admin-host ops.example",
         );

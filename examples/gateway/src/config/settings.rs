@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, is_name};
 use super::store::store_location;
 use super::tenant::tenant;
 use super::{Client, Flags, LogFormat, Problems, Secrets, Seeds, Upstream};
@@ -49,9 +49,21 @@ impl Settings {
             .as_deref()
             .map_or(Ok(Seeds::default()), Seeds::read);
         let seeds = problems.note("--seed", seeds);
+        if let (Some(Tenant::Header(_)), Some(seeds)) = (&tenant, &seeds) {
+            // HTTP takes these off.
+            let mut names = seeds
+                .0
+                .keys()
+                .filter(|name| name.trim_matches(' ') != *name);
+            if let Some(name) = names.next() {
+                let what = format!(
+                    "{name:?} begins or ends with a space, which no --account-header can have"
+                );
+                problems.add("--seed", what);
+            }
+        }
         let via = flags.via.as_deref().unwrap_or("mac-gateway");
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        if via.is_empty() || !via.bytes().all(is_name) {
+        if !is_name(via) {
             problems.add(
                 "--via",
                 "is of letters, digits and - . _, as in --via gateway-1",

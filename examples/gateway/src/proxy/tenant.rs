@@ -36,8 +36,8 @@ impl Tenant {
         let Some(value) = headers.remove(name) else {
             return Err(Refusal::account_missing(name));
         };
-        match value.to_str() {
-            Ok(text) if AccountName::new(text).is_ok() => Ok(Whose::Named(value)),
+        match text(&value) {
+            Some(text) if AccountName::new(text).is_ok() => Ok(Whose::Named(value)),
             _ => Err(Refusal::account_unnamed(name)),
         }
     }
@@ -48,9 +48,14 @@ impl Whose {
         match self {
             Self::One(account) => account.as_str(),
             // `Tenant::take` has read it as a text already.
-            Self::Named(value) => value.to_str().unwrap_or_default(),
+            Self::Named(value) => text(value).unwrap_or_default(),
         }
     }
+}
+
+/// A name is UTF-8, as it is elsewhere.
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
 }
 
 impl fmt::Debug for Whose {

@@ -6,6 +6,12 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+pub(crate) fn header(answer: &str, name: &str) -> Option<String> {
+    let lines = answer.lines().filter_map(|line| line.split_once(": "));
+    let mut found = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name));
+    Some(found.next()?.1.to_owned())
+}
+
 /// The gateway with a provider of its own.
 pub(crate) struct Demo {
     child: Child,
@@ -37,11 +43,15 @@ impl Demo {
 
     /// The answer to one request, head and body.
     pub(crate) fn call(address: &str, request: &str) -> String {
+        Self::call_bytes(address, request.as_bytes())
+    }
+
+    pub(crate) fn call_bytes(address: &str, request: &[u8]) -> String {
         let mut socket = TcpStream::connect(address).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
-        socket.write_all(request.as_bytes()).unwrap();
+        socket.write_all(request).unwrap();
         let mut answer = Vec::new();
         // It may be reset once it was answered.
         let _ = socket.read_to_end(&mut answer);
@@ -61,6 +71,19 @@ impl Demo {
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n"
         );
         Self::call(host, &request)
+    }
+
+    /// Has the demo's user agree, who does so at once: what the callback answers.
+    pub(crate) fn log_in(&self, account: &str) -> String {
+        let begun = self.admin("GET", &format!("/login?account={account}"), "");
+        let cookie = header(&begun, "set-cookie").unwrap();
+        let cookie = cookie.split(';').next().unwrap();
+        let provider = header(&begun, "location").unwrap();
+        let (host, path) = provider["http://".len()..].split_once('/').unwrap();
+        let asked = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let back = header(&Self::call(host, &asked), "location").unwrap();
+        let (_, path) = back.split_once(&self.admin).unwrap();
+        self.admin("GET", path, &format!("Cookie: {cookie}\r\n"))
     }
 
     /// Ends it as an operator does: its exit code.
