@@ -21,6 +21,7 @@ struct Page {
     socket: WebSocket<MaybeTlsStream<TcpStream>>,
     session: String,
     last: u64,
+    heard: Vec<String>,
     _profile: tempfile::TempDir,
 }
 
@@ -67,6 +68,7 @@ impl Page {
             socket,
             session: String::new(),
             last: 0,
+            heard: Vec::new(),
             _profile: profile,
         };
         let target = page.ask("Target.createTarget", &json!({ "url": url }));
@@ -77,6 +79,13 @@ impl Page {
     }
 
     fn ask(&mut self, method: &str, params: &Value) -> Value {
+        let answer = self.answer(method, params);
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// What comes back, be it an error.
+    fn answer(&mut self, method: &str, params: &Value) -> Value {
         self.last += 1;
         let mut asked = json!({ "id": self.last, "method": method, "params": params });
         if !self.session.is_empty() {
@@ -84,28 +93,28 @@ impl Page {
         }
         self.socket.send(Message::text(asked.to_string())).unwrap();
         loop {
-            let message = self.socket.read().unwrap();
-            let Ok(text) = message.to_text() else {
-                continue;
-            };
-            let answer: Value = serde_json::from_str(text).unwrap_or_default();
+            let answer = self.read();
             if answer["id"] == self.last {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].clone();
+                return answer;
             }
         }
     }
 
-    /// Waits for this event.
-    fn hear(&mut self, method: &str) {
-        loop {
-            let message = self.socket.read().unwrap();
-            let text = message.to_text().unwrap_or_default();
-            let event: Value = serde_json::from_str(text).unwrap_or_default();
-            if event["method"] == method {
-                return;
-            }
+    fn read(&mut self) -> Value {
+        let message = self.socket.read().unwrap();
+        let text = message.to_text().unwrap_or_default();
+        let read: Value = serde_json::from_str(text).unwrap_or_default();
+        self.heard
+            .extend(read["method"].as_str().map(str::to_owned));
+        read
+    }
+
+    /// Waits for an event that was not heard yet.
+    fn hear(&mut self, event: &str) {
+        while !self.heard.iter().any(|heard| heard == event) {
+            self.read();
         }
+        self.heard.clear();
     }
 
     /// What this JavaScript gives.
@@ -121,7 +130,10 @@ impl Page {
 
     fn until(&mut self, expression: &str) {
         for _ in 0..600 {
-            if self.evaluate(expression) == true {
+            // Between two documents it is an error.
+            let params = json!({ "expression": expression, "returnByValue": true });
+            let answer = self.answer("Runtime.evaluate", &params);
+            if answer["result"]["result"]["value"] == true {
                 return;
             }
             std::thread::sleep(Duration::from_millis(50));
