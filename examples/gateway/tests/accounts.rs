@@ -272,9 +272,11 @@ fn a_store_may_be_named_by_the_environment_alone() {
 #[test]
 fn who_only_reads_makes_no_store() {
     let dir = tempfile::tempdir().unwrap();
-    let (mistyped, empty) = (store(dir.path(), "mistyped"), store(dir.path(), "empty"));
     std::fs::create_dir(dir.path().join("empty")).unwrap();
-    for place in [&mistyped, &empty] {
+    std::fs::create_dir(dir.path().join("other")).unwrap();
+    std::fs::write(dir.path().join("other/notes"), "").unwrap();
+    for place in ["mistyped", "empty", "other", "other/notes"] {
+        let place = &store(dir.path(), place);
         let to = store(dir.path(), "to");
         for arguments in [
             &["list", "--store", place][..],
@@ -289,8 +291,10 @@ fn who_only_reads_makes_no_store() {
         }
     }
     assert!(!dir.path().join("mistyped").exists() && !dir.path().join("to").exists());
-    let left = std::fs::read_dir(dir.path().join("empty")).unwrap();
-    assert_eq!(left.count(), 0);
+    for (place, names) in [("empty", 0), ("other", 1)] {
+        let left = std::fs::read_dir(dir.path().join(place)).unwrap();
+        assert_eq!(left.count(), names, "{place}");
+    }
 }
 
 #[test]

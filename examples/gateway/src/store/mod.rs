@@ -41,12 +41,12 @@ pub(crate) async fn open_existing(
     }
 }
 
-/// Whether nothing is there, or an empty directory. What else may be wrong with it is the store's to say.
+/// Whether no store was ever opened in this directory, if it is one: a `FileStore` begins with this file.
+/// What else may be wrong is the store's to say.
 fn is_missing(path: &Path) -> bool {
-    match path.read_dir() {
-        Ok(mut names) => names.next().is_none(),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    }
+    let begun = path.join("store.json").symlink_metadata();
+    let none = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    begun.is_err_and(|error| none.contains(&error.kind()))
 }
 
 /// Makes what the store needs before it is opened, or brings it up to date: tables, where it has some.
