@@ -28,20 +28,10 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// Of a store that is called so.
     pub(crate) fn of_store(named: &str, error: &StoreError) -> Self {
-        let what = format!("{named}: {}", with_causes(error));
-        // The library says what to call; here it is a command.
-        let how = if error.to_string().contains("PostgresStore::migrate") {
-            "; that is: mac-gateway accounts migrate --store postgres://…"
-        } else {
-            ""
-        };
-        Self::of_kind(error.kind(), what + how)
-    }
-
-    fn of_kind(kind: StoreErrorKind, what: String) -> Self {
-        match kind {
-            StoreErrorKind::Unsuitable => Self::Wrong(what),
-            _ => Self::Failed(what),
+        match Self::from(error.clone()) {
+            Self::Failed(what) => Self::Failed(format!("{named}: {what}")),
+            Self::Wrong(what) => Self::Wrong(format!("{named}: {what}")),
+            Self::Unread => Self::Unread,
         }
     }
 
@@ -71,7 +61,15 @@ impl From<AccountNameError> for Trouble {
 
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
-        Self::of_kind(error.kind(), with_causes(&error))
+        let mut what = with_causes(&error);
+        // The library says what to call; here it is a command.
+        if error.to_string().contains("PostgresStore::migrate") {
+            what.push_str("; that is: mac-gateway accounts migrate --store postgres://…");
+        }
+        match error.kind() {
+            StoreErrorKind::Unsuitable => Self::Wrong(what),
+            _ => Self::Failed(what),
+        }
     }
 }
 
@@ -100,4 +98,28 @@ pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_tables_is_told_the_command_and_nobody_else_is() {
+        let of = |kind, what| Trouble::of_store("--store", &StoreError::new(kind, what));
+        let none = "its table is not there: call PostgresStore::migrate first";
+        let Trouble::Wrong(told) = of(StoreErrorKind::Unsuitable, none) else {
+            panic!("it may not do another time");
+        };
+        assert!(
+            told.starts_with("--store: ") && told.contains("accounts migrate"),
+            "{told}"
+        );
+        let Trouble::Wrong(told) = of(StoreErrorKind::Unsuitable, "no such database") else {
+            panic!("it may not do another time");
+        };
+        assert!(!told.contains("migrate"), "{told}");
+        let away = of(StoreErrorKind::Unavailable, "no connection");
+        assert!(matches!(away, Trouble::Failed(_)), "{away:?}");
+    }
 }
