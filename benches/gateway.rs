@@ -156,9 +156,9 @@ where
     tower_fn(move |mut request: Request<Incoming>| {
         let (upstream, client) = (upstream.clone(), client.clone());
         async move {
-            upstream.request(&mut request).unwrap();
+            let asked = upstream.request(&mut request).unwrap();
             let mut response = client.oneshot(request).await.unwrap();
-            upstream.response(&mut response);
+            upstream.response(&asked, &mut response).unwrap();
             Ok(response)
         }
     })

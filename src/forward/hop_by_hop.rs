@@ -43,12 +43,21 @@ pub(super) fn asked_for(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(UPGRADE).filter(|_| confirmed).cloned()
 }
 
+/// Whether its body has another transfer coding than `chunked`, which is taken off with the framing: that one
+/// nobody takes off (RFC 9112 §6.1).
+pub(super) fn is_coded(headers: &HeaderMap) -> bool {
+    tokens(headers, &TRANSFER_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"chunked"))
+}
+
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// The elements of a list, over all headers of this name.
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn tokens<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a [u8]> {
     let values = headers.get_all(name).into_iter();
     values
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))

@@ -17,7 +17,9 @@
 //!     .header("connection", "close, x-trace")
 //!     .header("x-trace", "7")
 //!     .body(())?;
-//! upstream.request(&mut request)?;
+//! let asked = upstream.request(&mut request)?;
+//! // To be kept for `upstream.response(&asked, …)`.
+//! assert!(!asked.wants_upgrade());
 //!
 //! assert_eq!(request.uri(), "https://open.account.xiaomi.com/user/profile?a=b");
 //! assert_eq!(request.headers().len(), 1);
@@ -39,12 +41,19 @@
 //! | `Via` | the gateway is added, if it [has a name](Upstream::with_via) | to find loops, RFC 9110 §7.6.3 |
 //! | version | 1.1 | the client speaks what it speaks |
 //!
-//! What cannot be told apart from an attack is refused: two hosts that differ, a body of two lengths, a
-//! request that comes by a second time. See [`ForwardError`].
+//! | `Max-Forwards` of `OPTIONS` | one less | RFC 9110 §7.6.2 |
+//! | a trailer that says who asks, where it goes, or where the body ends | taken off by [`request_trailers`](Upstream::request_trailers) | RFC 9110 §6.5.1 |
+//!
+//! What cannot be told apart from an attack is refused: two hosts that differ, a body of two lengths or of an
+//! odd coding, `TRACE`, a request that comes by a second time, a protocol that nobody asked for. See
+//! [`ForwardError`].
 
+mod asked;
 mod error;
 mod hop_by_hop;
 mod upstream;
+mod via;
 
+pub use self::asked::Asked;
 pub use self::error::{ForwardError, UpstreamError};
 pub use self::upstream::Upstream;

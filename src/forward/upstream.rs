@@ -1,11 +1,26 @@
 use std::fmt;
 
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING, VIA};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, EXPECT,
+    HOST, HeaderName, MAX_FORWARDS, TRAILER, TRANSFER_ENCODING,
+};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 
-use super::hop_by_hop;
-use super::{ForwardError, UpstreamError};
+use super::{Asked, ForwardError, UpstreamError, hop_by_hop, via};
+
+const NO_TRAILERS: [HeaderName; 10] = [
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    EXPECT,
+    HOST,
+    MAX_FORWARDS,
+    TRAILER,
+];
 
 /// The API that requests are sent on to. See the [module docs](super).
 #[derive(Clone, Debug)]
@@ -66,21 +81,14 @@ impl Upstream {
         self
     }
 
-    /// Whether the request asks for another protocol, and is sent on as one that does. To be asked
-    /// before [`request`](Self::request), while the server's side of the connection can still be had.
-    pub fn wants_upgrade<B>(&self, request: &Request<B>) -> bool {
-        self.upgrades
-            && request.version() == Version::HTTP_11
-            && hop_by_hop::asked_for(request.headers()).is_some()
-    }
-
     /// Makes a request that came in one for the API.
     ///
     /// # Errors
     ///
     /// If it is not one that can be sent on. It is as it was then.
-    pub fn request<B>(&self, request: &mut Request<B>) -> Result<(), ForwardError> {
+    pub fn request<B>(&self, request: &mut Request<B>) -> Result<Asked, ForwardError> {
         self.check(request)?;
+        let hops = hops_left(request)?;
         let path = request.uri().path_and_query().cloned();
         let uri = Uri::builder()
             .scheme(self.scheme.clone())
@@ -91,31 +99,61 @@ impl Upstream {
         let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
         let headers = request.headers_mut();
         // By HTTP/2 a protocol is asked for in another way, which is not passed on.
-        hop_by_hop::take_off(headers, self.upgrades && version == Version::HTTP_11);
+        let protocol =
+            hop_by_hop::asked_for(headers).filter(|_| self.upgrades && version == Version::HTTP_11);
+        hop_by_hop::take_off(headers, protocol.is_some());
         headers.remove(HOST);
         headers.remove(EXPECT);
+        if let Some(hops) = hops {
+            headers.insert(MAX_FORWARDS, hops.into());
+        }
         join_cookies(headers);
-        self.add_via(version, headers);
-        Ok(())
+        if let Some(name) = &self.via {
+            via::add(headers, version, name);
+        }
+        Ok(Asked { protocol })
+    }
+
+    /// Takes off what may not come after a request's body: what is about one connection or the framing, who
+    /// asks, and where it goes (RFC 9110 §6.5.1).
+    pub fn request_trailers(&self, trailers: &mut HeaderMap) {
+        hop_by_hop::take_off(trailers, false);
+        for name in NO_TRAILERS {
+            trailers.remove(name);
+        }
     }
 
     /// Makes the API's response one for whoever asked.
-    pub fn response<B>(&self, response: &mut Response<B>) {
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be sent back: the API's fault, a 502. It is as it was then.
+    pub fn response<B>(
+        &self,
+        asked: &Asked,
+        response: &mut Response<B>,
+    ) -> Result<(), ForwardError> {
+        let upgraded = asked.is_upgraded(response.status(), response.headers())?;
+        if hop_by_hop::is_coded(response.headers()) {
+            return Err(ForwardError::ResponseCoding);
+        }
         let version = std::mem::replace(response.version_mut(), Version::HTTP_11);
-        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
         // It is the coding that says how long the body is (RFC 9112 §6.3): with the length on, less or more
         // of it would be sent.
         if headers.contains_key(TRANSFER_ENCODING) {
             headers.remove(CONTENT_LENGTH);
         }
-        hop_by_hop::take_off(headers, self.upgrades && switches);
-        self.add_via(version, headers);
+        hop_by_hop::take_off(headers, upgraded);
+        if let Some(name) = &self.via {
+            via::add(headers, version, name);
+        }
+        Ok(())
     }
 
     fn check<B>(&self, request: &Request<B>) -> Result<(), ForwardError> {
-        if request.method() == Method::CONNECT {
-            return Err(ForwardError::Connect);
+        if request.method() == Method::CONNECT || request.method() == Method::TRACE {
+            return Err(ForwardError::Method);
         }
         if !request.uri().path().starts_with('/') {
             return Err(ForwardError::Path);
@@ -140,35 +178,14 @@ impl Upstream {
         if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
             return Err(ForwardError::Framing);
         }
-        let came_by = |name: &str| {
-            let entries = headers.get_all(VIA).into_iter();
-            entries
-                .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-                // The protocol, who received it, perhaps a comment.
-                .any(|entry| {
-                    let mut words = entry.split(u8::is_ascii_whitespace);
-                    let mut words = words.by_ref().filter(|word| !word.is_empty());
-                    words.nth(1) == Some(name.as_bytes())
-                })
-        };
-        if self.via.as_deref().is_some_and(came_by) {
+        if hop_by_hop::is_coded(headers) {
+            return Err(ForwardError::Coding);
+        }
+        let has_come = |name: &str| via::has(headers, name);
+        if self.via.as_deref().is_some_and(has_come) {
             return Err(ForwardError::Loop);
         }
         Ok(())
-    }
-
-    fn add_via(&self, received: Version, headers: &mut HeaderMap) {
-        let Some(name) = &self.via else { return };
-        let protocol = match received {
-            Version::HTTP_10 => "1.0",
-            Version::HTTP_2 => "2",
-            Version::HTTP_3 => "3",
-            _ => "1.1",
-        };
-        if let Ok(value) = HeaderValue::try_from(format!("{protocol} {name}")) {
-            // What does not fit any more is told to nobody.
-            let _ = headers.try_append(VIA, value);
-        }
     }
 }
 
@@ -176,6 +193,15 @@ impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.authority)
     }
+}
+
+/// How many gateways an `OPTIONS` may still go by after this one, if it says (RFC 9110 §7.6.2).
+fn hops_left<B>(request: &Request<B>) -> Result<Option<u64>, ForwardError> {
+    let hops = request.headers().get(MAX_FORWARDS);
+    let hops = hops.filter(|_| request.method() == Method::OPTIONS);
+    let hops = hops.and_then(|hops| hops.to_str().ok()?.parse::<u64>().ok());
+    hops.map(|hops| hops.checked_sub(1).ok_or(ForwardError::LastHop))
+        .transpose()
 }
 
 fn join_cookies(headers: &mut HeaderMap) {
@@ -214,6 +240,10 @@ mod tests {
         let mut request = came(target, headers);
         upstream().request(&mut request)?;
         Ok(request)
+    }
+
+    fn answered(asked: &Asked, response: &mut Response<()>) -> Result<(), ForwardError> {
+        upstream().response(asked, response)
     }
 
     #[test]
@@ -295,21 +325,23 @@ mod tests {
             ),
             ("*", &[("host", "a")], Path),
             ("/a", &[("host", "a"), ("via", "1.1 here")], Loop),
-            (
-                "/a",
-                &[("host", "a"), ("via", "2 there, 1.1 here (x)")],
-                Loop,
-            ),
         ] {
             let mut request = came(target, headers);
             let before = format!("{request:?}");
-            assert_eq!(upstream().request(&mut request), Err(error), "{target}");
+            assert_eq!(
+                upstream().request(&mut request).unwrap_err(),
+                error,
+                "{target}"
+            );
             assert_eq!(format!("{request:?}"), before);
             assert!(error.to_string().starts_with(error.field()));
         }
-        let mut tunnel = came("http://a:443", &[]);
-        *tunnel.method_mut() = Method::CONNECT;
-        assert_eq!(upstream().request(&mut tunnel), Err(ForwardError::Connect));
+        for method in [Method::CONNECT, Method::TRACE] {
+            let mut request = came("http://a:443", &[]);
+            *request.method_mut() = method;
+            let refused = upstream().request(&mut request).unwrap_err();
+            assert_eq!(refused, ForwardError::Method);
+        }
     }
 
     #[test]
@@ -330,7 +362,7 @@ mod tests {
         let request = sent("/", &headers).unwrap();
         let mut response = Response::new(());
         *response.headers_mut() = came("/", &both).headers().clone();
-        upstream().response(&mut response);
+        answered(&Asked::default(), &mut response).unwrap();
         for headers in [request.headers(), response.headers()] {
             assert_eq!(headers.len(), 2, "{headers:?}");
             assert_eq!(
@@ -341,16 +373,69 @@ mod tests {
     }
 
     #[test]
-    fn a_host_must_be_one_and_a_circle_is_found_in_any_spelling() {
+    fn a_host_must_be_one() {
         for host in ["", "a b", "user@a"] {
             let refused = sent("/", &[("host", host)]).unwrap_err();
             assert_eq!(refused, ForwardError::Host, "{host:?}");
         }
-        for via in ["2 other,1.1  here (é)", "HTTP/1.1 here"] {
-            let refused = sent("/", &[("host", "a"), ("via", via)]).unwrap_err();
-            assert_eq!(refused, ForwardError::Loop, "{via}");
+    }
+
+    #[test]
+    fn a_coding_that_nobody_takes_off_is_refused_both_ways() {
+        for (coding, refused) in [
+            ("chunked", false),
+            ("Chunked", false),
+            ("gzip, chunked", true),
+            ("gzip", true),
+            ("chunked, identity", true),
+        ] {
+            let request = sent("/", &[("host", "a"), ("transfer-encoding", coding)]);
+            let expected = refused.then_some(ForwardError::Coding);
+            assert_eq!(request.err(), expected, "{coding}");
+            let mut response = Response::new(());
+            let value = HeaderValue::from_static(coding);
+            response.headers_mut().insert(TRANSFER_ENCODING, value);
+            let expected = refused.then_some(ForwardError::ResponseCoding);
+            let answer = answered(&Asked::default(), &mut response);
+            assert_eq!(answer.err(), expected, "{coding}");
         }
-        assert!(sent("/", &[("host", "a"), ("via", "1.1 nowhere, 2 there")]).is_ok());
+    }
+
+    #[test]
+    fn options_go_as_far_as_they_say() {
+        for (hops, left) in [
+            ("2", Ok("1")),
+            ("0", Err(ForwardError::LastHop)),
+            ("x", Ok("x")),
+        ] {
+            let mut request = came("/", &[("host", "a"), ("max-forwards", hops)]);
+            *request.method_mut() = Method::OPTIONS;
+            let sent = upstream().request(&mut request);
+            assert_eq!(sent.as_ref().err().copied(), left.err());
+            let now = request.headers()[MAX_FORWARDS].to_str().unwrap();
+            assert_eq!(now, left.unwrap_or(hops));
+            // Of other methods it says nothing.
+            let request = self::sent("/", &[("host", "a"), ("max-forwards", hops)]).unwrap();
+            assert_eq!(request.headers()[MAX_FORWARDS], hops);
+        }
+    }
+
+    #[test]
+    fn a_trailer_says_neither_who_asks_nor_where_it_goes() {
+        let mut trailers = HeaderMap::new();
+        for name in [
+            "authorization",
+            "host",
+            "content-length",
+            "connection",
+            "x-sum",
+            "te",
+        ] {
+            trailers.insert(name, HeaderValue::from_static("x-sum-2"));
+        }
+        trailers.insert("x-sum-2", HeaderValue::from_static("2"));
+        upstream().request_trailers(&mut trailers);
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-sum"]);
     }
 
     #[test]
@@ -375,8 +460,7 @@ mod tests {
             .header(TRANSFER_ENCODING, "chunked")
             .body(())
             .unwrap();
-        let upstream = Upstream::new("https://api.example").unwrap();
-        upstream.response(&mut response);
+        answered(&Asked::default(), &mut response).unwrap();
         assert!(!response.headers().contains_key(CONTENT_LENGTH));
         assert!(!response.headers().contains_key(TRANSFER_ENCODING));
     }
@@ -390,7 +474,7 @@ mod tests {
             .header("proxy-authenticate", "Basic")
             .body(())
             .unwrap();
-        upstream().response(&mut response);
+        answered(&Asked::default(), &mut response).unwrap();
         assert_eq!(response.headers().len(), 1);
         assert_eq!(response.headers()["via"], "2 here");
     }
@@ -419,25 +503,54 @@ mod tests {
             ("upgrade", "websocket"),
         ];
         let mut request = came("/", &asks);
-        upstream()
+        let asked = upstream()
             .with_upgrades(true)
             .request(&mut request)
             .unwrap();
+        assert!(asked.wants_upgrade());
         assert_eq!(request.headers()["connection"], "upgrade");
         assert_eq!(request.headers()["upgrade"], "websocket");
         let mut agrees = Response::new(());
         *agrees.headers_mut() = request.headers().clone();
-        upstream().with_upgrades(true).response(&mut agrees);
+        answered(&asked, &mut agrees).unwrap();
         assert!(!agrees.headers().contains_key("upgrade"), "it is no 101");
-        *agrees.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        *agrees.headers_mut() = request.headers().clone();
-        upstream().with_upgrades(true).response(&mut agrees);
-        assert_eq!(agrees.headers()["upgrade"], "websocket");
         // Without a word in `Connection`, and to a gateway that cannot.
         for (headers, can) in [(&asks[..], false), (&[asks[0], asks[2]], true)] {
             let mut request = came("/", headers);
-            upstream().with_upgrades(can).request(&mut request).unwrap();
-            assert!(!request.headers().contains_key("upgrade"));
+            let asked = upstream().with_upgrades(can).request(&mut request).unwrap();
+            assert!(!asked.wants_upgrade() && !request.headers().contains_key("upgrade"));
+        }
+    }
+
+    #[test]
+    fn a_response_changes_to_what_was_asked_for_or_is_none() {
+        for (asks, agrees, good) in [
+            ("websocket", Some("WebSocket"), true),
+            ("a/1, b", Some("b"), true),
+            ("a/1, b", Some("b, a/1"), true),
+            ("a/1", Some("a/2"), false),
+            ("a", Some("b"), false),
+            ("a", Some("a, b"), false),
+            ("a", None, false),
+            ("", Some("a"), false),
+        ] {
+            let headers = [("host", "a"), ("connection", "upgrade"), ("upgrade", asks)];
+            let headers = &headers[..if asks.is_empty() { 1 } else { 3 }];
+            let mut request = came("/", headers);
+            let asked = upstream()
+                .with_upgrades(true)
+                .request(&mut request)
+                .unwrap();
+            let mut response = Response::new(());
+            *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+            if let Some(agrees) = agrees {
+                let headers = response.headers_mut();
+                headers.insert("connection", HeaderValue::from_static("upgrade"));
+                headers.insert("upgrade", HeaderValue::from_static(agrees));
+            }
+            let answer = answered(&asked, &mut response);
+            assert_eq!(answer.is_ok(), good, "{asks} {agrees:?}");
+            assert_eq!(response.headers().contains_key("via"), good);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod browsers;
 mod config;
 mod proxy;
 mod serve;

@@ -102,7 +102,7 @@ fn requests_that_may_be_an_attack_are_turned_away() {
             format!(
                 "CONNECT a:443 HTTP/1.1\r\nHost: {host}\r\nx-account: alice\r\nConnection: close\r\n\r\n"
             ),
-            400,
+            501,
         ),
     ] {
         is(&Demo::call(host, &request), status);

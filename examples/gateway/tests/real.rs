@@ -50,9 +50,9 @@ fn what_fails_has_a_status_and_a_reason() {
     );
     is(&gateway.get("/user/profile"), 200, "\"ok\"");
 
-    let over = "POST /lamp HTTP/1.1\r\nHost: g\r\nConnection: close\r\nContent-Length: 11\r\n\r\n01234567890";
+    let over = "POST /lamp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 11\r\n\r\n01234567890";
     is(&gateway.send(over), 413, "body_too_large");
-    let chunked = "POST /lamp HTTP/1.1\r\nHost: g\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n";
+    let chunked = "POST /lamp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n";
     is(&gateway.send(chunked), 413, "body_too_large");
     is(
         &gateway.get("/user/profile?a=%zz"),
@@ -124,7 +124,8 @@ fn an_upgrade_is_a_tunnel_and_is_cut_when_the_drain_is_over() {
     });
     let gateway = world.start(&upstream, "account = \"alice\"\ndrain-timeout = 1");
     let mut socket = connect(gateway.listen);
-    let asked = "GET /live HTTP/1.1\r\nHost: g\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    let asked =
+        "GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
     socket.write_all(asked.as_bytes()).unwrap();
     let answer = head(&mut socket);
     is(&answer, 101, "");
@@ -158,7 +159,7 @@ fn a_request_under_way_ends_before_the_gateway_does() {
     let slow = thread::spawn(move || {
         call(
             listen,
-            "GET /slow HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n",
+            "GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         )
     });
     while world.provider.accepted().len() < 2 {

@@ -32,7 +32,7 @@ fn soak_memory_stays_flat_while_a_credential_is_rotated_every_second() {
     let gateway = world.start(&world.server.url(""), "account-header = \"x-account\"");
     let get = |name: u64| {
         let request = format!(
-            "GET /user/profile HTTP/1.1\r\nHost: g\r\nx-account: user-{name}\r\nConnection: close\r\n\r\n"
+            "GET /user/profile HTTP/1.1\r\nHost: localhost\r\nx-account: user-{name}\r\nConnection: close\r\n\r\n"
         );
         is(&call(gateway.listen, &request), 200, "\"ok\"");
     };
@@ -106,7 +106,7 @@ fn soak_a_gib_goes_up_and_down_in_constant_memory() {
     let mut socket = connect(gateway.listen);
     let length = CHUNK * CHUNKS;
     let put = format!(
-        "PUT /up HTTP/1.1\r\nHost: g\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        "PUT /up HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
     );
     socket.write_all(put.as_bytes()).unwrap();
     let mut buffer = vec![7; CHUNK];
@@ -117,7 +117,7 @@ fn soak_a_gib_goes_up_and_down_in_constant_memory() {
     is(&head(&mut socket), 200, "");
 
     let mut socket = connect(gateway.listen);
-    let get = "GET /down HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n";
+    let get = "GET /down HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     socket.write_all(get.as_bytes()).unwrap();
     is(&head(&mut socket), 200, "");
     let mut received = 0;

@@ -1,24 +1,21 @@
-//! Against other web pages: those that the operator's browser shows, and those that call the admin
-//! address by a name of their own (DNS rebinding).
+//! What no web page but the own may ask of the admin address.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, ORIGIN,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method};
 use tower_mac_auth::provider::Provider;
 
 use super::Admin;
+use crate::browsers::{Hosts, cross_site};
 use crate::proxy::Refusal;
 
-pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
@@ -32,39 +29,6 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (REFERRER_POLICY, "no-referrer"),
     (CACHE_CONTROL, "no-store"),
 ];
-
-/// The names of the admin address.
-#[derive(Debug, Default)]
-pub(super) struct Hosts {
-    ip: Option<IpAddr>,
-    names: Vec<String>,
-}
-
-impl Hosts {
-    pub(super) fn new(ip: IpAddr, names: Vec<String>) -> Self {
-        Self {
-            ip: Some(ip),
-            names,
-        }
-    }
-
-    /// Whether a page that called it by this name can be its own. The port does not matter, for no
-    /// page of another can have the same host.
-    fn has(&self, host: &str) -> bool {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let is_own = |name: &String| bare.eq_ignore_ascii_case(name);
-        if self.names.iter().any(is_own) {
-            return true;
-        }
-        if let Ok(ip) = bare.parse::<IpAddr>() {
-            // An address, in contrast to a name, cannot be made to lead elsewhere.
-            return self.ip.is_some_and(|own| {
-                own == ip || own.is_unspecified() || (own.is_loopback() && ip.is_loopback())
-            });
-        }
-        host.eq_ignore_ascii_case("localhost")
-    }
-}
 
 /// Lets a request through, or not, and adds to its response what browsers are to keep to.
 pub(super) async fn guard<P: Provider>(
@@ -91,21 +55,9 @@ impl IntoResponse for Refusal {
 }
 
 fn check(hosts: &Hosts, request: &Request) -> Result<(), Refusal> {
+    let host = hosts.called(request, "--admin-host")?;
     let headers = request.headers();
-    let host = host(request.uri(), headers).filter(|host| hosts.has(host.host()));
-    let Some(host) = host else {
-        let reason = "this is not a name of the admin address: if it is to be one, start the gateway with \
-                      --admin-host NAME";
-        return Err(Refusal::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "host",
-            reason,
-        ));
-    };
-    let cross_site =
-        |reason: &'static str| Refusal::new(StatusCode::FORBIDDEN, "cross_site", reason);
-    let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
-    let foreign = site.is_some_and(|site| site != b"same-origin" && site != b"none");
+    let foreign = hosts.is_of_another(headers, &host);
     if *request.method() == Method::GET || *request.method() == Method::HEAD {
         // The provider's page leads to the callback, and it alone may.
         if foreign && request.uri().path() == "/login" {
@@ -115,15 +67,6 @@ fn check(hosts: &Hosts, request: &Request) -> Result<(), Refusal> {
     }
     if foreign {
         return Err(cross_site("the request comes from the page of another"));
-    }
-    if let Some(origin) = headers.get(ORIGIN) {
-        let own = origin.to_str().ok().and_then(|origin| {
-            let origin = origin.parse::<Uri>().ok()?;
-            Some(origin.authority()? == host.as_str())
-        });
-        if own != Some(true) {
-            return Err(cross_site("the request comes from the page of another"));
-        }
     }
     // A form of another page can send neither.
     let json = headers.get(CONTENT_TYPE).is_some_and(|kind| {
@@ -137,47 +80,15 @@ fn check(hosts: &Hosts, request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The one host that a request names.
-fn host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (None, None) => return uri.authority().cloned(),
-        (Some(host), None) => Authority::try_from(host.as_bytes()).ok()?,
-        _ => return None,
-    };
-    uri.authority()
-        .is_none_or(|other| *other == host)
-        .then_some(host)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn addresses_and_own_names_are_its_own_and_others_are_not() {
-        for (listen, host, own) in [
-            ("127.0.0.1", "127.0.0.1", true),
-            ("127.0.0.1", "[::1]", true),
-            ("127.0.0.1", "localhost", true),
-            ("127.0.0.1", "OPS.example", true),
-            ("127.0.0.1", "10.0.0.1", false),
-            ("127.0.0.1", "evil.example", false),
-            ("127.0.0.1", "localhost.evil.example", false),
-            ("0.0.0.0", "10.0.0.1", true),
-            ("10.0.0.1", "10.0.0.1", true),
-            ("10.0.0.1", "10.0.0.2", false),
-            ("10.0.0.1", "192.0.2.1", true),
-            ("10.0.0.1", "[2001:db8::1]", true),
-        ] {
-            let names = ["ops.example", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
-            let hosts = Hosts::new(listen.parse().unwrap(), names.to_vec());
-            assert_eq!(hosts.has(host), own, "{host} at {listen}");
-        }
-    }
-
     fn asked(method: &str, path: &str, headers: &[(&str, &str)]) -> Option<&'static str> {
-        let hosts = Hosts::new([127, 0, 0, 1].into(), Vec::new());
+        let hosts = Hosts::Own {
+            ip: [127, 0, 0, 1].into(),
+            names: Vec::new(),
+        };
         let builder = Request::builder().method(method).uri(path);
         let builder = headers.iter().fold(builder, |builder, (name, value)| {
             builder.header(*name, *value)

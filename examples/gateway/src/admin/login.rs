@@ -16,8 +16,8 @@ use tower_mac_auth::store::AccountName;
 
 use super::Admin;
 use super::asked::{Named, Query};
-use super::guard::SEC_FETCH_SITE;
 use super::pending::{LIFE, Login};
+use crate::browsers::SEC_FETCH_SITE;
 use crate::proxy::{Refusal, of_account};
 
 /// Begins a login for a page or a program that asks for it: `to` is where the browser has to go.

@@ -12,7 +12,6 @@ mod page;
 mod pending;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -29,8 +28,8 @@ use tower_mac_auth::token::TokenEndpoint;
 pub(crate) use self::accounts::LEAST_INTERVAL;
 use self::asked::{no_head, no_method, nothing};
 pub(crate) use self::feed::Feed;
-use self::guard::Hosts;
 use self::pending::Pending;
+use crate::browsers::Hosts;
 
 /// How many may listen to events at once.
 const LISTENERS: usize = 64;
@@ -55,13 +54,14 @@ impl<P: Provider> Admin<P> {
         endpoint: TokenEndpoint<P>,
         store: SharedStore,
         feed: Arc<Feed>,
+        hosts: Hosts,
     ) -> Self {
         Self {
             accounts,
             endpoint,
             store,
+            hosts,
             draining: CancellationToken::new(),
-            hosts: Hosts::default(),
             secure_cookies: false,
             pending: Pending::default(),
             listeners: Arc::new(Semaphore::new(LISTENERS)),
@@ -73,12 +73,6 @@ impl<P: Provider> Admin<P> {
     /// What tells that the gateway is about to end.
     pub(crate) fn draining(self, draining: CancellationToken) -> Self {
         Self { draining, ..self }
-    }
-
-    /// By which names it may be called.
-    pub(crate) fn hosts(self, ip: IpAddr, names: Vec<String>) -> Self {
-        let hosts = Hosts::new(ip, names);
-        Self { hosts, ..self }
     }
 
     /// Whether browsers reach it by TLS.

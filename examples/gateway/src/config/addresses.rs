@@ -6,12 +6,13 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 
 use super::{Flags, Problems};
+use crate::browsers::Hosts;
 
 pub(super) struct Addresses {
     pub(super) listen: SocketAddr,
+    pub(super) hosts: Hosts,
     pub(super) admin: SocketAddr,
-    /// Of the admin address, in lower case and without a port or brackets.
-    pub(super) names: Vec<String>,
+    pub(super) admin_hosts: Hosts,
     /// Whether browsers reach the admin address by TLS.
     pub(super) by_tls: bool,
     pub(super) warnings: Problems,
@@ -29,9 +30,14 @@ impl Addresses {
             let what = "is the address of --listen: give another, as in --admin 127.0.0.1:8081";
             problems.add("--admin", what);
         }
+        let mut admin_names = Vec::new();
+        for text in &flags.admin_host {
+            admin_names.extend(problems.note("--admin-host", name("--admin-host", text)));
+        }
         let mut names = Vec::new();
-        for name in &flags.admin_host {
-            names.extend(problems.note("--admin-host", admin_host(name)));
+        let any = flags.host.iter().any(|text| text == "*");
+        for text in flags.host.iter().filter(|text| *text != "*") {
+            names.extend(problems.note("--host", name("--host", text)));
         }
         if let Some(url) = &flags.authorize_url {
             problems.note("--authorize-url", authorize_url(url));
@@ -40,7 +46,8 @@ impl Addresses {
         let callback = callback.and_then(|uri| problems.note("--redirect-uri", uri));
         let mut by_tls = false;
         if let Some(uri) = callback {
-            names.extend(uri.host().and_then(|host| admin_host(host).ok()));
+            let host = uri.host();
+            admin_names.extend(host.and_then(|host| name("--redirect-uri", host).ok()));
             by_tls = uri.scheme() == Some(&Scheme::HTTPS);
             if flags.has_login() && uri.path() != "/callback" {
                 let what = "leads to another path than /callback, where a login at the admin address ends: see \
@@ -50,8 +57,16 @@ impl Addresses {
         }
         let addresses = both.map(|(listen, admin)| Self {
             listen,
+            hosts: match listen.ip() {
+                _ if any => Hosts::Open,
+                ip if ip.is_loopback() || !names.is_empty() => Hosts::Own { ip, names },
+                _ => Hosts::Every,
+            },
             admin,
-            names,
+            admin_hosts: Hosts::Own {
+                ip: admin.ip(),
+                names: admin_names,
+            },
             by_tls,
             warnings,
         });
@@ -82,13 +97,13 @@ pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(of_names)
 }
 
-/// A name of the admin address, in lower case and without brackets.
-fn admin_host(text: &str) -> Result<String, &'static str> {
+/// A name of an address, in lower case and without brackets.
+fn name(flag: &str, text: &str) -> Result<String, String> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     if !is_name(text) && bare.parse::<IpAddr>().is_err() {
-        return Err(
-            "is no name alone: give it without scheme and port, as in --admin-host ops.example",
-        );
+        return Err(format!(
+            "is no name alone: give it without scheme and port, as in {flag} ops.example"
+        ));
     }
     Ok(bare.to_ascii_lowercase())
 }

@@ -13,6 +13,10 @@ pub(crate) struct Flags {
     /// Where requests come in [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
+    /// A name by which requests may call the gateway, and whose web pages may; may be repeated. `*` is any of
+    /// both [default: on loopback its own, elsewhere any name and no page of another]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Vec<String>,
     /// Where operators ask: health, metrics, accounts, logins [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<String>,
@@ -73,7 +77,7 @@ pub(crate) struct Flags {
     /// The longest body of a request; without it there is no limit
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) max_body: Option<u64>,
-    /// How long nothing may move before the API is given up [default: 60]
+    /// How long nothing may move before the API, or a caller who uploads, is given up [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) upstream_timeout: Option<u64>,
     /// How long requests may take to end after SIGTERM [default: 30]
@@ -141,12 +145,9 @@ impl Flags {
         };
         Self {
             listen: self.listen.or(file.listen),
+            host: over(self.host, file.host),
             admin: self.admin.or(file.admin),
-            admin_host: if self.admin_host.is_empty() {
-                file.admin_host
-            } else {
-                self.admin_host
-            },
+            admin_host: over(self.admin_host, file.admin_host),
             upstream: self.upstream.or(file.upstream),
             sign_host: self.sign_host.or(file.sign_host),
             provider: self.provider.or(file.provider),
@@ -185,6 +186,11 @@ impl Flags {
     pub(crate) fn drain_timeout(&self) -> Duration {
         Duration::from_secs(self.drain_timeout.unwrap_or(30))
     }
+}
+
+/// A list, or that of the file if it is empty.
+fn over(flags: Vec<String>, file: Vec<String>) -> Vec<String> {
+    if flags.is_empty() { file } else { flags }
 }
 
 fn bytes(text: &str) -> Result<u64, &'static str> {

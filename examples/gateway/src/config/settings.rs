@@ -8,6 +8,7 @@ use super::addresses::{Addresses, is_name};
 use super::store::store_location;
 use super::tenant::tenant;
 use super::{Client, Flags, LogFormat, Problems, Secrets, Seeds, Upstream};
+use crate::browsers::Hosts;
 use crate::proxy::Tenant;
 use crate::store::StoreLocation;
 
@@ -15,9 +16,10 @@ use crate::store::StoreLocation;
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
+    /// By which names requests call it.
+    pub(crate) hosts: Hosts,
     pub(crate) admin: SocketAddr,
-    /// Names of the admin address, in lower case and without a port or brackets.
-    pub(crate) admin_hosts: Vec<String>,
+    pub(crate) admin_hosts: Hosts,
     pub(crate) upstream: Upstream,
     pub(crate) tenant: Tenant,
     pub(crate) store: StoreLocation,
@@ -97,8 +99,9 @@ impl Settings {
         ) {
             let settings = Self {
                 listen: addresses.listen,
+                hosts: addresses.hosts,
                 admin: addresses.admin,
-                admin_hosts: addresses.names,
+                admin_hosts: addresses.admin_hosts,
                 upstream,
                 tenant,
                 store,

@@ -11,7 +11,7 @@ use tower_mac_auth::layer::{AuthError, AuthErrorKind, Error};
 use tower_mac_auth::{Clock as _, SystemClock, Timestamp};
 
 use super::Refusal;
-use super::body::BodyError;
+use super::upload::BodyError;
 
 /// An error that a caller can be told.
 pub(crate) trait Failure {

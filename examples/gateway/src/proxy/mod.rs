@@ -4,13 +4,14 @@
 //! it, and a client sends it ([`upstream`]). What does not come that far is answered in JSON
 //! ([`refusal`]). Bodies are streamed both ways.
 
-mod body;
+mod download;
 mod failure;
 mod line;
 mod refusal;
 mod server;
 mod tenant;
 mod tunnels;
+mod upload;
 mod upstream;
 
 use std::error::Error as StdError;
@@ -27,17 +28,20 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower_mac_auth::account::Accounts;
 use tower_mac_auth::forward::Upstream;
-use tower_mac_auth::layer::Attempt;
 use tower_mac_auth::provider::Provider;
 use tower_service::Service;
 
-pub(crate) use self::body::{InboundBody, Progress};
+use self::server::MAX_HEADERS;
+use crate::browsers::Hosts;
+
+pub(crate) use self::download::OutboundBody;
 pub(crate) use self::failure::{Failure, of_account, of_refresh};
-pub(crate) use self::line::Line;
+pub(crate) use self::line::{Count, Line};
 pub(crate) use self::refusal::Refusal;
 pub(crate) use self::server::Server;
 pub(crate) use self::tenant::Tenant;
 pub(crate) use self::tunnels::Tunnels;
+pub(crate) use self::upload::{InboundBody, Progress, Trailers};
 pub(crate) use self::upstream::client;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -45,7 +49,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// What became of a request, for who counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
-    /// What the caller got.
+    /// What the caller got, or 499 if it had gone.
     pub(crate) status: StatusCode,
     /// Whether the API answered.
     pub(crate) sent: bool,
@@ -58,12 +62,13 @@ pub(crate) struct Outcome {
 /// What all requests have in common.
 pub(crate) struct Shared<P: Provider> {
     pub(crate) accounts: Accounts<P>,
+    pub(crate) hosts: Hosts,
     pub(crate) tenant: Tenant,
     pub(crate) target: Upstream,
     pub(crate) max_body: Option<u64>,
     pub(crate) timeout: Duration,
     pub(crate) tunnels: Tunnels,
-    pub(crate) count: Box<dyn Fn(Outcome) + Send + Sync>,
+    pub(crate) count: Count,
 }
 
 impl<P: Provider> fmt::Debug for Shared<P> {
@@ -80,6 +85,7 @@ pub(crate) struct Proxy<P: Provider, S> {
     service: S,
     /// The same by HTTP/1.1 alone, which is the one that can be upgraded.
     upgrading: S,
+    trailers: Arc<Trailers>,
 }
 
 impl<P: Provider, S: Clone> Clone for Proxy<P, S> {
@@ -88,16 +94,22 @@ impl<P: Provider, S: Clone> Clone for Proxy<P, S> {
             shared: Arc::clone(&self.shared),
             service: self.service.clone(),
             upgrading: self.upgrading.clone(),
+            trailers: Arc::clone(&self.trailers),
         }
     }
 }
 
 impl<P: Provider, S> Proxy<P, S> {
     pub(crate) fn new(shared: Shared<P>, service: S, upgrading: S) -> Self {
+        let trailers = Trailers {
+            target: shared.target.clone(),
+            tenant: shared.tenant.clone(),
+        };
         Self {
             shared: Arc::new(shared),
             service,
             upgrading,
+            trailers: Arc::new(trailers),
         }
     }
 
@@ -105,33 +117,20 @@ impl<P: Provider, S> Proxy<P, S> {
     pub(crate) async fn answer<R>(
         &self,
         request: Request<Incoming>,
-    ) -> Response<Either<R, Full<Bytes>>>
+    ) -> Response<Either<OutboundBody<R>, Full<Bytes>>>
     where
         S: Service<Request<InboundBody>, Response = Response<R>> + Clone,
         S::Error: Failure,
         R: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        let mut line = Line::of(&request);
+        let mut line = Line::of(&request, Arc::clone(&self.shared.count));
         match self.forward(request, &mut line).await {
             Ok(response) => {
-                let attempt = response.extensions().get::<Attempt>();
-                let outcome = Outcome {
-                    status: response.status(),
-                    sent: true,
-                    refused: attempt.is_some() && response.status().is_client_error(),
-                    resent: attempt == Some(&Attempt::RESEND),
-                };
-                (self.shared.count)(outcome);
-                line.passed(&response, outcome);
-                response.map(Either::Left)
+                line.passed(&response);
+                let limit = self.shared.timeout;
+                response.map(|body| Either::Left(OutboundBody::new(body, limit, line)))
             }
             Err(refusal) => {
-                (self.shared.count)(Outcome {
-                    status: refusal.status,
-                    sent: false,
-                    refused: false,
-                    resent: false,
-                });
                 line.refused(&refusal);
                 refusal.into_answer().map(Either::Right)
             }
@@ -148,9 +147,13 @@ impl<P: Provider, S> Proxy<P, S> {
         S::Error: Failure,
     {
         let shared = &*self.shared;
-        let upgrade = shared.target.wants_upgrade(&request);
+        if request.headers().len() > MAX_HEADERS {
+            return Err(Refusal::too_many_headers(MAX_HEADERS));
+        }
+        shared.hosts.admit(&request)?;
+        let asked = shared.target.request(&mut request)?;
+        let upgrade = asked.wants_upgrade();
         let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
-        shared.target.request(&mut request)?;
         let whose = shared.tenant.take(request.headers_mut())?;
         let account = shared.accounts.get(whose.as_str()).await;
         line.account = Some(whose);
@@ -167,7 +170,9 @@ impl<P: Provider, S> Proxy<P, S> {
             return Err(Refusal::too_large(most));
         }
         let progress = Progress::default();
-        let request = request.map(|body| InboundBody::new(body, shared.max_body, progress.clone()));
+        let trailers = Arc::clone(&self.trailers);
+        let request =
+            request.map(|body| InboundBody::new(body, shared.max_body, progress.clone(), trailers));
         let service = if upgrade.is_some() {
             &self.upgrading
         } else {
@@ -178,11 +183,10 @@ impl<P: Provider, S> Proxy<P, S> {
         poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
         let answer = moving(service.call(request), &progress, shared.timeout);
         let mut response = answer.await?.map_err(failed)?;
-        shared.target.response(&mut response);
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(upgrade) = upgrade else {
-                return Err(Refusal::unasked_upgrade());
-            };
+        shared.target.response(&asked, &mut response)?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(upgrade) = upgrade
+        {
             shared.tunnels.join(upgrade, &mut response);
         }
         Ok(response)
@@ -196,12 +200,13 @@ async fn moving<F: Future>(
     limit: Duration,
 ) -> Result<F::Output, Refusal> {
     let mut answer = std::pin::pin!(answer);
-    let mut seen = progress.seen();
+    let mut seen = progress.bytes();
     loop {
         match tokio::time::timeout(limit, answer.as_mut()).await {
             Ok(answer) => return Ok(answer),
-            Err(_) if progress.seen() == seen => return Err(Refusal::no_answer(limit)),
-            Err(_) => seen = progress.seen(),
+            Err(_) if progress.bytes() != seen => seen = progress.bytes(),
+            Err(_) if progress.is_wanted() => return Err(Refusal::no_body(limit)),
+            Err(_) => return Err(Refusal::no_answer(limit)),
         }
     }
 }

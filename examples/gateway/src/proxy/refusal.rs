@@ -77,9 +77,18 @@ impl Refusal {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", reason)
     }
 
-    pub(super) fn unasked_upgrade() -> Self {
-        let reason = "the API changed to another protocol without being asked";
-        Self::new(StatusCode::BAD_GATEWAY, "upstream_protocol", reason)
+    pub(super) fn no_body(limit: Duration) -> Self {
+        let limit = limit.as_secs();
+        let reason = format!("no more of the request's body has come for {limit} s");
+        let mut refusal = Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", reason);
+        refusal.close = true;
+        refusal
+    }
+
+    pub(super) fn too_many_headers(most: usize) -> Self {
+        let reason = format!("there are more than {most} headers");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Self::new(status, "headers", reason)
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
@@ -112,12 +121,9 @@ impl Refusal {
 
 impl From<ForwardError> for Refusal {
     fn from(rejected: ForwardError) -> Self {
-        let status = match rejected {
-            ForwardError::Loop => StatusCode::LOOP_DETECTED,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        let mut refusal = Self::new(status, rejected.field(), rejected.to_string());
-        refusal.close = rejected == ForwardError::Framing;
+        let mut refusal = Self::new(rejected.status(), rejected.field(), rejected.to_string());
+        // Where the next request begins is not clear.
+        refusal.close = matches!(rejected, ForwardError::Framing | ForwardError::Coding);
         refusal
     }
 }

@@ -20,8 +20,8 @@ use super::BoxError;
 
 /// For the head of a request, the first one of a connection included.
 const HEAD: Duration = Duration::from_secs(10);
-/// Headers, and the bytes of all of them.
-const MAX_HEADERS: usize = 100;
+/// Headers, and the bytes of all of them. HTTP/2 has no limit of their number by itself.
+pub(super) const MAX_HEADERS: usize = 100;
 const MAX_HEAD: usize = 32 * 1024;
 const MAX_STREAMS: u32 = 200;
 /// After an error of the listener: too many open files, say, which passes.

@@ -43,6 +43,15 @@ impl Tenant {
     }
 }
 
+impl Tenant {
+    /// Takes the name out of trailers, where it says nothing.
+    pub(super) fn leave_out(&self, trailers: &mut HeaderMap) {
+        if let Self::Header(name) = self {
+            trailers.remove(name);
+        }
+    }
+}
+
 impl Whose {
     pub(crate) fn as_str(&self) -> &str {
         match self {

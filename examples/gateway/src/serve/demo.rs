@@ -1,6 +1,7 @@
 //! The gateway shows itself: with a strict provider in the same process, and two users of it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tower_mac_auth::testing::{Provider, Server};
 
 use super::gateway::Gateway;
 use super::{Kept, log};
+use crate::browsers::Hosts;
 use crate::config::{LogFormat, Problems, Seeds, Settings, Upstream};
 use crate::proxy::Tenant;
 use crate::store::StoreLocation;
@@ -39,7 +41,13 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 async fn start() -> Result<(Gateway<Xiaomi>, Server), Error> {
     // The callback's address has to be known before the provider is.
-    let admin = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let admin_listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let (admin, listen) = (admin_listener.local_addr()?, listener.local_addr()?);
+    let own = |address: SocketAddr| Hosts::Own {
+        ip: address.ip(),
+        names: Vec::new(),
+    };
     let provider = Provider::builder()
         .redirect_uri(format!("http://{admin}/callback"))
         .lifetime(HOUR)
@@ -63,9 +71,10 @@ async fn start() -> Result<(Gateway<Xiaomi>, Server), Error> {
     let connect: http::Uri = server.url("").parse()?;
     let host = server.authority().parse()?;
     let settings = Settings {
-        listen: ([127, 0, 0, 1], 0).into(),
+        listen,
+        hosts: own(listen),
         admin,
-        admin_hosts: Vec::new(),
+        admin_hosts: own(admin),
         upstream: Upstream { connect, host },
         tenant: Tenant::Header(HeaderName::from_static("x-account")),
         store: StoreLocation::Memory,
@@ -84,8 +93,7 @@ async fn start() -> Result<(Gateway<Xiaomi>, Server), Error> {
         journal: None,
     };
     let endpoint = server.endpoint_of(xiaomi)?;
-    let gateway = Gateway::bind(endpoint, settings, kept).await?;
-    let (listen, admin) = gateway.addresses()?;
+    let gateway = Gateway::new(endpoint, settings, kept, listener, admin_listener);
     println!(
         "mac-gateway with a provider of its own. Try, in another shell:
 

@@ -42,38 +42,41 @@ impl<P: Provider> Gateway<P> {
         settings: Settings,
         kept: Kept,
     ) -> ExitCode {
-        let gateway = match Self::bind(endpoint, settings, kept).await {
-            Ok(gateway) => gateway,
-            Err(what) => {
-                tracing::error!("{what}");
-                return ExitCode::FAILURE;
-            }
-        };
-        gateway.serve().await
-    }
-
-    /// Takes both addresses.
-    pub(super) async fn bind(
-        endpoint: TokenEndpoint<P>,
-        settings: Settings,
-        kept: Kept,
-    ) -> Result<Self, String> {
         let bind = async |flag, addr: SocketAddr| {
             let failed = |error: io::Error| format!("{flag} {addr}: {error}");
             TcpListener::bind(addr).await.map_err(failed)
         };
-        Ok(Self {
-            listener: bind("--listen", settings.listen).await?,
-            admin: bind("--admin", settings.admin).await?,
+        let bound = async {
+            let listener = bind("--listen", settings.listen).await?;
+            Ok::<_, String>((listener, bind("--admin", settings.admin).await?))
+        };
+        match bound.await {
+            Ok((listener, admin)) => {
+                Self::new(endpoint, settings, kept, listener, admin)
+                    .serve()
+                    .await
+            }
+            Err(what) => {
+                tracing::error!("{what}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    pub(super) fn new(
+        endpoint: TokenEndpoint<P>,
+        settings: Settings,
+        kept: Kept,
+        listener: TcpListener,
+        admin: TcpListener,
+    ) -> Self {
+        Self {
             endpoint,
             settings,
             kept,
-        })
-    }
-
-    /// Where requests come in, and where operators ask.
-    pub(super) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.listener.local_addr()?, self.admin.local_addr()?))
+            listener,
+            admin,
+        }
     }
 
     /// Serves until a signal comes, and until what is under way then has ended.
@@ -116,12 +119,13 @@ impl<P: Provider> Gateway<P> {
             .with_upgrades(true);
         let shared = Shared {
             accounts: accounts.clone(),
+            hosts: settings.hosts,
             tenant: settings.tenant,
             target,
             max_body: settings.max_body,
             timeout: settings.upstream_timeout,
             tunnels: tunnels.clone(),
-            count: Box::new(move |outcome| counted.count(outcome)),
+            count: Arc::new(move |outcome| counted.count(outcome)),
         };
         let layer = MacAuthLayer::per_request(accounts.provider());
         let signing = |http2| match client(&settings.upstream.connect, http2) {
@@ -129,9 +133,9 @@ impl<P: Provider> Gateway<P> {
             Err(error) => Err(format!("TLS cannot be used: {error}")),
         };
         let proxy = Proxy::new(shared, signing(true)?, signing(false)?);
-        let router = Admin::new(accounts.clone(), endpoint, store.clone(), feed.clone())
+        let (of_admin, hosts) = (Arc::clone(&feed), settings.admin_hosts);
+        let router = Admin::new(accounts.clone(), endpoint, store.clone(), of_admin, hosts)
             .draining(draining.clone())
-            .hosts(admin_addr.ip(), settings.admin_hosts)
             .secure_cookies(settings.secure_cookies)
             .router();
 

@@ -140,7 +140,7 @@ impl Gateway {
 
     pub(crate) fn get(&self, path: &str) -> String {
         self.send(&format!(
-            "GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         ))
     }
 

@@ -1,0 +1,104 @@
+//! The API's body on its way to the caller.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+
+use super::{BoxError, Line};
+
+/// An API's body, which must go on within a limit, and the line of its request, which ends with it.
+#[derive(Debug)]
+pub(crate) struct OutboundBody<B: Body> {
+    inner: B,
+    limit: Duration,
+    /// Until when something has to come; begun with each wait.
+    until: Option<Pin<Box<Sleep>>>,
+    waits: bool,
+    ended: bool,
+    line: Line,
+}
+
+impl<B: Body> OutboundBody<B> {
+    pub(super) fn new(inner: B, limit: Duration, line: Line) -> Self {
+        Self {
+            inner,
+            limit,
+            until: None,
+            waits: false,
+            ended: false,
+            line,
+        }
+    }
+
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let wait = || sleep(self.limit);
+        let until = self.until.get_or_insert_with(|| Box::pin(wait()));
+        if !std::mem::replace(&mut self.waits, true) {
+            until.set(wait());
+        }
+        until.as_mut().poll(cx)
+    }
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let body = self.get_mut();
+        let frame = match Pin::new(&mut body.inner).poll_frame(cx) {
+            Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
+            Poll::Pending if body.poll_stalled(cx).is_pending() => return Poll::Pending,
+            Poll::Pending => Some(Err(Stalled(body.limit).into())),
+        };
+        body.waits = false;
+        match &frame {
+            None => body.ended = true,
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                body.ended = true;
+                body.line
+                    .broke_off(format!("the API's body broke off: {error}"));
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B: Body> Drop for OutboundBody<B> {
+    fn drop(&mut self) {
+        if !self.ended && !self.inner.is_end_stream() {
+            self.line
+                .broke_off("the caller went away before the end of the answer");
+        }
+    }
+}
+
+/// Nothing more has come.
+#[derive(Debug)]
+struct Stalled(Duration);
+
+impl fmt::Display for Stalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nothing has come for {} s", self.0.as_secs())
+    }
+}
+
+impl Error for Stalled {}

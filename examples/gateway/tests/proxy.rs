@@ -1,0 +1,261 @@
+//! What callers, APIs and web pages may do to the address where requests come in.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod real_gateway;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use real_gateway::{Gateway, World, api, call, connect, head, is};
+
+const ALICE: &str = "account = \"alice\"";
+
+/// An API that answers each request with what it was sent, head and body, to the end of the body or of
+/// the trailers.
+fn echo(mut socket: TcpStream) {
+    let mut request = head(&mut socket);
+    if request.contains("transfer-encoding: chunked") {
+        let mut byte = [0];
+        while !(request.ends_with("\r\n\r\n") && request.contains("\r\n0\r\n"))
+            && socket.read(&mut byte).unwrap_or(0) == 1
+        {
+            request.push(char::from(byte[0]));
+        }
+    }
+    let length = request.len();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{request}"
+    );
+    let _ = socket.write_all(answer.as_bytes());
+}
+
+fn ask(gateway: &Gateway, method: &str, headers: &str) -> String {
+    gateway.send(&format!(
+        "{method} /a HTTP/1.1\r\nConnection: close\r\n{headers}\r\n"
+    ))
+}
+
+/// Waits until the log has this, and gives it.
+fn logged(world: &World, text: &str) -> String {
+    let log = world.dir.path().join("log");
+    for _ in 0..1000 {
+        let log = std::fs::read_to_string(&log).unwrap();
+        if let Some(line) = log.lines().find(|line| line.contains(text)) {
+            return line.to_owned();
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("no {text}: {}", std::fs::read_to_string(&log).unwrap());
+}
+
+#[test]
+fn the_web_page_of_another_gets_nothing_signed() {
+    let world = World::new();
+    let upstream = api(echo);
+    let (own, other) = ("Host: localhost\r\n", "Host: evil.example\r\n");
+    let of_app =
+        "Host: app.example\r\nOrigin: https://app.example\r\nSec-Fetch-Site: cross-site\r\n";
+    let cross = "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n";
+    let origin = "Host: localhost\r\nOrigin: http://evil.example\r\n";
+
+    let gateway = world.start(&upstream, ALICE);
+    is(&ask(&gateway, "GET", own), 200, "authorization: MAC");
+    is(&ask(&gateway, "GET", other), 421, "--host");
+    is(&ask(&gateway, "GET", of_app), 421, "--host");
+    is(&ask(&gateway, "GET", cross), 403, "cross_site");
+    is(&ask(&gateway, "POST", origin), 403, "cross_site");
+    let same = "Host: localhost\r\nSec-Fetch-Site: same-origin\r\n";
+    is(&ask(&gateway, "GET", same), 200, "");
+    assert_eq!(gateway.end().0, Some(0));
+
+    let named = format!("{ALICE}\nhost = [\"app.example\"]");
+    let gateway = world.start(&upstream, &named);
+    is(&ask(&gateway, "GET", of_app), 200, "authorization: MAC");
+    is(&ask(&gateway, "GET", other), 421, "--host");
+    is(&ask(&gateway, "GET", cross), 403, "cross_site");
+    assert_eq!(gateway.end().0, Some(0));
+
+    let open = format!("{ALICE}\nhost = [\"*\"]");
+    let gateway = world.start(&upstream, &open);
+    for headers in [own, other, of_app, cross, origin] {
+        is(&ask(&gateway, "GET", headers), 200, "");
+    }
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn methods_that_end_here_go_no_further() {
+    let world = World::new();
+    let gateway = world.start(&api(echo), ALICE);
+    let host = "Host: localhost\r\n";
+    is(&ask(&gateway, "TRACE", host), 501, "method");
+    let hops = |hops: u8| format!("{host}Max-Forwards: {hops}\r\n");
+    is(&ask(&gateway, "OPTIONS", &hops(0)), 501, "max-forwards");
+    is(&ask(&gateway, "OPTIONS", &hops(5)), 200, "max-forwards: 4");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn an_api_that_changes_to_what_nobody_asked_for_is_not_followed() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        head(&mut socket);
+        let other =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n";
+        let _ = socket.write_all(other.as_bytes());
+        let _ = socket.read(&mut [0]);
+    });
+    let gateway = world.start(&upstream, ALICE);
+    let asked =
+        "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    let mut socket = connect(gateway.listen);
+    socket.write_all(asked.as_bytes()).unwrap();
+    is(&head(&mut socket), 502, "");
+    drop(socket);
+    is(&ask(&gateway, "GET", "Host: localhost\r\n"), 502, "");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn a_coding_that_is_not_taken_off_is_not_sent_on() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        head(&mut socket);
+        let coded = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n1\r\na\r\n0\r\n\r\n";
+        let _ = socket.write_all(coded.as_bytes());
+    });
+    let gateway = world.start(&upstream, ALICE);
+    let request = "POST /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
+    is(&call(gateway.listen, request), 501, "transfer-encoding");
+    let answer = ask(&gateway, "GET", "Host: localhost\r\n");
+    is(&answer, 502, "transfer-encoding");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn a_trailer_names_no_account_and_no_credential() {
+    let world = World::new();
+    let gateway = world.start(&api(echo), "account-header = \"x-account\"");
+    let request = "POST /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTE: trailers\r\nx-account: alice\r\n\
+                   Trailer: x-sum, x-account\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\
+                   x-sum: 7\r\nx-account: SECRET\r\nauthorization: SECRET\r\nhost: SECRET\r\n\r\n";
+    let answer = call(gateway.listen, request);
+    is(&answer, 200, "x-sum: 7");
+    assert!(!answer.contains("SECRET"), "{answer}");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn who_is_late_is_told_so_and_not_another() {
+    let world = World::new();
+    // The API wants the whole body before it answers, and then stops in the middle of its own.
+    let upstream = api(|mut socket| {
+        head(&mut socket);
+        let mut body = [0; 4];
+        if socket.read_exact(&mut body).is_ok() {
+            let half = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nhalf";
+            let _ = socket.write_all(half.as_bytes());
+        }
+        let _ = socket.read(&mut [0]);
+    });
+    let gateway = world.start(&upstream, &format!("{ALICE}\nupstream-timeout = 1"));
+    let post = "POST /late HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n";
+    // Two of four bytes, and no more.
+    is(
+        &call(gateway.listen, &format!("{post}ab")),
+        408,
+        "body_timeout",
+    );
+    assert!(logged(&world, "status=408").contains("path=/late"));
+    let whole = call(gateway.listen, &format!("{post}abcd"));
+    assert!(whole.ends_with("\r\n\r\nhalf"), "{whole}");
+    let line = logged(&world, "status=200");
+    assert!(line.contains("nothing has come for 1 s"), "{line}");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+/// How many requests the API of the next test has had.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn each_request_has_one_line_also_if_its_caller_goes_away() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        let asked = head(&mut socket);
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        if asked.contains("/body") {
+            let half = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+            let _ = socket.write_all(half.as_bytes());
+        }
+        let _ = socket.read(&mut [0]);
+    });
+    let gateway = world.start(&upstream, ALICE);
+    let ask = |path: &str| {
+        let mut socket = connect(gateway.listen);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        socket
+    };
+    let mut socket = ask("/body");
+    let mut half = [0; 4];
+    while !half.ends_with(b"half") {
+        half.rotate_left(1);
+        socket.read_exact(&mut half[3..]).unwrap();
+    }
+    drop(socket);
+    let line = logged(&world, "path=/body");
+    assert!(
+        line.contains("status=200") && line.contains("went away"),
+        "{line}"
+    );
+
+    // Long paths are cut, and nothing of a query is shown.
+    let many = "x".repeat(2000);
+    let socket = ask(&format!("/{many}?SECRET"));
+    while ASKED.load(Ordering::Relaxed) < 2 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(socket);
+    let line = logged(&world, "status=499");
+    assert!(line.len() < 700 && line.contains("xxx…"), "{line}");
+    let numbers = call(
+        gateway.admin,
+        &format!(
+            "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            gateway.admin
+        ),
+    );
+    let counted = "mac_gateway_requests_total{status=\"4xx\"} 1";
+    assert!(numbers.contains(counted), "{numbers}");
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("SECRET"));
+    assert_eq!(log.matches("mac_gateway::request").count(), 2, "{log}");
+}
+
+#[test]
+fn by_http_2_too_there_is_an_end_to_headers() {
+    use http_body_util::Empty;
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+
+    let world = World::new();
+    let gateway = world.start(&world.server.url(""), ALICE);
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http::<Empty<bytes::Bytes>>();
+    for (count, status) in [(90, 200), (101, 431)] {
+        let mut request = http::Request::get(format!("http://{}/a", gateway.listen));
+        for number in 0..count {
+            request = request.header(format!("x-{number}"), "1");
+        }
+        let request = request.body(Empty::new()).unwrap();
+        let answer = world.runtime.block_on(client.request(request));
+        assert_eq!(answer.unwrap().status(), status, "{count}");
+    }
+    drop(client);
+    assert_eq!(gateway.end().0, Some(0));
+}
