@@ -7,6 +7,7 @@ use super::{MacAuthorization, VerifyError, VerifyErrorKind};
 use crate::provider::RequestParts;
 use crate::provider::http_mac::{Draft, body_hash, write_request_string};
 use crate::provider::xiaomi::{Signer, SigningRules, is_form};
+use crate::sign::encode::Decoded;
 use crate::sign::{Algorithm, MacKey, Text};
 
 /// Checks that a request was signed with a key: as Xiaomi's clients sign, or by one revision of
@@ -161,9 +162,12 @@ fn names_no_other_token(query: &str, authorization: &MacAuthorization) -> bool {
         }
     }
     let token = authorization.access_token().expose_secret();
-    let pairs = form_urlencoded::parse(query.as_bytes());
-    let mut named = pairs.filter(|(name, _)| name == "token").peekable();
-    named.peek().is_none() || named.any(|(_, value)| value == token)
+    let is = |encoded: &str, text: &str| Decoded(encoded.as_bytes()).eq(text.bytes());
+    let pairs = query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut named = pairs.filter(|(name, _)| is(name, "token")).peekable();
+    named.peek().is_none() || named.any(|(_, value)| is(value, token))
 }
 
 const WRONG_TOKEN: VerifyError = VerifyError::new(

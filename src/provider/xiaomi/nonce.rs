@@ -133,7 +133,13 @@ impl Nonce {
 
     /// The minutes after the colon; `None` if the nonce does not have the strict form.
     pub fn minutes(&self) -> Option<u64> {
-        strict(self.as_str()).ok().map(|(_, minutes)| minutes)
+        match self.usual() {
+            Some((_, minutes)) => {
+                let digits = minutes.iter().map(|digit| u64::from(digit - b'0'));
+                Some(digits.fold(0, |number, digit| 10 * number + digit))
+            }
+            None => strict(self.as_str()).ok().map(|(_, minutes)| minutes),
+        }
     }
 
     #[inline]

@@ -1,6 +1,7 @@
 //! What all dialects that sign with a MAC have in common: [`VerifyMacLayer`] checks them, as it does in
 //! anybody's server.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 
 use bytes::Bytes;
@@ -38,11 +39,11 @@ impl Provider {
         // A socket without TLS shows no scheme.
         let is_https = head.uri.scheme() == Some(&Scheme::HTTPS);
         let port = if is_https { 443 } else { 80 };
-        let mut head = head.clone();
+        let mut head = Cow::Borrowed(head);
         // Before HTTP/2 the header goes out as the caller has set it, whatever the URI says.
         if head.version < Version::HTTP_2 && head.headers.contains_key(HOST) {
             let target = head.uri.path_and_query();
-            head.uri = target.cloned().map(Uri::from).unwrap_or_default();
+            head.to_mut().uri = target.cloned().map(Uri::from).unwrap_or_default();
         }
         let config = self.config();
         let layer = VerifyMacLayer::new(verifier, keys, Nonces(self.clone()))

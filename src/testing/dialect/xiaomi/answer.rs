@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::Denial;
@@ -58,6 +59,14 @@ pub(in crate::testing) fn token_refusal(
     token_answer(config, status, &answer)
 }
 
+/// What the API says with it.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    result: &'static str,
+    description: &'a str,
+    code: Value,
+}
+
 /// A refusal of the API.
 pub(in crate::testing) fn api_refusal(
     config: &Config,
@@ -68,13 +77,16 @@ pub(in crate::testing) fn api_refusal(
     let mut response = if style == RefusalStyle::Bare401 {
         bare(config, status)
     } else {
-        let answer = json!({
-            "result": "error",
-            "description": reason,
-            "code": number(config, *code),
-        });
+        let answer = Refusal {
+            result: "error",
+            description: reason,
+            code: number(config, *code),
+        };
         let prefix = if config.prefixed_refusals { PREFIX } else { "" };
-        response(config, status, JSON, format!("{prefix}{answer}"))
+        let mut text = prefix.as_bytes().to_vec();
+        // Into memory, and of what JSON has.
+        let _ = serde_json::to_writer(&mut text, &answer);
+        response(config, status, JSON, text)
     };
     if status == StatusCode::UNAUTHORIZED {
         // A 401 must name a scheme (RFC 9110 §15.5.2).

@@ -7,6 +7,7 @@ use super::super::{Denial, Signer, authorization_of};
 use crate::AccessToken;
 use crate::provider::xiaomi::ErrorCode;
 use crate::sign::Algorithm;
+use crate::sign::encode::Decoded;
 use crate::testing::Provider;
 use crate::verify::{MacAuthorization, Verifier};
 
@@ -40,22 +41,27 @@ impl Provider {
 
     fn check_query(&self, query: Option<&str>, access_token: &AccessToken) -> Result<(), Denial> {
         let invalid = |reason| Denial::new(ErrorCode::InvalidRequest, reason);
-        let query = query.unwrap_or_default().as_bytes();
+        let is = |encoded: &str, text: &str| Decoded(encoded.as_bytes()).eq(text.bytes());
         let (mut client_id, mut token) = (None, None);
-        for (name, value) in form_urlencoded::parse(query) {
-            let (known, reason) = match &*name {
-                "clientId" => (&mut client_id, CLIENT_ID),
-                "token" => (&mut token, TOKEN),
-                _ => continue,
+        for pair in query.unwrap_or_default().split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (known, reason) = if is(name, "clientId") {
+                (&mut client_id, CLIENT_ID)
+            } else if is(name, "token") {
+                (&mut token, TOKEN)
+            } else {
+                continue;
             };
             if known.replace(value).is_some() {
                 return Err(invalid(reason));
             }
         }
-        if client_id.ok_or_else(|| invalid(CLIENT_ID))? != self.client_id() {
+        let client_id = client_id.ok_or_else(|| invalid(CLIENT_ID))?;
+        if !is(client_id, self.client_id()) {
             return Err(Denial::new(ErrorCode::ClientUnknown, "clientId: not known"));
         }
-        if AccessToken::new(token.ok_or_else(|| invalid(TOKEN))?) != *access_token {
+        let token = token.ok_or_else(|| invalid(TOKEN))?;
+        if !is(token, access_token.expose_secret()) {
             let reason = "token: not the one in the header";
             return Err(Denial::new(ErrorCode::Denied, reason));
         }
