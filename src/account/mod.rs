@@ -155,7 +155,7 @@
 //!
 //! # What starts a refresh
 //!
-//! Always a request, never a timer; an account that nobody uses is not refreshed.
+//! Always a request, or [`Account::refresh`], never a timer; an account that nobody uses is not refreshed.
 //!
 //! - A request that finds the credential aging starts a flight and does not wait for it. Each
 //!   credential draws the moment anew: after 75 to 90 % of its life, at least a minute before its

@@ -127,6 +127,22 @@ impl<P: Provider> Account<P> {
         }
     }
 
+    /// Has the credential refreshed though nobody refused it: because an operator asks, say. The one that
+    /// stands signs on until there is a newer one, also if none comes. Callers at the same time get the
+    /// same refresh.
+    ///
+    /// Each refresh risks its answer: if that is lost, the refresh token is in doubt. So do not call this
+    /// by a timer; requests have the credential refreshed ahead of its end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`refresh_if_current`](Self::refresh_if_current), but that a credential may be new.
+    pub fn refresh(&self) -> Refresh {
+        let now = self.0.clock.now();
+        let generation = self.0.cell.load().generation;
+        self.join(generation, now)
+    }
+
     /// To be called if the API refused the credential of `generation`: has it refreshed, unless there
     /// is a newer one already. However many tasks call this, one refresh is made, in a task of its own.
     ///

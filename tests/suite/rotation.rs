@@ -52,6 +52,45 @@ async fn what_is_known_of_a_refresh_tokens_end_is_in_the_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_asks_for_a_refresh_gets_one_and_takes_no_credential_away() {
+    let (provider, clock) = provider();
+    let builder = Account::builder(provider.endpoint()).clock(clock.clone());
+    let tokens = provider.issue(HOUR);
+    let account = builder.tokens(tokens).open("user").await.unwrap();
+    let mut events = account.events();
+    // Two at once, and one at once after, which is nobody's refusal of what is new.
+    let before = account.generation();
+    let (one, other) = (account.refresh(), account.refresh());
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    assert_eq!((one, other), (before.next(), before.next()));
+    assert_eq!(account.refresh().await.unwrap(), one.next());
+    assert_eq!(provider.presentations().len(), 2);
+    while let Some(happened) = events.try_next() {
+        let refreshed = matches!(happened, Event::Refreshed { .. });
+        assert!(refreshed, "{happened:?}");
+    }
+    // Without one the old goes on.
+    provider.fault_next(Fault::ConnectionRefused);
+    let error = account.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::Unsent);
+    assert!(works(&provider, &account).await);
+    let error = account.refresh().await.unwrap_err();
+    assert!(matches!(error.kind(), RefreshErrorKind::BackingOff { .. }));
+    clock.advance(HOUR / 4);
+    provider.fault_next(Fault::Reset);
+    let error = account.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::InDoubt);
+    assert!(works(&provider, &account).await);
+    let presented = provider.presentations().len();
+    assert!(account.refresh().await.is_err());
+    assert_eq!(provider.presentations().len(), presented);
+    assert!(provider.presented_twice().is_empty());
+    account.shutdown().await;
+    let error = account.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::Closed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_starts_from_a_bare_refresh_token() {
     let (provider, clock) = provider();
     let tokens = provider.issue(HOUR);

@@ -1,7 +1,6 @@
 //! Who there is, and what an operator may do about it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,9 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_mac_auth::account::{Account, AccountErrorKind};
 use tower_mac_auth::provider::Provider;
-use tower_mac_auth::store::{
-    AccountName, Listed, Record, RecordStore as _, Standing, Status, StoreError,
-};
+use tower_mac_auth::store::{AccountName, Listed, RecordStore as _, Standing, Status, StoreError};
 use tower_mac_auth::{Clock as _, SystemClock};
 
 use super::Admin;
@@ -22,9 +19,6 @@ use crate::proxy::{Refusal, of_account, of_refresh};
 /// How many accounts a page has, if nobody says otherwise, and at most.
 pub(super) const PAGE: usize = 100;
 const LONGEST_PAGE: usize = 1000;
-
-/// Between two refreshes of an account that are no remedy for an end.
-pub(crate) const LEAST_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
@@ -98,8 +92,7 @@ fn here_shown<P: Provider>(account: &Account<P>) -> Value {
     })
 }
 
-/// Has its tokens renewed now, as if the API had refused the access token: from here on that one
-/// signs no more, whether there comes a new one or not.
+/// Has its tokens renewed now. The access token signs on until there is a new one.
 pub(super) async fn refresh<P: Provider>(
     State(admin): State<Arc<Admin<P>>>,
     Named(name): Named,
@@ -109,32 +102,11 @@ pub(super) async fn refresh<P: Provider>(
         AccountErrorKind::NotAuthorized => unknown(),
         _ => of_account(&error),
     })?;
-    let loaded = admin.store.load(&name).await;
-    let loaded = loaded.map_err(|error| unavailable(&error))?;
-    if let Some(record) = loaded.standing.record() {
-        refreshed_recently(record)?;
-    }
-    let refreshed = account.refresh_if_current(account.generation()).await;
-    let generation = refreshed.map_err(|error| of_refresh(&error))?;
+    let generation = account.refresh().await;
+    let generation = generation.map_err(|error| of_refresh(&error))?;
     Ok(Json(
         json!({ "account": name.as_str(), "generation": generation.number() }),
     ))
-}
-
-/// The library would take it for the API's refusal of a new credential, and count it as one.
-fn refreshed_recently(record: &Record) -> Result<(), Refusal> {
-    let ended = record.expires_at.is_some_and(|end| end <= record.now);
-    let authorized = record.lineage == record.generation;
-    let age = record.now.saturating_since(record.issued_at);
-    match LEAST_INTERVAL.checked_sub(age) {
-        Some(left) if !left.is_zero() && !authorized && !ended => {
-            let (ago, wait) = (age.as_secs(), left.as_secs_f64().ceil());
-            let reason = format!("refreshed {ago} s ago; the next is possible in {wait} s");
-            let refusal = Refusal::new(StatusCode::CONFLICT, "refreshed_recently", reason);
-            Err(refusal.after(Duration::from_secs_f64(wait)))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Ends its grant, in all processes that share the store.

@@ -25,7 +25,6 @@ use tower_mac_auth::provider::Provider;
 use tower_mac_auth::store::SharedStore;
 use tower_mac_auth::token::TokenEndpoint;
 
-pub(crate) use self::accounts::LEAST_INTERVAL;
 use self::asked::{no_head, no_method, nothing};
 pub(crate) use self::feed::Feed;
 use self::pending::Pending;

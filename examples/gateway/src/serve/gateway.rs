@@ -22,7 +22,7 @@ use tower_service::Service as _;
 
 use super::drain::{Drain, Signals};
 use super::{Kept, with_causes};
-use crate::admin::{Admin, Feed, LEAST_INTERVAL};
+use crate::admin::{Admin, Feed};
 use crate::config::{Seeds, Settings};
 use crate::proxy::{Proxy, Server, Shared, Tunnels, client};
 
@@ -176,9 +176,7 @@ async fn accounts<P: Provider>(
     endpoint: &TokenEndpoint<P>,
     kept: &Kept,
 ) -> Result<Accounts<P>, String> {
-    let accounts = Accounts::builder(endpoint.clone())
-        .store(kept.store.clone())
-        .min_rotation_interval(LEAST_INTERVAL);
+    let accounts = Accounts::builder(endpoint.clone()).store(kept.store.clone());
     let Some(journal) = &kept.journal else {
         return Ok(accounts.build());
     };
