@@ -84,11 +84,17 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody
 
 impl<B: Body> Drop for OutboundBody<B> {
     fn drop(&mut self) {
-        if !self.ended && !self.inner.is_end_stream() {
+        if !self.ended && !is_whole(&self.inner) {
             self.line
                 .broke_off("the caller went away before the end of the answer");
         }
     }
+}
+
+/// Whether nothing of it is left. Who writes it stops at its length, and then it may not have said yet that
+/// it has ended: HTTP/2 says so in another frame.
+fn is_whole(body: &impl Body) -> bool {
+    body.is_end_stream() || body.size_hint().upper() == Some(0)
 }
 
 /// Nothing more has come.
@@ -102,3 +108,33 @@ impl fmt::Display for Stalled {
 }
 
 impl Error for Stalled {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many bytes are left, and it has not said that it ends.
+    struct Left(u64);
+
+    impl Body for Left {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0)
+        }
+    }
+
+    #[test]
+    fn a_body_is_whole_once_its_length_is_there() {
+        assert!(is_whole(&Left(0)));
+        assert!(!is_whole(&Left(1)));
+    }
+}
