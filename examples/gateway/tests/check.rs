@@ -72,6 +72,55 @@ fn a_store_that_no_key_opens_is_named_before_anything_starts() {
 }
 
 #[test]
+fn a_store_of_another_client_and_a_damaged_record_are_found_before_they_cost_requests() {
+    let world = World::new();
+    let (code, told) = check(&world, &[]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("no account yet"), "{told}");
+    let gateway = world.start(&world.server.url(""), ALICE);
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("taken=1 known=0"), "{log}");
+    // Never rotated, and known all the same.
+    let gateway = world.start(&world.server.url(""), ALICE);
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(
+        log.contains("taken=0 known=1") && !log.contains("WARN"),
+        "{log}"
+    );
+    let (code, told) = check(&world, &[]);
+    assert_eq!(
+        (code, told.contains("1 account")),
+        (Some(0), true),
+        "{told}"
+    );
+
+    let (code, told) = check(&world, &["--client-id", "OTHER"]);
+    assert_eq!(code, Some(2), "{told}");
+    let named = told.contains(world.provider.client_id()) && told.contains("--client-id");
+    assert!(named, "{told}");
+
+    let (code, told) = check(&world, &["--account", "nosuch"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("--account: the store does not know it"),
+        "{told}"
+    );
+
+    let tokens = world.dir.path().join("tokens");
+    for shard in std::fs::read_dir(&tokens).unwrap() {
+        let record = shard.unwrap().path().join("alice.json");
+        if record.exists() {
+            std::fs::write(&record, "garbage").unwrap();
+        }
+    }
+    let (code, told) = check(&world, &[]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("alice.json"), "{told}");
+}
+
+#[test]
 fn a_gateway_that_cannot_open_some_accounts_starts_and_logs_why() {
     let world = World::new();
     let upstream = world.server.url("");

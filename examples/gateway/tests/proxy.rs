@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use real_gateway::{Gateway, World, api, call, connect, head, is};
+use tower_mac_auth::testing::{ApiFault, Fault};
 
 const ALICE: &str = "account = \"alice\"";
 
@@ -169,7 +170,7 @@ fn who_is_late_is_told_so_and_not_another() {
         408,
         "body_timeout",
     );
-    assert!(logged(&world, "status=408").contains("path=/late"));
+    assert!(logged(&world, "status=408").contains("path=\"/late\""));
     let whole = call(gateway.listen, &format!("{post}abcd"));
     assert!(whole.ends_with("\r\n\r\nhalf"), "{whole}");
     let line = logged(&world, "status=200");
@@ -206,7 +207,7 @@ fn each_request_has_one_line_also_if_its_caller_goes_away() {
         socket.read_exact(&mut half[3..]).unwrap();
     }
     drop(socket);
-    let line = logged(&world, "path=/body");
+    let line = logged(&world, "path=\"/body\"");
     assert!(
         line.contains("status=200") && line.contains("went away"),
         "{line}"
@@ -220,7 +221,9 @@ fn each_request_has_one_line_also_if_its_caller_goes_away() {
     }
     drop(socket);
     let line = logged(&world, "status=499");
-    assert!(line.len() < 700 && line.contains("xxx…"), "{line}");
+    assert!(line.len() < 700 && line.contains("xxx…\""), "{line}");
+    // It may have been acted on.
+    assert!(line.contains("attempt=1"), "{line}");
     let numbers = call(
         gateway.admin,
         &format!(
@@ -258,4 +261,82 @@ fn by_http_2_too_there_is_an_end_to_headers() {
     }
     drop(client);
     assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn who_waits_for_a_credential_does_not_wait_for_the_api() {
+    let world = World::new();
+    let gateway = world.start(
+        &world.server.url(""),
+        &format!("{ALICE}\nupstream-timeout = 1"),
+    );
+    let delay = Duration::from_millis(2500);
+    world.provider.fault_next(Fault::Delay(delay));
+    is(&gateway.get("/first"), 200, "\"ok\"");
+    assert!(logged(&world, "path=\"/first\"").contains("attempt=1"));
+    world.provider.api_fault_next(ApiFault::Stall);
+    is(&gateway.get("/late"), 504, "upstream_timeout");
+    assert!(logged(&world, "path=\"/late\"").contains("attempt=1"));
+    is(&gateway.get("/bad?%zz"), 400, "query");
+    assert!(logged(&world, "path=\"/bad\"").contains("attempt=0"));
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn a_line_tells_who_asked_and_why_it_failed_and_nobody_can_write_in_it() {
+    let world = World::new();
+    let gateway = world.start(&world.server.url(""), "account-header = \"x-account\"");
+    let forged = "Host: localhost\r\nx-account: bob status=200 attempt=1\r\nx-request-id: r-7\r\n";
+    is(&ask(&gateway, "GET", forged), 403, "account_unknown");
+    let line = logged(&world, "status=403");
+    for part in [
+        "account=\"bob status=200 attempt=1\"",
+        "id=\"r-7\"",
+        "peer=127.0.0.1",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    // A record that is damaged while the gateway runs: its caller is told that it is the store.
+    let tokens = world.dir.path().join("tokens");
+    for shard in std::fs::read_dir(&tokens).unwrap() {
+        let record = shard.unwrap().path().join("alice.json");
+        if record.exists() {
+            std::fs::write(&record, "garbage").unwrap();
+        }
+    }
+    let alice = "Host: localhost\r\nx-account: alice\r\n";
+    let answer = ask(&gateway, "GET", alice);
+    is(&answer, 503, "store");
+    assert!(!answer.contains("alice.json"), "{answer}");
+    let line = logged(&world, "status=503");
+    assert!(line.contains("alice.json"), "{line}");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+/// How many requests the API of the next test has had.
+static STALLED: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn a_request_that_is_cut_by_the_end_is_not_the_callers_doing() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        head(&mut socket);
+        STALLED.fetch_add(1, Ordering::Relaxed);
+        let _ = socket.read(&mut [0]);
+    });
+    let gateway = world.start(&upstream, &format!("{ALICE}\ndrain-timeout = 1"));
+    let mut socket = connect(gateway.listen);
+    let request = "GET /stalls HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    socket.write_all(request.as_bytes()).unwrap();
+    while STALLED.load(Ordering::Relaxed) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0), "{log}");
+    let line = log.lines().find(|line| line.contains("/stalls")).unwrap();
+    assert!(
+        line.contains("status=503") && line.contains("the gateway ended"),
+        "{line}"
+    );
+    assert!(log.trim_end().ends_with("owes nothing"), "{log}");
 }

@@ -75,11 +75,12 @@ impl Settings {
             let what = "leaves no time for an answer: give it as in --upstream-timeout 60";
             problems.add("--upstream-timeout", what);
         }
-        let client = upstream.as_ref().and_then(|upstream| {
-            let allowed = problems.take(upstream.allowed(flags))?;
-            let secret = secrets.client_secret.as_ref();
-            problems.take(Client::new(flags, secret, allowed))
-        });
+        let allowed = upstream.as_ref().map(|upstream| upstream.allowed(flags));
+        let allowed = allowed.and_then(|allowed| problems.take(allowed));
+        // Without a good upstream too, to name all that is wrong at once.
+        let secret = secrets.client_secret.as_ref();
+        let client = Client::new(flags, secret, allowed.unwrap_or_default());
+        let client = problems.take(client);
         if let (
             Some(addresses),
             Some(upstream),

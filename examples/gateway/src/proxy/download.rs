@@ -66,8 +66,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody
             Some(Ok(_)) => {}
             Some(Err(error)) => {
                 body.ended = true;
-                body.line
-                    .broke_off(format!("the API's body broke off: {error}"));
+                body.line.broke_off(error);
             }
         }
         Poll::Ready(frame)
@@ -85,8 +84,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody
 impl<B: Body> Drop for OutboundBody<B> {
     fn drop(&mut self) {
         if !self.ended && !is_whole(&self.inner) {
-            self.line
-                .broke_off("the caller went away before the end of the answer");
+            self.line.was_left();
         }
     }
 }

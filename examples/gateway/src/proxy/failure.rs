@@ -107,7 +107,7 @@ pub(crate) fn of_refresh(error: &RefreshError) -> Refusal {
     use RefreshErrorKind as Kind;
 
     let reason = error.to_string();
-    match error.kind() {
+    let refusal = match error.kind() {
         Kind::ReauthorizationRequired => {
             Refusal::new(StatusCode::FORBIDDEN, "authorization_required", reason)
         }
@@ -126,7 +126,8 @@ pub(crate) fn of_refresh(error: &RefreshError) -> Refusal {
         Kind::Store => unavailable("store", reason),
         Kind::Closed => unavailable("draining", reason),
         _ => unavailable("refresh_failed", reason),
-    }
+    };
+    refusal.because(error)
 }
 
 /// The account cannot be opened, or not be authorized.
@@ -134,7 +135,7 @@ pub(crate) fn of_account(error: &AccountError) -> Refusal {
     use AccountErrorKind as Kind;
 
     let reason = error.to_string();
-    match error.kind() {
+    let refusal = match error.kind() {
         Kind::Name => Refusal::new(StatusCode::BAD_REQUEST, "account_name", reason),
         Kind::NotAuthorized => {
             let reason = "the gateway knows no such account: have its user log in at /login of the admin \
@@ -151,7 +152,8 @@ pub(crate) fn of_account(error: &AccountError) -> Refusal {
         Kind::Store => unavailable("store", reason),
         Kind::Closed => unavailable("draining", reason),
         _ => unavailable("account", reason),
-    }
+    };
+    refusal.because(error)
 }
 
 fn left(until: Timestamp) -> Duration {

@@ -3,21 +3,25 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use tokio_util::sync::CancellationToken;
 use tower_mac_auth::account::RefreshError;
 use tower_mac_auth::layer::Attempt;
 use tower_mac_auth::{Clock as _, SystemClock, Timestamp};
 
+use super::server::Peer;
 use super::tenant::Whose;
-use super::{Outcome, Refusal};
+use super::{BoxError, Outcome, Progress, Refusal};
 
 /// What of a caller's own text a line repeats at most, in characters.
 const MOST: usize = 256;
 /// The caller had no answer, and went away: no status that goes over the wire, and what other proxies write
 /// in their logs.
 const CLOSED: u16 = 499;
+const REQUEST_ID: &str = "x-request-id";
 
 /// Counts what became of a request.
 pub(crate) type Count = Arc<dyn Fn(Outcome) + Send + Sync>;
@@ -29,23 +33,30 @@ pub(crate) struct Line {
     uri: Uri,
     pub(super) account: Option<Whose>,
     since: Timestamp,
+    pub(super) progress: Progress,
     count: Count,
+    cut: CancellationToken,
+    peer: Option<IpAddr>,
+    /// What whoever asks, or a proxy in front, calls it.
+    id: Option<HeaderValue>,
     /// `None` until it has an answer.
     status: Option<StatusCode>,
-    attempt: u8,
     why: Option<Cow<'static, str>>,
 }
 
 impl Line {
-    pub(super) fn of<B>(request: &Request<B>, count: Count) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, count: Count, cut: CancellationToken) -> Self {
         Self {
+            progress: Progress::default(),
+            cut,
+            peer: request.extensions().get().map(|Peer(peer)| *peer),
+            id: request.headers().get(REQUEST_ID).cloned(),
             method: request.method().clone(),
             uri: request.uri().clone(),
             account: None,
             since: SystemClock.now(),
             count,
             status: None,
-            attempt: 0,
             why: None,
         }
     }
@@ -60,7 +71,6 @@ impl Line {
             Some(source) => format!("{error}: {source}").into(),
             None => error.to_string().into(),
         });
-        self.attempt = if resent { 2 } else { 1 };
         self.answered(Outcome {
             status,
             sent: true,
@@ -71,7 +81,11 @@ impl Line {
 
     /// It was not sent, or not answered.
     pub(super) fn refused(&mut self, refusal: &Refusal) {
-        self.why = Some(format!("{}: {}", refusal.error, refusal.reason).into());
+        let (error, reason) = (refusal.error, &refusal.reason);
+        self.why = Some(match &refusal.cause {
+            Some(cause) => format!("{error}: {reason}: {cause}").into(),
+            None => format!("{error}: {reason}").into(),
+        });
         self.answered(Outcome {
             status: refusal.status,
             sent: false,
@@ -80,9 +94,18 @@ impl Line {
         });
     }
 
-    /// The answer did not get to its end.
-    pub(super) fn broke_off(&mut self, why: impl Into<Cow<'static, str>>) {
-        self.why = Some(why.into());
+    /// The API's answer did not get to its end.
+    pub(super) fn broke_off(&mut self, why: &BoxError) {
+        self.why = Some(format!("the API's body broke off: {why}").into());
+    }
+
+    /// Nobody took the rest of the answer.
+    pub(super) fn was_left(&mut self) {
+        self.why = Some(if self.cut.is_cancelled() {
+            "the gateway ended before the end of the answer".into()
+        } else {
+            "the caller went away before the end of the answer".into()
+        });
     }
 
     fn answered(&mut self, outcome: Outcome) {
@@ -93,9 +116,15 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        let cut = self.cut.is_cancelled();
         if self.status.is_none() {
-            self.why = Some("the caller went away before there was an answer".into());
-            if let Ok(status) = StatusCode::from_u16(CLOSED) {
+            let (who, status) = if cut {
+                ("the gateway ended", Ok(StatusCode::SERVICE_UNAVAILABLE))
+            } else {
+                ("the caller went away", StatusCode::from_u16(CLOSED))
+            };
+            self.why = Some(format!("{who} before there was an answer").into());
+            if let Ok(status) = status {
                 self.answered(Outcome {
                     status,
                     sent: false,
@@ -104,14 +133,19 @@ impl Drop for Line {
                 });
             }
         }
+        let account = self.account.as_ref().map(|whose| short(whose.as_str()));
+        let id = self.id.as_ref().and_then(|id| id.to_str().ok()).map(short);
         let elapsed = SystemClock.now().saturating_since(self.since);
         tracing::info!(
             target: "mac_gateway::request",
-            method = %Short(self.method.as_str()),
-            path = %Short(self.uri.path()),
-            account = self.account.as_ref().map(|it| tracing::field::display(Short(it.as_str()))),
+            peer = self.peer.map(tracing::field::display),
+            // As texts, which are quoted: else a name could look like what follows it.
+            id = id.as_deref(),
+            method = &*short(self.method.as_str()),
+            path = &*short(self.uri.path()),
+            account = account.as_deref(),
             status = self.status.map(|status| status.as_u16()),
-            attempt = self.attempt,
+            attempt = self.progress.attempts(),
             ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             why = self.why.as_deref(),
             "request"
@@ -120,14 +154,10 @@ impl Drop for Line {
 }
 
 /// The beginning of a text.
-struct Short<'a>(&'a str);
-
-impl fmt::Display for Short<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(MOST) {
-            None => f.write_str(self.0),
-            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
-        }
+fn short(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MOST) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! it, and a client sends it ([`upstream`]). What does not come that far is answered in JSON
 //! ([`refusal`]). Bodies are streamed both ways.
 
+mod attempt;
 mod download;
 mod failure;
 mod line;
@@ -16,7 +17,7 @@ mod upstream;
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 use tower_mac_auth::account::Accounts;
 use tower_mac_auth::forward::Upstream;
 use tower_mac_auth::provider::Provider;
@@ -34,6 +36,7 @@ use tower_service::Service;
 use self::server::MAX_HEADERS;
 use crate::browsers::Hosts;
 
+pub(crate) use self::attempt::Attempts;
 pub(crate) use self::download::OutboundBody;
 pub(crate) use self::failure::{Failure, of_account, of_refresh};
 pub(crate) use self::line::{Count, Line};
@@ -69,6 +72,8 @@ pub(crate) struct Shared<P: Provider> {
     pub(crate) timeout: Duration,
     pub(crate) tunnels: Tunnels,
     pub(crate) count: Count,
+    /// Ends what a drain has no more time for.
+    pub(crate) cut: CancellationToken,
 }
 
 impl<P: Provider> fmt::Debug for Shared<P> {
@@ -123,7 +128,8 @@ impl<P: Provider, S> Proxy<P, S> {
         S::Error: Failure,
         R: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        let mut line = Line::of(&request, Arc::clone(&self.shared.count));
+        let (count, cut) = (Arc::clone(&self.shared.count), self.shared.cut.clone());
+        let mut line = Line::of(&request, count, cut);
         match self.forward(request, &mut line).await {
             Ok(response) => {
                 line.passed(&response);
@@ -169,10 +175,11 @@ impl<P: Provider, S> Proxy<P, S> {
         {
             return Err(Refusal::too_large(most));
         }
-        let progress = Progress::default();
+        let progress = line.progress.clone();
+        request.extensions_mut().insert(progress.clone());
         let trailers = Arc::clone(&self.trailers);
         let request =
-            request.map(|body| InboundBody::new(body, shared.max_body, progress.clone(), trailers));
+            request.map(|body| InboundBody::new(body, shared.max_body, progress, trailers));
         let service = if upgrade.is_some() {
             &self.upgrading
         } else {
@@ -181,8 +188,7 @@ impl<P: Provider, S> Proxy<P, S> {
         let mut service = service.clone();
         let failed = |error: S::Error| error.refusal();
         poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
-        let answer = moving(service.call(request), &progress, shared.timeout);
-        let mut response = answer.await?.map_err(failed)?;
+        let mut response = service.call(request).await.map_err(failed)?;
         shared.target.response(&asked, &mut response)?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(upgrade) = upgrade
@@ -190,23 +196,5 @@ impl<P: Provider, S> Proxy<P, S> {
             shared.tunnels.join(upgrade, &mut response);
         }
         Ok(response)
-    }
-}
-
-/// The answer, unless for so long neither it comes nor anything of the body goes.
-async fn moving<F: Future>(
-    answer: F,
-    progress: &Progress,
-    limit: Duration,
-) -> Result<F::Output, Refusal> {
-    let mut answer = std::pin::pin!(answer);
-    let mut seen = progress.bytes();
-    loop {
-        match tokio::time::timeout(limit, answer.as_mut()).await {
-            Ok(answer) => return Ok(answer),
-            Err(_) if progress.bytes() != seen => seen = progress.bytes(),
-            Err(_) if progress.is_wanted() => return Err(Refusal::no_body(limit)),
-            Err(_) => return Err(Refusal::no_answer(limit)),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a caller is told whose request was not sent, or not answered.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,12 +13,16 @@ use http_body_util::Full;
 
 use tower_mac_auth::forward::ForwardError;
 
+use crate::trouble::with_causes;
+
 /// A status, a word for programs and a sentence for people.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) error: &'static str,
     pub(crate) reason: Cow<'static, str>,
+    /// What the log has beside it, and nobody is told.
+    pub(super) cause: Option<Box<str>>,
     /// When it may be tried again.
     pub(super) retry_after: Option<Duration>,
     /// The header that is missing.
@@ -36,6 +41,7 @@ impl Refusal {
             status,
             error,
             reason: reason.into(),
+            cause: None,
             retry_after: None,
             challenge: None,
             close: false,
@@ -44,6 +50,12 @@ impl Refusal {
 
     pub(crate) fn after(mut self, retry_after: Duration) -> Self {
         self.retry_after = Some(retry_after);
+        self
+    }
+
+    /// What caused an error, for the log.
+    pub(super) fn because(mut self, error: &(dyn Error + 'static)) -> Self {
+        self.cause = error.source().map(|cause| with_causes(cause).into());
         self
     }
 
@@ -121,7 +133,10 @@ impl Refusal {
 
 impl From<ForwardError> for Refusal {
     fn from(rejected: ForwardError) -> Self {
-        let mut refusal = Self::new(rejected.status(), rejected.field(), rejected.to_string());
+        let text = rejected.to_string();
+        // Its field is told beside it.
+        let reason = text.split_once(": ").map_or("", |(_, reason)| reason);
+        let mut refusal = Self::new(rejected.status(), rejected.field(), reason.to_owned());
         // Where the next request begins is not clear.
         refusal.close = matches!(rejected, ForwardError::Framing | ForwardError::Coding);
         refusal

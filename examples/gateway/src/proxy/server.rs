@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::BoxError;
 
@@ -27,14 +30,21 @@ const MAX_STREAMS: u32 = 200;
 /// After an error of the listener: too many open files, say, which passes.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Who has connected.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
 /// Serves connections, until they are to end.
 pub(crate) struct Server {
     builder: auto::Builder<TokioExecutor>,
     graceful: GracefulShutdown,
+    connections: TaskTracker,
+    /// Ends those that are left.
+    cut: CancellationToken,
 }
 
 impl Server {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(cut: CancellationToken) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -51,6 +61,8 @@ impl Server {
         Self {
             builder,
             graceful: GracefulShutdown::new(),
+            connections: TaskTracker::new(),
+            cut,
         }
     }
 
@@ -67,7 +79,7 @@ impl Server {
     {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => self.serve(stream, handler.clone()),
+                Ok((stream, peer)) => self.serve(stream, Peer(peer.ip()), handler.clone()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be accepted");
@@ -77,7 +89,7 @@ impl Server {
         }
     }
 
-    fn serve<H, F, B>(&self, stream: TcpStream, handler: H)
+    fn serve<H, F, B>(&self, stream: TcpStream, peer: Peer, handler: H)
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
@@ -87,8 +99,9 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let asked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&asked);
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
             seen.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(peer);
             let answer = handler(request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
@@ -97,7 +110,7 @@ impl Server {
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         let connection = self.graceful.watch(connection);
-        tokio::spawn(async move {
+        let served = async move {
             let mut connection = std::pin::pin!(connection);
             // Which HTTP it speaks is found out without a limit by hyper.
             tokio::select! {
@@ -108,12 +121,17 @@ impl Server {
             if asked.load(Ordering::Relaxed) {
                 let _ = connection.await;
             }
-        });
+        };
+        let cut = self.cut.clone();
+        self.connections
+            .spawn(async move { cut.run_until_cancelled(served).await });
     }
 
-    /// Lets each connection end after the requests that are under way.
+    /// Lets each connection end after the requests that are under way, but for those that are cut.
     pub(crate) async fn drain(self) {
         self.graceful.shutdown().await;
+        self.connections.close();
+        self.connections.wait().await;
     }
 }
 

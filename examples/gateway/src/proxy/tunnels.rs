@@ -8,17 +8,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Those that are open.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tunnels {
     tasks: TaskTracker,
-    end: CancellationToken,
+    /// Ends those that are left.
+    cut: CancellationToken,
 }
 
 impl Tunnels {
+    pub(crate) fn new(cut: CancellationToken) -> Self {
+        let tasks = TaskTracker::new();
+        Self { tasks, cut }
+    }
+
     /// Carries bytes both ways, from the moment that both connections have changed.
     pub(super) fn join<B>(&self, caller: OnUpgrade, response: &mut Response<B>) {
         let api = on(response);
-        let end = self.end.clone();
+        let cut = self.cut.clone();
         self.tasks.spawn(async move {
             let carry = async {
                 let (caller, api) = match tokio::try_join!(caller, api) {
@@ -29,7 +35,7 @@ impl Tunnels {
                 // Either side may just go away.
                 let _ = tokio::io::copy_bidirectional(&mut caller, &mut api).await;
             };
-            end.run_until_cancelled(carry).await;
+            cut.run_until_cancelled(carry).await;
         });
     }
 
@@ -37,10 +43,5 @@ impl Tunnels {
     pub(crate) async fn ended(&self) {
         self.tasks.close();
         self.tasks.wait().await;
-    }
-
-    /// Ends those that are left.
-    pub(crate) fn end(&self) {
-        self.end.cancel();
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
@@ -15,7 +15,7 @@ use tower_mac_auth::forward::Upstream;
 
 use super::Tenant;
 
-/// How far a body has gone: who waits for the answer sees that something moves, and if not, who is late.
+/// How far a request has gone: who waits for the answer sees that something moves, and if not, who is late.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress(Arc<Moved>);
 
@@ -24,11 +24,21 @@ struct Moved {
     bytes: AtomicU64,
     /// More of the body is wanted than has come.
     wanted: AtomicBool,
+    attempts: AtomicU8,
 }
 
 impl Progress {
     pub(super) fn bytes(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How often the request was sent.
+    pub(super) fn attempts(&self) -> u8 {
+        self.0.attempts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn attempted(&self) {
+        self.0.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn is_wanted(&self) -> bool {

@@ -46,6 +46,8 @@ impl Signals {
 pub(super) struct Drain<P: Provider> {
     pub(super) server: Server,
     pub(super) tunnels: Tunnels,
+    /// Ends the requests and tunnels that are left.
+    pub(super) cut: CancellationToken,
     pub(super) accounts: Accounts<P>,
     pub(super) store: SharedStore,
     pub(super) feed: Arc<Feed>,
@@ -66,9 +68,14 @@ impl<P: Provider> Drain<P> {
             self.server.drain().await;
             self.tunnels.ended().await;
         };
-        if tokio::time::timeout(self.limit, requests).await.is_err() {
-            tracing::warn!("requests or tunnels are left that have not ended in time");
-            self.tunnels.end();
+        let mut requests = std::pin::pin!(requests);
+        let in_time = tokio::time::timeout(self.limit, requests.as_mut()).await;
+        if in_time.is_err() {
+            tracing::warn!(
+                "requests or tunnels are left that have not ended in time: they are cut"
+            );
+            self.cut.cancel();
+            requests.await;
         }
         let refreshes = tokio::time::timeout(REFRESHES, self.accounts.shutdown()).await;
         self.ended.cancel();

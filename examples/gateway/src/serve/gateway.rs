@@ -1,5 +1,6 @@
 //! Puts the parts together and runs them until the end.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use tower_mac_auth::account::{Account, Accounts};
 use tower_mac_auth::forward::Upstream;
 use tower_mac_auth::layer::MacAuthLayer;
 use tower_mac_auth::provider::Provider;
-use tower_mac_auth::store::Recovered;
+use tower_mac_auth::store::{AccountName, RecordStore as _, Recovered, Standing};
 use tower_mac_auth::token::TokenEndpoint;
 use tower_service::Service as _;
 
@@ -24,7 +25,7 @@ use super::drain::{Drain, Signals};
 use super::{Kept, with_causes};
 use crate::admin::{Admin, Feed};
 use crate::config::{Seeds, Settings};
-use crate::proxy::{Proxy, Server, Shared, Tunnels, client};
+use crate::proxy::{Attempts, Proxy, Server, Shared, Tunnels, client};
 
 /// A gateway that listens, and does not serve yet.
 pub(super) struct Gateway<P: Provider> {
@@ -110,7 +111,8 @@ impl<P: Provider> Gateway<P> {
         let following = tokio::spawn(Arc::clone(&feed).follow(accounts.events(), ended.clone()));
         seed(&endpoint, &kept, settings.seeds).await?;
 
-        let tunnels = Tunnels::default();
+        let cut = CancellationToken::new();
+        let tunnels = Tunnels::new(cut.clone());
         let counted = Arc::clone(&feed);
         let (scheme, host) = (settings.upstream.scheme(), &settings.upstream.host);
         let target = Upstream::new(&format!("{scheme}://{host}"))
@@ -123,13 +125,15 @@ impl<P: Provider> Gateway<P> {
             tenant: settings.tenant,
             target,
             max_body: settings.max_body,
+            cut: cut.clone(),
             timeout: settings.upstream_timeout,
             tunnels: tunnels.clone(),
             count: Arc::new(move |outcome| counted.count(outcome)),
         };
         let layer = MacAuthLayer::per_request(accounts.provider());
+        let limit = settings.upstream_timeout;
         let signing = |http2| match client(&settings.upstream.connect, http2) {
-            Ok(client) => Ok(layer.layer(client)),
+            Ok(client) => Ok(layer.layer(Attempts::new(client, limit))),
             Err(error) => Err(format!("TLS cannot be used: {error}")),
         };
         let proxy = Proxy::new(shared, signing(true)?, signing(false)?);
@@ -144,9 +148,10 @@ impl<P: Provider> Gateway<P> {
         }
         let admin = tokio::spawn(async move {
             let answer = move |request| answer(router.clone(), request);
-            Server::new().accept(&admin, answer).await;
+            let never = CancellationToken::new();
+            Server::new(never).accept(&admin, answer).await;
         });
-        let server = Server::new();
+        let server = Server::new(cut.clone());
         let pass = move |request| {
             let proxy = proxy.clone();
             async move { proxy.answer(request).await }
@@ -159,6 +164,7 @@ impl<P: Provider> Gateway<P> {
         Ok(Drain {
             server,
             tunnels,
+            cut,
             accounts,
             store,
             feed,
@@ -196,6 +202,17 @@ async fn seed<P: Provider>(
 ) -> Result<(), String> {
     let (mut taken, mut known) = (0_usize, 0_usize);
     for (name, token) in seeds.0 {
+        let failed =
+            |error: &(dyn Error + 'static)| format!("--seed: {name}: {}", with_causes(error));
+        let account = AccountName::new(&name).map_err(|error| failed(&error))?;
+        let loaded = kept.store.load(&account).await;
+        if !matches!(
+            loaded.map_err(|error| failed(&error))?.standing,
+            Standing::Nothing
+        ) {
+            known += 1;
+            continue;
+        }
         let mut account = Account::builder(endpoint.clone())
             .store(kept.store.clone())
             .refresh_token(token);
@@ -203,12 +220,8 @@ async fn seed<P: Provider>(
             account = account.journal(journal.clone());
         }
         let opened = account.open(&name).await;
-        let opened = opened.map_err(|error| format!("--seed: {name}: {}", with_causes(&error)))?;
-        if opened.ignored_tokens() {
-            known += 1;
-        } else {
-            taken += 1;
-        }
+        let opened = opened.map_err(|error| failed(&error))?;
+        taken += 1;
         // The gateway opens its own.
         opened.shutdown().await;
     }

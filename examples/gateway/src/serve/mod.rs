@@ -8,10 +8,11 @@ mod log;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tower_mac_auth::store::{Journal, RecordStore as _, SharedStore, StoreError};
+use tower_mac_auth::store::{Journal, RecordStore as _, SharedStore, Standing, StoreError};
 
 use self::gateway::Gateway;
 use crate::config::{Client, Flags, Secrets, Settings};
+use crate::proxy::Tenant;
 use crate::store::{self, Sample};
 use crate::trouble::{Trouble, note, with_causes};
 
@@ -32,13 +33,14 @@ pub(crate) async fn run(flags: Flags) -> ExitCode {
     if !check {
         return prepared.run().await;
     }
+    let size = prepared.size;
     let Settings {
         warnings, store, ..
     } = prepared.settings;
     for warning in warnings.lines() {
         note(format_args!("mac-gateway: take care: {warning}"));
     }
-    note(format_args!("mac-gateway: all is well, {store}"));
+    note(format_args!("mac-gateway: all is well, {store}: {size}"));
     ExitCode::SUCCESS
 }
 
@@ -47,6 +49,8 @@ struct Prepared {
     settings: Settings,
     client: Client,
     kept: Kept,
+    /// How many accounts the store has.
+    size: String,
 }
 
 /// Where tokens are kept.
@@ -61,18 +65,28 @@ async fn prepare(flags: Flags) -> Result<Prepared, Trouble> {
     let secrets = Secrets::from_environment()?;
     let (mut settings, client) = Settings::new(&flags, &secrets)?;
     let kept = open(&settings, secrets).await?;
-    let sample = in_time(&settings, Sample::take(&kept.store)).await?;
-    if sample.is_lost() || (check && !sample.is_readable()) {
+    let id = flags.client_id.as_deref().unwrap_or_default();
+    let sample = in_time(&settings, Sample::take(&kept.store, id)).await?;
+    if sample.is_lost() || (check && !sample.is_good()) {
         let store = &settings.store;
         return Err(Trouble::Wrong(format!("--store: {store}: {sample}")));
     }
-    if !sample.is_readable() {
+    if !sample.is_good() {
         settings.warnings.add("--store", sample.to_string());
+    }
+    if let Tenant::One(account) = &settings.tenant
+        && !settings.seeds.0.contains_key(account.as_str())
+        && let Standing::Nothing = in_time(&settings, kept.store.load(account)).await?.standing
+    {
+        let what =
+            "the store does not know it: have its user log in at /login of the admin address";
+        settings.warnings.add("--account", what);
     }
     Ok(Prepared {
         settings,
         client,
         kept,
+        size: sample.size(),
     })
 }
 
@@ -115,6 +129,7 @@ impl Prepared {
             settings,
             client,
             kept,
+            size: _,
         } = self;
         log::init(settings.log);
         for warning in settings.warnings.lines() {

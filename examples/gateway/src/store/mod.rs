@@ -2,6 +2,7 @@
 
 mod location;
 mod readable;
+mod sample;
 
 use std::io;
 use std::path::Path;
@@ -12,7 +13,8 @@ use tower_mac_auth::store::{
 };
 
 pub(crate) use self::location::StoreLocation;
-pub(crate) use self::readable::{Sample, unreadable};
+pub(crate) use self::readable::unreadable;
+pub(crate) use self::sample::Sample;
 
 /// Opens it, sealed if there are keys.
 pub(crate) async fn open(
