@@ -172,10 +172,10 @@
 //! | not connected, no lease in time: nothing was sent | `Unsent`, `TimedOut` | the same token later: after 1 s, 2 s, 4 s… up to 5 min, with jitter |
 //! | the endpoint answered 429 | `RateLimited` | the same token after the pause that `Retry-After` asks for, an hour at most; else after 1 s, 2 s, 4 s…. All accounts of the endpoint keep to it |
 //! | the store failed | `Store` | after 1 s, 2 s, 4 s… up to 30 s; the token is not sent unless that could be written down first |
-//! | refused, for the client's configuration | `Refused` | the token is kept; after 5 min, 10 min… up to an hour |
+//! | refused, for the client's configuration | `Refused` | the token is kept; after up to 5 min, 10 min…, an hour at most |
 //! | refused, the token is spent or has ended | `ReauthorizationRequired` | the store is watched for 2 s, in case another process spent it; then a user has to act |
 //! | no answer, a reset, a 5xx, an unreadable answer, an unknown code | `InDoubt` | see below |
-//! | issued, but no key that can sign | `UnusableAnswer` | the next refresh token is kept, and used after 5 min, 10 min… |
+//! | issued, but no key that can sign | `UnusableAnswer` | the next refresh token is kept, and used after up to 5 min, 10 min… |
 //! | asked again too early | `BackingOff` | its source says what failed |
 //! | refused by the API right after a rotation | `RotatedRecently` | nothing |
 //! | shut down; or task and runtime are gone | `Closed`, `Interrupted` | |

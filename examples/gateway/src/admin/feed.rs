@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use metrics::{Counter, counter};
+use metrics::{Counter, counter, describe_counter};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -42,6 +42,8 @@ pub(crate) struct Feed {
     numbers: Option<PrometheusHandle>,
 }
 
+const REQUESTS: &str = "mac_gateway_requests_total";
+
 /// In seconds: from a step of a store near by to a token endpoint that hardly answers.
 const BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
@@ -50,7 +52,11 @@ impl Feed {
         // Buckets, which instances can be added up by, as quantiles cannot.
         let numbers = PrometheusBuilder::new().set_buckets(&BUCKETS);
         let numbers = numbers.and_then(PrometheusBuilder::install_recorder).ok();
-        let of = |status| counter!("mac_gateway_requests_total", "status" => status);
+        describe_counter!(
+            REQUESTS,
+            "Requests to the gateway, by the class of the status that the caller got"
+        );
+        let of = |status| counter!(REQUESTS, "status" => status);
         Self {
             told: broadcast::Sender::new(BEHIND),
             history: Mutex::default(),
