@@ -43,10 +43,12 @@ pub(super) fn asked_for(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(UPGRADE).filter(|_| confirmed).cloned()
 }
 
-/// Whether its body has another transfer coding than `chunked`, which is taken off with the framing: that one
+/// Whether its body has another transfer coding than one `chunked`, which is taken off with the framing: others
 /// nobody takes off (RFC 9112 §6.1).
 pub(super) fn is_coded(headers: &HeaderMap) -> bool {
-    tokens(headers, &TRANSFER_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"chunked"))
+    let mut codings = tokens(headers, &TRANSFER_ENCODING);
+    let chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    !codings.next().is_none_or(chunked) || codings.next().is_some()
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {

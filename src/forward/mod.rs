@@ -42,7 +42,7 @@
 //! | version | 1.1 | the client speaks what it speaks |
 //!
 //! | `Max-Forwards` of `OPTIONS` | one less | RFC 9110 §7.6.2 |
-//! | a trailer that says who asks, where it goes, or where the body ends | taken off by [`request_trailers`](Upstream::request_trailers) | RFC 9110 §6.5.1 |
+//! | a trailer that says who asks, where it goes, or where the body ends | taken off by [`trailers`](Upstream::trailers) | RFC 9110 §6.5.1 |
 //!
 //! What cannot be told apart from an attack is refused: two hosts that differ, a body of two lengths or of an
 //! odd coding, `TRACE`, a request that comes by a second time, a protocol that nobody asked for. See

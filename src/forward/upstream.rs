@@ -114,9 +114,9 @@ impl Upstream {
         Ok(Asked { protocol })
     }
 
-    /// Takes off what may not come after a request's body: what is about one connection or the framing, who
-    /// asks, and where it goes (RFC 9110 §6.5.1).
-    pub fn request_trailers(&self, trailers: &mut HeaderMap) {
+    /// Takes off what may not come after a body, of a request or a response: what is about one connection or
+    /// the framing, who asks, and where it goes (RFC 9110 §6.5.1).
+    pub fn trailers(&self, trailers: &mut HeaderMap) {
         hop_by_hop::take_off(trailers, false);
         for name in NO_TRAILERS {
             trailers.remove(name);
@@ -172,7 +172,8 @@ impl Upstream {
             }
             (None, authority) => authority.is_some() || request.version() == Version::HTTP_10,
         };
-        if !agree || more.is_some() {
+        let has_user = authority.is_some_and(|authority| authority.as_str().contains('@'));
+        if !agree || more.is_some() || has_user {
             return Err(ForwardError::Host);
         }
         if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
@@ -197,10 +198,13 @@ impl fmt::Display for Upstream {
 
 /// How many gateways an `OPTIONS` may still go by after this one, if it says (RFC 9110 §7.6.2).
 fn hops_left<B>(request: &Request<B>) -> Result<Option<u64>, ForwardError> {
-    let hops = request.headers().get(MAX_FORWARDS);
-    let hops = hops.filter(|_| request.method() == Method::OPTIONS);
-    let hops = hops.and_then(|hops| hops.to_str().ok()?.parse::<u64>().ok());
-    hops.map(|hops| hops.checked_sub(1).ok_or(ForwardError::LastHop))
+    if request.method() != Method::OPTIONS {
+        return Ok(None);
+    }
+    let hops = request.headers().get_all(MAX_FORWARDS).into_iter();
+    let hops = hops.filter_map(|hops| hops.to_str().ok()?.parse::<u64>().ok());
+    hops.min()
+        .map(|hops| hops.checked_sub(1).ok_or(ForwardError::LastHop))
         .transpose()
 }
 
@@ -312,6 +316,7 @@ mod tests {
             ("/a", &[("host", "a"), ("host", "a")], Host),
             ("/a", &[("host", "a b")], Host),
             ("/a", &[("host", "user@a")], Host),
+            ("http://user@a/", &[], Host),
             ("http://a/", &[("host", "b")], Host),
             ("http://a:80/", &[("host", "a:81")], Host),
             (
@@ -387,6 +392,7 @@ mod tests {
             ("Chunked", false),
             ("gzip, chunked", true),
             ("gzip", true),
+            ("chunked, chunked", true),
             ("chunked, identity", true),
         ] {
             let request = sent("/", &[("host", "a"), ("transfer-encoding", coding)]);
@@ -434,7 +440,7 @@ mod tests {
             trailers.insert(name, HeaderValue::from_static("x-sum-2"));
         }
         trailers.insert("x-sum-2", HeaderValue::from_static("2"));
-        upstream().request_trailers(&mut trailers);
+        upstream().trailers(&mut trailers);
         assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-sum"]);
     }
 

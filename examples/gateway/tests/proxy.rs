@@ -340,3 +340,52 @@ fn a_request_that_is_cut_by_the_end_is_not_the_callers_doing() {
     );
     assert!(log.trim_end().ends_with("owes nothing"), "{log}");
 }
+
+#[test]
+fn an_answer_with_trailers_or_without_a_body_is_whole() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        let asked = head(&mut socket);
+        let answer = if asked.starts_with("HEAD") {
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n"
+        } else {
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum, connection\r\nConnection: close\r\n\r\n\
+             2\r\nok\r\n0\r\nx-sum: 7\r\nconnection: close\r\n\r\n"
+        };
+        let _ = socket.write_all(answer.as_bytes());
+    });
+    let gateway = world.start(&upstream, ALICE);
+    let answer = ask(&gateway, "GET", "Host: localhost\r\nTE: trailers\r\n");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(
+        body.contains("x-sum: 7") && !body.contains("connection"),
+        "{answer}"
+    );
+    is(&ask(&gateway, "HEAD", "Host: localhost\r\n"), 200, "");
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0));
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("status=200"))
+        .collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(!log.contains("why="), "{log}");
+}
+
+#[test]
+fn who_takes_nothing_of_an_answer_is_given_up() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        head(&mut socket);
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        while socket.write_all(&[7; 8192]).is_ok() {}
+    });
+    let gateway = world.start(&upstream, &format!("{ALICE}\nupstream-timeout = 1"));
+    let mut socket = connect(gateway.listen);
+    socket
+        .write_all(b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    let line = logged(&world, "path=\"/big\"");
+    assert!(line.contains("has not gone on with the answer"), "{line}");
+    assert_eq!(gateway.end().0, Some(0));
+}

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Request;
+use hyper_util::client::legacy::connect::capture_connection;
 use tower_service::Service;
 
 use super::{Failure, Progress, Refusal};
@@ -36,13 +37,20 @@ where
         self.inner.poll_ready(cx).map_err(AttemptError::Failed)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let connection = capture_connection(&mut request);
         let progress = request.extensions().get::<Progress>();
         let progress = progress.cloned().unwrap_or_default();
         progress.attempted();
         let (answer, limit) = (self.inner.call(request), self.limit);
         Box::pin(async move {
             let answer = moving(answer, &progress, limit).await;
+            if answer.is_err()
+                && let Some(connected) = connection.connection_metadata().as_ref()
+            {
+                // By HTTP/2 all others would be sent on it, too, and it may be dead.
+                connected.poison();
+            }
             answer
                 .map_err(AttemptError::Late)?
                 .map_err(AttemptError::Failed)
@@ -56,16 +64,22 @@ async fn moving<F: Future>(
     progress: &Progress,
     limit: Duration,
 ) -> Result<F::Output, Refusal> {
+    /// Of a limit: how exactly it is kept to.
+    const PARTS: u32 = 8;
     let mut answer = std::pin::pin!(answer);
-    let mut seen = progress.bytes();
-    loop {
-        match tokio::time::timeout(limit, answer.as_mut()).await {
-            Ok(answer) => return Ok(answer),
-            Err(_) if progress.bytes() != seen => seen = progress.bytes(),
-            Err(_) if progress.is_wanted() => return Err(Refusal::no_body(limit)),
-            Err(_) => return Err(Refusal::no_answer(limit)),
+    let (mut seen, mut idle) = (progress.bytes(), 0);
+    while idle < PARTS {
+        if let Ok(answer) = tokio::time::timeout(limit / PARTS, answer.as_mut()).await {
+            return Ok(answer);
         }
+        let moved = std::mem::replace(&mut seen, progress.bytes()) != seen;
+        idle = if moved { 0 } else { idle + 1 };
     }
+    Err(if progress.is_wanted() {
+        Refusal::no_body(limit)
+    } else {
+        Refusal::no_answer(limit)
+    })
 }
 
 /// Why there is no answer.

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
+use tower_mac_auth::forward::Upstream;
+
 use super::{BoxError, Line};
 
 /// An API's body, which must go on within a limit, and the line of its request, which ends with it.
@@ -21,17 +23,26 @@ pub(crate) struct OutboundBody<B: Body> {
     until: Option<Pin<Box<Sleep>>>,
     waits: bool,
     ended: bool,
+    target: Upstream,
     line: Line,
 }
 
 impl<B: Body> OutboundBody<B> {
-    pub(super) fn new(inner: B, limit: Duration, line: Line) -> Self {
+    /// The body of a response; `ended` if it is one that has none, whatever the API sends.
+    pub(super) fn new(
+        inner: B,
+        ended: bool,
+        (target, limit): (Upstream, Duration),
+        line: Line,
+    ) -> Self {
+        line.flow.opened();
         Self {
             inner,
+            target,
             limit,
             until: None,
             waits: false,
-            ended: false,
+            ended,
             line,
         }
     }
@@ -55,15 +66,26 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let body = self.get_mut();
-        let frame = match Pin::new(&mut body.inner).poll_frame(cx) {
+        body.line.flow.moved();
+        let mut frame = match Pin::new(&mut body.inner).poll_frame(cx) {
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
-            Poll::Pending if body.poll_stalled(cx).is_pending() => return Poll::Pending,
+            Poll::Pending if body.poll_stalled(cx).is_pending() => {
+                body.line.flow.waits(true);
+                return Poll::Pending;
+            }
             Poll::Pending => Some(Err(Stalled(body.limit).into())),
         };
+        body.line.flow.waits(false);
         body.waits = false;
-        match &frame {
+        match &mut frame {
             None => body.ended = true,
-            Some(Ok(_)) => {}
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    body.target.trailers(trailers);
+                    // Nothing comes after them, and nobody asks whether it does.
+                    body.ended = true;
+                }
+            }
             Some(Err(error)) => {
                 body.ended = true;
                 body.line.broke_off(error);
@@ -83,6 +105,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody
 
 impl<B: Body> Drop for OutboundBody<B> {
     fn drop(&mut self) {
+        self.line.flow.closed();
         if !self.ended && !is_whole(&self.inner) {
             self.line.was_left();
         }

@@ -12,7 +12,8 @@ use tower_mac_auth::account::RefreshError;
 use tower_mac_auth::layer::Attempt;
 use tower_mac_auth::{Clock as _, SystemClock, Timestamp};
 
-use super::server::Peer;
+use super::flow::Flow;
+use super::server::Origin;
 use super::tenant::Whose;
 use super::{BoxError, Outcome, Progress, Refusal};
 
@@ -36,6 +37,7 @@ pub(crate) struct Line {
     pub(super) progress: Progress,
     count: Count,
     cut: CancellationToken,
+    pub(super) flow: Flow,
     peer: Option<IpAddr>,
     /// What whoever asks, or a proxy in front, calls it.
     id: Option<HeaderValue>,
@@ -46,10 +48,12 @@ pub(crate) struct Line {
 
 impl Line {
     pub(super) fn of<B>(request: &Request<B>, count: Count, cut: CancellationToken) -> Self {
+        let origin = request.extensions().get::<Origin>();
         Self {
             progress: Progress::default(),
             cut,
-            peer: request.extensions().get().map(|Peer(peer)| *peer),
+            flow: origin.map(|it| it.flow.clone()).unwrap_or_default(),
+            peer: origin.map(|it| it.peer),
             id: request.headers().get(REQUEST_ID).cloned(),
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -59,6 +63,10 @@ impl Line {
             status: None,
             why: None,
         }
+    }
+
+    pub(super) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
     }
 
     /// The API answered.
@@ -101,7 +109,9 @@ impl Line {
 
     /// Nobody took the rest of the answer.
     pub(super) fn was_left(&mut self) {
-        self.why = Some(if self.cut.is_cancelled() {
+        self.why = Some(if self.flow.is_stalled() {
+            "the caller has not gone on with the answer".into()
+        } else if self.cut.is_cancelled() {
             "the gateway ended before the end of the answer".into()
         } else {
             "the caller went away before the end of the answer".into()

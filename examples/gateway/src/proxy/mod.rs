@@ -7,6 +7,7 @@
 mod attempt;
 mod download;
 mod failure;
+mod flow;
 mod line;
 mod refusal;
 mod server;
@@ -133,8 +134,9 @@ impl<P: Provider, S> Proxy<P, S> {
         match self.forward(request, &mut line).await {
             Ok(response) => {
                 line.passed(&response);
-                let limit = self.shared.timeout;
-                response.map(|body| Either::Left(OutboundBody::new(body, limit, line)))
+                let bare = line.is_head() || has_no_body(response.status());
+                let way = (self.shared.target.clone(), self.shared.timeout);
+                response.map(|body| Either::Left(OutboundBody::new(body, bare, way, line)))
             }
             Err(refusal) => {
                 line.refused(&refusal);
@@ -197,4 +199,10 @@ impl<P: Provider, S> Proxy<P, S> {
         }
         Ok(response)
     }
+}
+
+/// Whether no body is ever written with it (RFC 9112 §6.3).
+fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational()
+        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::BoxError;
+use super::flow::Flow;
 
 /// For the head of a request, the first one of a connection included.
 const HEAD: Duration = Duration::from_secs(10);
@@ -30,9 +31,12 @@ const MAX_STREAMS: u32 = 200;
 /// After an error of the listener: too many open files, say, which passes.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Who has connected.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
+/// Where a request came from.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) peer: IpAddr,
+    pub(super) flow: Flow,
+}
 
 /// Serves connections, until they are to end.
 pub(crate) struct Server {
@@ -41,10 +45,12 @@ pub(crate) struct Server {
     connections: TaskTracker,
     /// Ends those that are left.
     cut: CancellationToken,
+    /// How long a caller may take nothing of an answer.
+    limit: Duration,
 }
 
 impl Server {
-    pub(crate) fn new(cut: CancellationToken) -> Self {
+    pub(crate) fn new(cut: CancellationToken, limit: Duration) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -63,6 +69,7 @@ impl Server {
             graceful: GracefulShutdown::new(),
             connections: TaskTracker::new(),
             cut,
+            limit,
         }
     }
 
@@ -79,7 +86,7 @@ impl Server {
     {
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => self.serve(stream, Peer(peer.ip()), handler.clone()),
+                Ok((stream, peer)) => self.serve(stream, peer.ip(), handler.clone()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be accepted");
@@ -89,7 +96,7 @@ impl Server {
         }
     }
 
-    fn serve<H, F, B>(&self, stream: TcpStream, peer: Peer, handler: H)
+    fn serve<H, F, B>(&self, stream: TcpStream, peer: IpAddr, handler: H)
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
@@ -99,9 +106,14 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let asked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&asked);
+        let flow = Flow::default();
+        let origin = Origin {
+            peer,
+            flow: flow.clone(),
+        };
         let service = service_fn(move |mut request: Request<Incoming>| {
             seen.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(origin.clone());
             let answer = handler(request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
@@ -122,7 +134,13 @@ impl Server {
                 let _ = connection.await;
             }
         };
-        let cut = self.cut.clone();
+        let (cut, limit) = (self.cut.clone(), self.limit);
+        let served = async move {
+            tokio::select! {
+                () = served => {}
+                () = flow.stalls(limit) => {}
+            }
+        };
         self.connections
             .spawn(async move { cut.run_until_cancelled(served).await });
     }

@@ -55,7 +55,7 @@ pub(crate) struct Trailers {
 
 impl Trailers {
     fn fit(&self, trailers: &mut HeaderMap) {
-        self.target.request_trailers(trailers);
+        self.target.trailers(trailers);
         self.tenant.leave_out(trailers);
     }
 }

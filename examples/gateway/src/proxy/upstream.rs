@@ -16,6 +16,8 @@ use tower_service::Service;
 use super::BoxError;
 
 const CONNECT: Duration = Duration::from_secs(10);
+/// How often a connection by HTTP/2 is asked whether it is there.
+const PING: Duration = Duration::from_secs(20);
 const IDLE: Duration = Duration::from_secs(60);
 
 pub(crate) type Client<B> = legacy::Client<ToUpstream, B>;
@@ -68,5 +70,7 @@ where
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .timer(TokioTimer::new())
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_while_idle(true)
         .build(connector))
 }

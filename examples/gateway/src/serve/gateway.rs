@@ -149,9 +149,9 @@ impl<P: Provider> Gateway<P> {
         let admin = tokio::spawn(async move {
             let answer = move |request| answer(router.clone(), request);
             let never = CancellationToken::new();
-            Server::new(never).accept(&admin, answer).await;
+            Server::new(never, limit).accept(&admin, answer).await;
         });
-        let server = Server::new(cut.clone());
+        let server = Server::new(cut.clone(), limit);
         let pass = move |request| {
             let proxy = proxy.clone();
             async move { proxy.answer(request).await }
