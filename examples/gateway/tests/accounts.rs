@@ -310,3 +310,64 @@ fn what_no_account_can_have_is_refused() {
     assert!(told(&nobodys).contains("--client-id"), "{nobodys:?}");
     assert!(!dir.path().join("one").exists());
 }
+
+#[test]
+fn tokens_go_only_where_gateways_can_use_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = store(dir.path(), "one");
+    let file = |text: &str| seeds(dir.path(), text);
+    let import = |environment: &[(&str, &str)], to: &str, client: &str, text: &str| {
+        let file = file(text);
+        run_with(
+            environment,
+            &["import", "--store", to, "--client-id", client, &file],
+        )
+    };
+    let key = [(
+        "MAC_SEAL_KEY",
+        "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=",
+    )];
+    assert_eq!(
+        import(&key, &one, "c", "{\"li\": \"CANARY\"}")
+            .status
+            .code(),
+        Some(0)
+    );
+    // Without the key, and for another client.
+    for (environment, client) in [(&[][..], "c"), (&key[..], "other")] {
+        let done = import(environment, &one, client, "{\"wang\": \"CANARY\"}");
+        assert_eq!(done.status.code(), Some(2), "{done:?}");
+        assert_eq!(out(&done), "");
+    }
+    let listed = out(&run_with(&key, &["list", "--store", &one]));
+    assert!(
+        listed.contains("client=c") && !listed.contains("wang"),
+        "{listed}"
+    );
+    // Without the key they are left, and it is said why.
+    let other = store(dir.path(), "other");
+    let moved = run(&["move", "--from", &one, "--to", &other]);
+    assert_eq!(moved.status.code(), Some(1));
+    assert!(out(&moved).contains("no key is given"), "{moved:?}");
+
+    assert!(
+        run_with(&key, &["revoke", "--store", &one, "li"])
+            .status
+            .success()
+    );
+    let done = import(&key, &one, "c", "{\"li\": \"CANARY\"}");
+    assert_eq!(done.status.code(), Some(1));
+    assert!(out(&done).contains("revoked, and not imported"), "{done:?}");
+
+    // What would be gone with the command.
+    let file = file("{\"li\": \"CANARY\"}");
+    for arguments in [
+        &["import", "--store", "memory", "--client-id", "c", &file][..],
+        &["move", "--from", &one, "--to", "memory"],
+        &["list", "--store", "memory"],
+    ] {
+        let done = run(arguments);
+        assert_eq!(done.status.code(), Some(2), "{done:?}");
+        assert!(String::from_utf8_lossy(&done.stderr).contains("one process alone"));
+    }
+}

@@ -29,10 +29,12 @@ fn check(world: &World, flags: &[&str]) -> (Option<i32>, String) {
     (done.status.code(), told(world, &done))
 }
 
-/// An account in the store of these settings, sealed with this key.
+/// An account in the store of these settings, sealed with this key. By way of a store of its own: no command
+/// brings it beside accounts with other keys.
 fn import(world: &World, name: &str, key: &str) {
     let file = world.write("one.json", &format!("{{\"{name}\": \"CANARY\"}}"));
-    let store = format!("file:{}/tokens", world.dir.path().display());
+    let dir = world.dir.path().display();
+    let store = format!("file:{dir}/{name}");
     let done = Command::new(env!("CARGO_BIN_EXE_mac-gateway"))
         .args(["accounts", "import", "--store", &store])
         .args(["--client-id", world.provider.client_id(), &file])
@@ -40,6 +42,9 @@ fn import(world: &World, name: &str, key: &str) {
         .output()
         .unwrap();
     assert!(done.status.success(), "{done:?}");
+    let (from, to) = (format!("{dir}/{name}/."), format!("{dir}/tokens"));
+    let copied = Command::new("cp").args(["-a", "-n", &from, &to]).status();
+    assert!(copied.unwrap().success());
 }
 
 #[test]
@@ -69,6 +74,21 @@ fn a_store_that_no_key_opens_is_named_before_anything_starts() {
     let (code, told) = run(Some(KEY), &["--check"]);
     assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("1 of 2") && told.contains("winter"), "{told}");
+}
+
+#[test]
+fn an_upstream_that_is_the_gateway_is_refused() {
+    let world = World::new();
+    for upstream in ["http://localhost:7070", "http://127.0.0.1:7071"] {
+        let flags = ["--listen", "127.0.0.1:7070", "--admin", "127.0.0.1:7071"];
+        let flags = [&flags[..], &["--upstream", upstream]].concat();
+        let (code, told) = check(&world, &flags);
+        assert_eq!(code, Some(2), "{told}");
+        assert!(
+            told.contains("--upstream: is an address of this gateway"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use real_gateway::{Gateway, World, api, call, connect, head, is};
+use tower_mac_auth::provider::xiaomi::ErrorCode;
 use tower_mac_auth::testing::{ApiFault, Fault};
 
 const ALICE: &str = "account = \"alice\"";
@@ -387,5 +388,49 @@ fn who_takes_nothing_of_an_answer_is_given_up() {
         .unwrap();
     let line = logged(&world, "path=\"/big\"");
     assert!(line.contains("has not gone on with the answer"), "{line}");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn cookies_of_logins_stay_here_and_others_go_on() {
+    let world = World::new();
+    let gateway = world.start(&api(echo), ALICE);
+    let asked = "Host: localhost\r\nCookie: a=1; mac_gateway_login_abc=SECRET; b=2\r\n";
+    let answer = ask(&gateway, "GET", asked);
+    is(&answer, 200, "cookie: a=1; b=2");
+    assert!(!answer.contains("SECRET"), "{answer}");
+    let asked = "Host: localhost\r\nCookie: mac_gateway_login_abc=SECRET\r\n";
+    let answer = ask(&gateway, "GET", asked);
+    assert!(!answer.contains("cookie"), "{answer}");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn an_operator_sees_why_an_account_fails_and_each_end_is_told() {
+    let world = World::with_accounts(2);
+    let gateway = world.start(&world.server.url(""), "account-header = \"x-account\"");
+    let admin = |method: &str, path: &str| {
+        let host = gateway.admin;
+        call(
+            host,
+            &format!(
+                "{method} {path} HTTP/1.1\r\nHost: {host}\r\nx-requested-with: test\r\n\
+                 Content-Length: 0\r\nConnection: close\r\n\r\n"
+            ),
+        )
+    };
+    world
+        .provider
+        .fault_next(Fault::RefuseWith(ErrorCode::ClientMismatch));
+    let asked = "Host: localhost\r\nx-account: user-0\r\n";
+    is(&ask(&gateway, "GET", asked), 502, "client_refused");
+    let listed = admin("GET", "/accounts");
+    assert!(listed.contains("\"rotation\":\"backing_off\""), "{listed}");
+    let first = listed.split_once("user-1").map_or("", |(first, _)| first);
+    assert!(!first.contains("\"why\":null"), "{listed}");
+    // It was never asked for, so no account of it is open.
+    is(&admin("POST", "/accounts/user-1/revoke"), 200, "user-1");
+    let line = logged(&world, "ended by an operator");
+    assert!(line.contains("user-1"), "{line}");
     assert_eq!(gateway.end().0, Some(0));
 }

@@ -91,6 +91,10 @@ fn shown(name: &AccountName, standing: &Standing) -> Option<Value> {
         Standing::Record(record) => record,
     };
     let unreadable = unreadable(record);
+    let client = record
+        .grant()
+        .ok()
+        .and_then(|grant| grant.client_id.as_deref());
     let state = match &unreadable {
         Some(_) => UNREADABLE,
         None => record.status.as_str(),
@@ -98,6 +102,7 @@ fn shown(name: &AccountName, standing: &Standing) -> Option<Value> {
     Some(json!({
         "account": name.as_str(),
         "state": state,
+        "client": client,
         "generation": record.generation.number(),
         "seconds_left": record.expires_at.map(left),
         "failures": record.fails,

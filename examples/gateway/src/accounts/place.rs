@@ -21,6 +21,12 @@ impl Place {
         let secret = secret(variable)?;
         let location = store_location(flag, variable, given, secret.as_deref())?;
         let named = if given.is_some() { flag } else { variable };
+        if let StoreLocation::Memory = location {
+            let what = "memory is a store of one process alone: give it as in";
+            return Err(Trouble::Wrong(format!(
+                "{named}: {what} {flag} file:/var/lib/mac-gateway"
+            )));
+        }
         Ok(Self { named, location })
     }
 

@@ -10,7 +10,8 @@ use super::list::PAGE;
 use super::progress::Progress;
 use super::say::say;
 use super::{Place, Trouble};
-use crate::trouble::note;
+use crate::store::unreadable;
+use crate::trouble::{note, with_causes};
 
 /// The records stay where they were, too: no gateway may use that store again.
 #[derive(Args)]
@@ -32,16 +33,17 @@ impl fmt::Debug for Move {
     }
 }
 
+const REFRESHED: &str = "it is being refreshed";
+
 /// What became of an account. All but the last two are well.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Moved {
     Copied,
     /// By a run before this one, and the same.
     There,
     /// The other store knows another record.
     Differs,
-    /// It is being refreshed, or cannot be read.
-    Left,
+    /// It was not touched, and that is why.
+    Left(String),
 }
 
 impl Move {
@@ -60,16 +62,16 @@ impl Move {
             let mut done = stream::iter(names).map(one).buffered(AT_ONCE);
             while let Some((name, moved)) = done.try_next().await? {
                 progress.step();
-                let (at, state) = match moved {
-                    Moved::Copied => (0, "moved"),
-                    Moved::There => (1, "there"),
-                    Moved::Differs => (2, "differs"),
-                    Moved::Left => (3, "left"),
+                let (at, state, why) = match moved {
+                    Moved::Copied => (0, "moved", None),
+                    Moved::There => (1, "there", None),
+                    Moved::Differs => (2, "differs", None),
+                    Moved::Left(why) => (3, "left", Some(why)),
                 };
                 counts[at] += 1;
                 if at > 1 || self.json {
                     say(
-                        &json!({ "account": name.as_str(), "state": state }),
+                        &json!({ "account": name.as_str(), "state": state, "why": why }),
                         self.json,
                     )?;
                 }
@@ -92,17 +94,22 @@ async fn one(
     to: &SharedStore,
     name: AccountName,
 ) -> Result<(AccountName, Moved), Trouble> {
-    let Standing::Record(record) = from.load(&name).await?.standing else {
-        return Ok((name, Moved::Left));
+    let record = match from.load(&name).await?.standing {
+        Standing::Record(record) => record,
+        Standing::Unreadable { why, .. } => return Ok((name, Moved::Left(with_causes(&why)))),
+        Standing::Nothing => return Ok((name, Moved::Left("it is gone".to_owned()))),
     };
-    if record.status.is_rotating() || record.grant().is_err() {
-        return Ok((name, Moved::Left));
+    if record.status.is_rotating() {
+        return Ok((name, Moved::Left(REFRESHED.to_owned())));
+    }
+    if let Some(why) = unreadable(&record) {
+        return Ok((name, Moved::Left(why)));
     }
     let moved = match to.import(&name, &record).await? {
         // Read back, not believed.
         Import::Imported(_) if is_there(to, &name, &record).await? => Moved::Copied,
         Import::AlreadyKnown(known) if is_same(&known, &record) => Moved::There,
-        Import::UnderWay => Moved::Left,
+        Import::UnderWay => Moved::Left(REFRESHED.to_owned()),
         _ => Moved::Differs,
     };
     Ok((name, moved))

@@ -7,7 +7,7 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_mac_auth::account::{Account, AccountErrorKind};
+use tower_mac_auth::account::{AccessStatus, Account, AccountErrorKind, RotationStatus};
 use tower_mac_auth::provider::Provider;
 use tower_mac_auth::store::{AccountName, Listed, RecordStore as _, Standing, Status, StoreError};
 use tower_mac_auth::{Clock as _, SystemClock};
@@ -61,11 +61,17 @@ async fn shown<P: Provider>(admin: &Admin<P>, listed: &Listed) -> Value {
     let left = head
         .expires_at
         .map(|end| end.saturating_since(now).as_secs());
-    let why = match head.status {
-        Status::InDoubt | Status::Revoked => why(admin, &listed.account).await,
-        _ => None,
-    };
     let here = admin.accounts.peek(name);
+    let troubled = here.as_ref().is_some_and(|account| {
+        let status = account.status();
+        status.access == AccessStatus::Dead
+            || matches!(status.rotation, RotationStatus::BackingOff { .. })
+    });
+    let why = if troubled || matches!(head.status, Status::InDoubt | Status::Revoked) {
+        why(admin, &listed.account).await
+    } else {
+        None
+    };
     json!({
         "account": name,
         "state": head.status.as_str(),
@@ -135,6 +141,9 @@ async fn end<P: Provider>(admin: &Admin<P>, name: &AccountName) -> Result<u64, R
     }
     let record = admin.store.revoke(name).await;
     let record = record.map_err(|error| unavailable(&error))?;
+    // No account is open that would tell.
+    tracing::warn!(account = %name, generation = record.generation.number(), "the grant was ended by an operator");
+    admin.feed.tell_revoked(name, record.generation);
     Ok(record.generation.number())
 }
 

@@ -42,6 +42,7 @@ pub(crate) struct Feed {
     numbers: Option<PrometheusHandle>,
 }
 
+const ENDED: &str = "the grant was ended here";
 const REQUESTS: &str = "mac_gateway_requests_total";
 
 /// In seconds: from a step of a store near by to a token endpoint that hardly answers.
@@ -101,6 +102,18 @@ impl Feed {
     pub(crate) fn owed(&self) -> Vec<(AccountName, Generation)> {
         let owed = lock(&self.owed);
         owed.iter().map(|(name, it)| (name.clone(), *it)).collect()
+    }
+
+    /// Tells of the end of an account that is not open here, and so does not tell by itself.
+    pub(super) fn tell_revoked(&self, account: &AccountName, generation: Generation) {
+        let told = Told {
+            account: Some(account.as_str().to_owned()),
+            kind: "revoked",
+            generation: Some(generation.number()),
+            at: SystemClock.now().as_millis(),
+            text: ENDED.to_owned(),
+        };
+        let _ = self.told.send(Arc::new(told));
     }
 
     pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Told>> {
@@ -198,9 +211,7 @@ fn told(account: Option<AccountName>, event: &Event) -> Told {
         Event::ClockCorrected { offset_secs, .. } => {
             (None, format!("the API's clock is {offset_secs} s ahead"))
         }
-        Event::Revoked { generation, .. } => {
-            (Some(*generation), "the grant was ended here".to_owned())
-        }
+        Event::Revoked { generation, .. } => (Some(*generation), ENDED.to_owned()),
         Event::Lagged { missed, .. } => (None, format!("{missed} events were missed")),
         _ => (None, "an event that this gateway does not know".to_owned()),
     };

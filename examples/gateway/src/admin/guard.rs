@@ -59,9 +59,9 @@ fn check(hosts: &Hosts, request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
     let foreign = hosts.is_of_another(headers, &host);
     if *request.method() == Method::GET || *request.method() == Method::HEAD {
-        // The provider's page leads to the callback, and it alone may.
-        if foreign && request.uri().path() == "/login" {
-            return Err(cross_site("a login does not begin on the page of another"));
+        // A link may lead to the page, and the provider's page leads to the callback.
+        if foreign && !["/", "/callback"].contains(&request.uri().path()) {
+            return Err(cross_site("the request comes from the page of another"));
         }
         return Ok(());
     }
@@ -141,5 +141,9 @@ mod tests {
             Some("cross_site")
         );
         assert_eq!(asked("GET", "/callback?code=a", &headers), None);
+        assert_eq!(asked("GET", "/", &headers), None);
+        for path in ["/accounts", "/events", "/history", "/metrics"] {
+            assert_eq!(asked("GET", path, &headers), Some("cross_site"), "{path}");
+        }
     }
 }

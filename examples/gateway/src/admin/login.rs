@@ -143,10 +143,13 @@ fn not_agreed(error: Option<&str>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "not_authorized", reason)
 }
 
+/// How the names of its cookies begin. Browsers send them to the other ports of a host, too.
+pub(crate) const LOGIN_COOKIE: &str = "mac_gateway_login_";
+
 /// Of each login its own, so that two in one browser do not end each other.
 fn cookie_name(state: &str) -> String {
     let part = state.get(..8).unwrap_or_default();
-    format!("mac_gateway_login_{part}")
+    format!("{LOGIN_COOKIE}{part}")
 }
 
 /// The provider's page leads back here, so `Strict` would keep it away.

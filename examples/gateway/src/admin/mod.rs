@@ -27,6 +27,7 @@ use tower_mac_auth::token::TokenEndpoint;
 
 use self::asked::{no_head, no_method, nothing};
 pub(crate) use self::feed::Feed;
+pub(crate) use self::login::LOGIN_COOKIE;
 use self::pending::Pending;
 use crate::browsers::Hosts;
 

@@ -124,7 +124,8 @@ fn authorize_url(text: &str) -> Result<(), &'static str> {
 
 /// Where users come back to.
 fn callback(text: &str) -> Result<Uri, &'static str> {
+    let web = |uri: &Uri| [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
     let uri = text.parse::<Uri>().ok();
-    let uri = uri.filter(|uri| uri.scheme().is_some() && uri.host().is_some());
+    let uri = uri.filter(|uri| web(uri) && uri.host().is_some());
     uri.ok_or("is no URL: give it as in --redirect-uri https://ops.example/callback")
 }

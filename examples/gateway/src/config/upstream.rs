@@ -1,6 +1,6 @@
 //! Where the API is.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
@@ -37,6 +37,17 @@ impl Upstream {
             .zip(host)
             .map(|(connect, host)| Self { connect, host });
         problems.none_or(upstream)
+    }
+
+    /// Whether it is this address of this machine.
+    pub(super) fn is_at(&self, address: SocketAddr) -> bool {
+        let host = self.connect.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let ip = host.parse::<IpAddr>().ok();
+        let here = ip.is_some_and(|ip| ip == address.ip())
+            || (is_loopback(&self.connect)
+                && (address.ip().is_loopback() || address.ip().is_unspecified()));
+        here && address.port() != 0 && self.connect.port_u16() == Some(address.port())
     }
 
     /// Where credentials may go.

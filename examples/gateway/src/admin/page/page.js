@@ -4,11 +4,21 @@ const by = (id) => document.getElementById(id);
 const accounts = new Map();
 let next = null;
 
+// What this process knows is later than what the store says.
+function stateOf(account) {
+  const here = account.here;
+  if (account.state === "active" && here && here.rotation === "backing_off") return "backing_off";
+  if (account.state === "active" && here && here.access === "dead") return "dead";
+  return account.state;
+}
+
 const advice = {
+  backing_off: "mend what its last refresh met; it is tried again by itself",
+  dead: "nothing, if the next request renews it; else see the events",
   active: "nothing",
   leased: "nothing: it is being refreshed",
   sending: "nothing: it is being refreshed",
-  in_doubt: "find out why answers get lost; have the user log in again",
+  in_doubt: "find out why answers get lost; it may come right by itself, else have the user log in again",
   revoked: "have the user log in again",
   unreadable: "mend its record, or revoke it and have the user log in again",
 };
@@ -54,15 +64,17 @@ function show() {
   const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.key : undefined;
   body.replaceChildren();
   for (const account of accounts.values()) {
-    if (!account.account.toLowerCase().includes(search) || (state && account.state !== state)) continue;
+    const now = stateOf(account);
+    if (!account.account.toLowerCase().includes(search) || (state && now !== state)) continue;
     const row = body.insertRow();
     cell(row, account.account);
-    cell(row, account.state.replace("_", " "), account.state);
+    cell(row, now.replace("_", " "), now);
     cell(row, account.generation ?? "–");
     cell(row, ends(account.seconds_left));
-    cell(row, (advice[account.state] ?? "–") + (account.why ? " (" + account.why + ")" : ""));
+    cell(row, (advice[now] ?? "–") + (account.why ? " (" + account.why + ")" : ""));
     const buttons = row.insertCell();
     for (const [what, text] of [["refresh", "Refresh"], ["revoke", "Revoke"], ["login", "Log in"]]) {
+      if (account.state === "revoked" && what !== "login") continue;
       const button = document.createElement("button");
       button.textContent = text;
       button.setAttribute("aria-label", text + " " + account.account);
@@ -125,7 +137,7 @@ async function chart() {
     sum.requests += minute.requests + minute.not_sent; sum.bad += bad; sum.refreshes += minute.refreshes;
   });
   by("hour-text").textContent = sum.requests + " requests, " + sum.bad + " of them refused or not sent, "
-    + sum.refreshes + " refreshes; at most " + most + " a minute";
+    + sum.refreshes + " refreshes" + (sum.requests ? "; at most " + most + " a minute" : "");
 }
 
 const stream = new EventSource("/events");
