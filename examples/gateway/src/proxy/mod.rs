@@ -1,8 +1,9 @@
 //! From a request that came in to the API's answer to it.
 //!
 //! A request is made fit to be sent on ([`Upstream`]), its account is found ([`tenant`]), the library's layer signs
-//! it, and a client sends it ([`upstream`]). What does not come that far is answered in JSON
-//! ([`refusal`]). Bodies are streamed both ways.
+//! it, and a client sends it ([`upstream`]), once or twice ([`attempt`]). What does not come that far is answered
+//! in JSON ([`refusal`]). Bodies are streamed both ways ([`upload`], [`download`]), and each request ends with
+//! a line in the log ([`line`]).
 
 mod attempt;
 mod download;
