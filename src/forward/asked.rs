@@ -1,7 +1,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::ForwardError;
-use super::hop_by_hop::{asked_for, tokens};
+use super::hop_by_hop::{asked_for, elements, tokens};
 
 /// What a request asked for, as far as its response is judged by it: of
 /// [`Upstream::request`](super::Upstream::request), for [`Upstream::response`](super::Upstream::response).
@@ -28,9 +28,8 @@ impl Asked {
             return Ok(false);
         }
         let asked = |name: &[u8]| {
-            let protocol = self.protocol.as_ref().map(HeaderValue::as_bytes);
-            let mut names = protocol.unwrap_or_default().split(|byte| *byte == b',');
-            names.any(|it| it.trim_ascii().eq_ignore_ascii_case(name))
+            let mut names = self.protocol.iter().flat_map(elements);
+            names.any(|it| it.eq_ignore_ascii_case(name))
         };
         let agreed = asked_for(headers).is_some() && tokens(headers, &header::UPGRADE).all(asked);
         agreed.then_some(true).ok_or(ForwardError::Protocol)

@@ -60,9 +60,12 @@ pub(super) fn tokens<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> impl Iterator<Item = &'a [u8]> {
-    let values = headers.get_all(name).into_iter();
-    values
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|token| !token.is_empty())
+    headers.get_all(name).into_iter().flat_map(elements)
+}
+
+/// Those of one header.
+pub(super) fn elements(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    let elements = value.as_bytes().split(|byte| *byte == b',');
+    let elements = elements.map(<[u8]>::trim_ascii);
+    elements.filter(|element| !element.is_empty())
 }

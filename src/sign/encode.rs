@@ -127,6 +127,17 @@ impl Iterator for Decoded<'_> {
     }
 }
 
+/// Whether encoded text stands for `text`.
+pub(crate) fn stands_for(encoded: &str, text: &str) -> bool {
+    Decoded(encoded.as_bytes()).eq(text.bytes())
+}
+
+/// The pairs of a query, encoded as they are: names and values.
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = query.split('&');
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
 /// Appends `encoded`, decoded and encoded again: one spelling for each value.
 pub(crate) fn recode(encoded: &[u8], out: &mut Text) {
     let mut odd = OddBytes::new(encoded);

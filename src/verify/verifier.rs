@@ -7,7 +7,7 @@ use super::{MacAuthorization, VerifyError, VerifyErrorKind};
 use crate::provider::RequestParts;
 use crate::provider::http_mac::{Draft, body_hash, write_request_string};
 use crate::provider::xiaomi::{Signer, SigningRules, is_form};
-use crate::sign::encode::Decoded;
+use crate::sign::encode::{pairs, stands_for};
 use crate::sign::{Algorithm, MacKey, Text};
 
 /// Checks that a request was signed with a key: as Xiaomi's clients sign, or by one revision of
@@ -162,12 +162,9 @@ fn names_no_other_token(query: &str, authorization: &MacAuthorization) -> bool {
         }
     }
     let token = authorization.access_token().expose_secret();
-    let is = |encoded: &str, text: &str| Decoded(encoded.as_bytes()).eq(text.bytes());
-    let pairs = query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let mut named = pairs.filter(|(name, _)| is(name, "token")).peekable();
-    named.peek().is_none() || named.any(|(_, value)| is(value, token))
+    let named = pairs(query).filter(|(name, _)| stands_for(name, "token"));
+    let mut named = named.peekable();
+    named.peek().is_none() || named.any(|(_, value)| stands_for(value, token))
 }
 
 const WRONG_TOKEN: VerifyError = VerifyError::new(

@@ -27,7 +27,7 @@ impl Hosts {
     /// Whether a page that called it by this name can be its own. The port does not matter, for no
     /// page of another can have the same host.
     fn has(&self, host: &str) -> bool {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let bare = without_brackets(host);
         let Self::Own { ip: own, .. } = self else {
             return true;
         };
@@ -51,21 +51,19 @@ impl Hosts {
     /// The host that a request names, which must be one of these; `flag` adds others.
     pub(crate) fn called<B>(&self, request: &Request<B>, flag: &str) -> Result<Authority, Refusal> {
         let host = host(request.uri(), request.headers());
-        host.filter(|host| self.has(host.host())).ok_or_else(|| {
-            let reason = format!(
-                "this is not a name of this address: if it is to be one, start the gateway with {flag} NAME"
-            );
-            Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host", reason)
-        })
+        host.filter(|host| self.has(host.host()))
+            .ok_or_else(|| misdirected(flag))
     }
 
     /// Lets a request to be signed in, or not. One that names no host, or two, comes from no browser; it is
     /// judged where it is sent on.
     pub(crate) fn admit<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
-        if host(request.uri(), request.headers()).is_none() {
+        let Some(called) = host(request.uri(), request.headers()) else {
             return Ok(());
+        };
+        if !self.has(called.host()) {
+            return Err(misdirected("--host"));
         }
-        let called = self.called(request, "--host")?;
         if self.is_of_another(request.headers(), &called) {
             let reason = "a browser made the request for the page of another: if that may sign, start the \
                           gateway with --host and the name of the page";
@@ -99,9 +97,22 @@ impl Hosts {
     }
 }
 
+/// What is told by another name; `flag` adds it.
+fn misdirected(flag: &str) -> Refusal {
+    let reason = format!(
+        "this is not a name of this address: if it is to be one, start the gateway with {flag} NAME"
+    );
+    Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host", reason)
+}
+
 /// What a page of another is told.
 pub(crate) fn cross_site(reason: &'static str) -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, "cross_site", reason)
+}
+
+/// An address of IPv6 as it is by itself, or any other host.
+pub(crate) fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// The one host that a request names.

@@ -128,13 +128,7 @@ fn a_store_of_another_client_and_a_damaged_record_are_found_before_they_cost_req
         "{told}"
     );
 
-    let tokens = world.dir.path().join("tokens");
-    for shard in std::fs::read_dir(&tokens).unwrap() {
-        let record = shard.unwrap().path().join("alice.json");
-        if record.exists() {
-            std::fs::write(&record, "garbage").unwrap();
-        }
-    }
+    world.damage("alice");
     let (code, told) = check(&world, &[]);
     assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("alice.json"), "{told}");

@@ -298,13 +298,7 @@ fn a_line_tells_who_asked_and_why_it_failed_and_nobody_can_write_in_it() {
         assert!(line.contains(part), "{part}: {line}");
     }
     // A record that is damaged while the gateway runs: its caller is told that it is the store.
-    let tokens = world.dir.path().join("tokens");
-    for shard in std::fs::read_dir(&tokens).unwrap() {
-        let record = shard.unwrap().path().join("alice.json");
-        if record.exists() {
-            std::fs::write(&record, "garbage").unwrap();
-        }
-    }
+    world.damage("alice");
     let alice = "Host: localhost\r\nx-account: alice\r\n";
     let answer = ask(&gateway, "GET", alice);
     is(&answer, 503, "store");

@@ -13,13 +13,10 @@ use super::progress::Progress;
 use super::say::say;
 use super::{Of, Trouble};
 use crate::config::Seeds;
-use crate::store::Sample;
+use crate::store::{AT_ONCE, Sample};
 
 /// What was ended stays so: its user has to log in.
 const REVOKED: &str = "revoked, and not imported";
-
-/// How many are written at once.
-pub(super) const AT_ONCE: usize = 16;
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {

@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 use tower_mac_auth::store::{AccountName, RecordStore as _, Standing};
 use tower_mac_auth::{Clock as _, SystemClock, Timestamp};
 
-use super::import::AT_ONCE;
 use super::say::say;
 use super::{Of, Trouble};
-use crate::store::unreadable;
+use crate::store::{AT_ONCE, unreadable};
 use crate::trouble::with_causes;
 
 /// How many are asked for at once.

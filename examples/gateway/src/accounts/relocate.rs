@@ -5,12 +5,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 use tower_mac_auth::store::{AccountName, Import, Record, RecordStore as _, SharedStore, Standing};
 
-use super::import::AT_ONCE;
 use super::list::PAGE;
 use super::progress::Progress;
 use super::say::say;
 use super::{Place, Trouble};
-use crate::store::unreadable;
+use crate::store::{AT_ONCE, unreadable};
 use crate::trouble::{note, with_causes};
 
 /// The records stay where they were, too: no gateway may use that store again.

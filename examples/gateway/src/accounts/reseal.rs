@@ -8,12 +8,12 @@ use tower_mac_auth::store::{
     StoreError,
 };
 
-use super::import::AT_ONCE;
 use super::list::PAGE;
 use super::progress::Progress;
 use super::say::say;
 use super::{Of, Trouble};
 use crate::config::Secrets;
+use crate::store::AT_ONCE;
 use crate::trouble::{note, with_causes};
 
 #[derive(Debug, Args)]

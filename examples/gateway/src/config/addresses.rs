@@ -6,7 +6,7 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 
 use super::{Flags, Problems};
-use crate::browsers::Hosts;
+use crate::browsers::{Hosts, without_brackets};
 
 pub(super) struct Addresses {
     pub(super) listen: SocketAddr,
@@ -99,7 +99,7 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// A name of an address, in lower case and without brackets.
 fn name(flag: &str, text: &str) -> Result<String, String> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let bare = without_brackets(text);
     if !is_name(text) && bare.parse::<IpAddr>().is_err() {
         return Err(format!(
             "is no name alone: give it without scheme and port, as in {flag} ops.example"
@@ -108,15 +108,22 @@ fn name(flag: &str, text: &str) -> Result<String, String> {
     Ok(bare.to_ascii_lowercase())
 }
 
+/// Whether HTTP leads there.
+pub(super) fn is_web(uri: &Uri) -> bool {
+    [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme())
+}
+
 /// Where users agree.
 fn authorize_url(text: &str) -> Result<(), &'static str> {
-    let web = |uri: &Uri| [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
     let host = |uri: &Uri| {
         uri.authority()
             .map(Authority::host)
             .is_some_and(|it| !it.is_empty())
     };
-    let uri = text.parse::<Uri>().ok().filter(|uri| web(uri) && host(uri));
+    let uri = text
+        .parse::<Uri>()
+        .ok()
+        .filter(|uri| is_web(uri) && host(uri));
     let wrong = "is no URL that a browser can go to: give it as in --authorize-url \
                  https://accounts.example/authorize";
     uri.map(drop).ok_or(wrong)
@@ -124,8 +131,7 @@ fn authorize_url(text: &str) -> Result<(), &'static str> {
 
 /// Where users come back to.
 fn callback(text: &str) -> Result<Uri, &'static str> {
-    let web = |uri: &Uri| [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
     let uri = text.parse::<Uri>().ok();
-    let uri = uri.filter(|uri| web(uri) && uri.host().is_some());
+    let uri = uri.filter(|uri| is_web(uri) && uri.host().is_some());
     uri.ok_or("is no URL: give it as in --redirect-uri https://ops.example/callback")
 }

@@ -42,12 +42,8 @@ impl Settings {
         let mut problems = Problems::default();
         let addresses = problems.take(Addresses::new(flags));
         let upstream = problems.take(Upstream::new(flags));
-        let own = |addresses: &Addresses, upstream: &Upstream| {
-            let all = [addresses.listen, addresses.admin];
-            all.iter().any(|address| upstream.is_at(*address))
-        };
         if let (Some(addresses), Some(upstream)) = (&addresses, &upstream)
-            && own(addresses, upstream)
+            && (upstream.is_at(addresses.listen) || upstream.is_at(addresses.admin))
         {
             let what = "is an address of this gateway: give the API's, as in --upstream https://api.example";
             problems.add("--upstream", what);

@@ -6,7 +6,9 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use tower_mac_auth::provider::AllowedAuthorities;
 
+use super::addresses::is_web;
 use super::{Flags, Problems};
+use crate::browsers::without_brackets;
 
 /// Where requests go, and what is signed.
 #[derive(Clone, Debug)]
@@ -41,9 +43,8 @@ impl Upstream {
 
     /// Whether it is this address of this machine.
     pub(super) fn is_at(&self, address: SocketAddr) -> bool {
-        let host = self.connect.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let ip = host.parse::<IpAddr>().ok();
+        let host = self.connect.host().map(without_brackets);
+        let ip = host.and_then(|host| host.parse::<IpAddr>().ok());
         let here = ip.is_some_and(|ip| ip == address.ip())
             || (is_loopback(&self.connect)
                 && (address.ip().is_loopback() || address.ip().is_unspecified()));
@@ -76,8 +77,7 @@ fn connect(given: Option<&str>) -> Result<Uri, String> {
     let Ok(uri) = text.parse::<Uri>() else {
         return wrong("is no URL");
     };
-    let scheme = uri.scheme();
-    if scheme != Some(&Scheme::HTTP) && scheme != Some(&Scheme::HTTPS) {
+    if !is_web(&uri) {
         return wrong("is neither http:// nor https://");
     }
     if !uri.authority().is_some_and(is_place) {
@@ -107,9 +107,10 @@ fn is_place(authority: &Authority) -> bool {
 /// Whether it is this machine.
 fn is_loopback(uri: &Uri) -> bool {
     uri.host().is_some_and(|host| {
-        let ip = host.trim_start_matches('[').trim_end_matches(']');
         host.eq_ignore_ascii_case("localhost")
-            || ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            || without_brackets(host)
+                .parse::<IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
     })
 }
 

@@ -10,6 +10,7 @@ use http::Request;
 use hyper_util::client::legacy::connect::capture_connection;
 use tower_service::Service;
 
+use super::idle::idle;
 use super::{Failure, Progress, Refusal};
 
 /// A client, each of whose requests must move.
@@ -64,22 +65,20 @@ async fn moving<F: Future>(
     progress: &Progress,
     limit: Duration,
 ) -> Result<F::Output, Refusal> {
-    /// Of a limit: how exactly it is kept to.
-    const PARTS: u32 = 8;
-    let mut answer = std::pin::pin!(answer);
-    let (mut seen, mut idle) = (progress.bytes(), 0);
-    while idle < PARTS {
-        if let Ok(answer) = tokio::time::timeout(limit / PARTS, answer.as_mut()).await {
-            return Ok(answer);
-        }
-        let moved = std::mem::replace(&mut seen, progress.bytes()) != seen;
-        idle = if moved { 0 } else { idle + 1 };
+    let mut seen = progress.bytes();
+    let moves = || {
+        let before = std::mem::replace(&mut seen, progress.bytes());
+        seen != before
+    };
+    tokio::select! {
+        biased;
+        answer = answer => Ok(answer),
+        () = idle(limit, moves) => Err(if progress.is_wanted() {
+            Refusal::no_body(limit)
+        } else {
+            Refusal::no_answer(limit)
+        }),
     }
-    Err(if progress.is_wanted() {
-        Refusal::no_body(limit)
-    } else {
-        Refusal::no_answer(limit)
-    })
 }
 
 /// Why there is no answer.

@@ -2,6 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::idle::idle;
+
 /// What goes out on a connection: a caller who takes nothing is not polled for, so that nothing but this tells.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flow(Arc<Counts>);
@@ -44,21 +46,15 @@ impl Flow {
     /// Ends once for so long no answer has gone on, though there are some and the API is not what is
     /// waited for.
     pub(super) async fn stalls(&self, limit: Duration) {
-        /// Of a limit: how exactly it is kept to.
-        const PARTS: u32 = 4;
         let moved = || self.0.moved.load(Ordering::Relaxed);
-        let (mut seen, mut idle) = (moved(), 0);
-        while idle < PARTS {
-            tokio::time::sleep(limit / PARTS).await;
+        let mut seen = moved();
+        idle(limit, || {
+            let before = std::mem::replace(&mut seen, moved());
             let waits = self.0.waits.load(Ordering::Relaxed);
             let none = self.0.open.load(Ordering::Relaxed) == 0;
-            let before = std::mem::replace(&mut seen, moved());
-            idle = if waits || none || seen != before {
-                0
-            } else {
-                idle + 1
-            };
-        }
+            waits || none || seen != before
+        })
+        .await;
         self.0.stalled.store(true, Ordering::Relaxed);
     }
 }

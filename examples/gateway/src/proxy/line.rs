@@ -94,12 +94,7 @@ impl Line {
             Some(cause) => format!("{error}: {reason}: {cause}").into(),
             None => format!("{error}: {reason}").into(),
         });
-        self.answered(Outcome {
-            status: refusal.status,
-            sent: false,
-            refused: false,
-            resent: false,
-        });
+        self.answered(Outcome::unanswered(refusal.status));
     }
 
     /// The API's answer did not get to its end.
@@ -126,21 +121,15 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let cut = self.cut.is_cancelled();
         if self.status.is_none() {
-            let (who, status) = if cut {
+            let (who, status) = if self.cut.is_cancelled() {
                 ("the gateway ended", Ok(StatusCode::SERVICE_UNAVAILABLE))
             } else {
                 ("the caller went away", StatusCode::from_u16(CLOSED))
             };
             self.why = Some(format!("{who} before there was an answer").into());
             if let Ok(status) = status {
-                self.answered(Outcome {
-                    status,
-                    sent: false,
-                    refused: false,
-                    resent: false,
-                });
+                self.answered(Outcome::unanswered(status));
             }
         }
         let account = self.account.as_ref().map(|whose| short(whose.as_str()));

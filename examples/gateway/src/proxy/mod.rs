@@ -9,6 +9,7 @@ mod attempt;
 mod download;
 mod failure;
 mod flow;
+mod idle;
 mod line;
 mod refusal;
 mod server;
@@ -63,6 +64,18 @@ pub(crate) struct Outcome {
     pub(crate) refused: bool,
     /// Whether it was sent twice.
     pub(crate) resent: bool,
+}
+
+impl Outcome {
+    /// The API did not answer.
+    const fn unanswered(status: StatusCode) -> Self {
+        Self {
+            status,
+            sent: false,
+            refused: false,
+            resent: false,
+        }
+    }
 }
 
 /// What all requests have in common.

@@ -16,6 +16,9 @@ pub(crate) use self::location::StoreLocation;
 pub(crate) use self::readable::unreadable;
 pub(crate) use self::sample::Sample;
 
+/// How many accounts are read or written at once.
+pub(crate) const AT_ONCE: usize = 16;
+
 /// Opens it, sealed if there are keys.
 pub(crate) async fn open(
     location: &StoreLocation,

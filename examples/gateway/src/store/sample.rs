@@ -6,12 +6,11 @@ use std::fmt;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tower_mac_auth::store::{Record, RecordStore as _, SharedStore, Standing, Status, StoreError};
 
-use super::unreadable;
+use super::{AT_ONCE, unreadable};
 use crate::trouble::with_causes;
 
-/// How many records are looked at before a start, and how many at once.
+/// How many records are looked at.
 const RECORDS: usize = 100;
-const AT_ONCE: usize = 16;
 
 /// Why an account is of no use here.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

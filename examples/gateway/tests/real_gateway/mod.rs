@@ -61,6 +61,15 @@ impl World {
         path.display().to_string()
     }
 
+    /// Makes an account's record one that nobody can read.
+    pub(crate) fn damage(&self, account: &str) {
+        let tokens = self.dir.path().join("tokens");
+        let shards = std::fs::read_dir(tokens).unwrap();
+        let records = shards.map(|shard| shard.unwrap().path().join(format!("{account}.json")));
+        let record = records.filter(|record| record.exists()).last().unwrap();
+        std::fs::write(record, "garbage").unwrap();
+    }
+
     /// The file of settings, for this API.
     pub(crate) fn settings(&self, upstream: &str, more: &str) -> String {
         let dir = self.dir.path().display();

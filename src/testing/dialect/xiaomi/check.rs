@@ -7,7 +7,7 @@ use super::super::{Denial, Signer, authorization_of};
 use crate::AccessToken;
 use crate::provider::xiaomi::ErrorCode;
 use crate::sign::Algorithm;
-use crate::sign::encode::Decoded;
+use crate::sign::encode::{pairs, stands_for};
 use crate::testing::Provider;
 use crate::verify::{MacAuthorization, Verifier};
 
@@ -41,13 +41,11 @@ impl Provider {
 
     fn check_query(&self, query: Option<&str>, access_token: &AccessToken) -> Result<(), Denial> {
         let invalid = |reason| Denial::new(ErrorCode::InvalidRequest, reason);
-        let is = |encoded: &str, text: &str| Decoded(encoded.as_bytes()).eq(text.bytes());
         let (mut client_id, mut token) = (None, None);
-        for pair in query.unwrap_or_default().split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (known, reason) = if is(name, "clientId") {
+        for (name, value) in pairs(query.unwrap_or_default()) {
+            let (known, reason) = if stands_for(name, "clientId") {
                 (&mut client_id, CLIENT_ID)
-            } else if is(name, "token") {
+            } else if stands_for(name, "token") {
                 (&mut token, TOKEN)
             } else {
                 continue;
@@ -57,11 +55,11 @@ impl Provider {
             }
         }
         let client_id = client_id.ok_or_else(|| invalid(CLIENT_ID))?;
-        if !is(client_id, self.client_id()) {
+        if !stands_for(client_id, self.client_id()) {
             return Err(Denial::new(ErrorCode::ClientUnknown, "clientId: not known"));
         }
         let token = token.ok_or_else(|| invalid(TOKEN))?;
-        if !is(token, access_token.expose_secret()) {
+        if !stands_for(token, access_token.expose_secret()) {
             let reason = "token: not the one in the header";
             return Err(Denial::new(ErrorCode::Denied, reason));
         }
