@@ -20,13 +20,13 @@ impl<B: Body> RequestBody<B> {
     pub(crate) fn resendable(body: B, cap: usize) -> (Self, Option<ResendHandle<B>>) {
         let fits = body.is_end_stream() || body.size_hint().lower() <= cap as u64;
         if cap == 0 || !fits {
-            return (Self::passthrough(body), None);
+            return (Self::once(body), None);
         }
         if body.is_end_stream() {
             return (Self::empty(), Some(ResendHandle { buffer: None }));
         }
         let buffer = SharedBuffer::new(body, cap);
-        let body = Self::shared(buffer.first());
+        let body = Self::shared(buffer.clone(), 0);
         let buffer = Some(buffer);
         (body, Some(ResendHandle { buffer }))
     }
@@ -51,12 +51,12 @@ impl<B> ResendHandle<B> {
         let Some(shared) = &self.buffer else {
             return Some(RequestBody::empty());
         };
-        let (body, waker) = shared.take_over()?;
+        let (epoch, waker) = shared.take_over()?;
         // A waker is code we do not know: not under the lock.
         if let Some(waker) = waker {
             waker.wake();
         }
-        Some(RequestBody::shared(body))
+        Some(RequestBody::shared(shared.clone(), epoch))
     }
 }
 
