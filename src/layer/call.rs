@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Response;
 
+use super::common::Common;
 use super::config::Config;
 use super::error::AuthError;
 use super::identity::Identity;
@@ -11,30 +12,36 @@ use crate::account::{Account, Counters, Refresh, Signer};
 use crate::provider::Refusal;
 use crate::store::Generation;
 
-/// The layer's configuration, and whose credential signs this call.
-pub(super) struct Call<A: Identity> {
-    pub(super) config: Arc<Config<A>>,
+/// What is the same in all calls, and whose credential signs this one.
+pub(super) struct Call<S, A: Identity> {
+    pub(super) common: Arc<Common<S, A>>,
     account: A::OfRequest,
 }
 
-impl<A: Identity> Call<A> {
+impl<S, A: Identity> Call<S, A> {
     /// # Errors
     ///
     /// If it is not clear who signs a request that brought this account, or none.
     #[inline]
     pub(super) fn new(
-        config: &Arc<Config<A>>,
+        common: &Arc<Common<S, A>>,
         brought: Option<Account<A::Provider>>,
     ) -> Result<Self, AuthError> {
-        let account = config.identity.of_request(brought)?;
-        let config = Arc::clone(config);
-        Ok(Self { config, account })
+        let account = common.config.identity.of_request(brought)?;
+        let common = Arc::clone(common);
+        Ok(Self { common, account })
+    }
+
+    /// How the layer was set up.
+    #[inline]
+    pub(super) fn config(&self) -> &Config<A> {
+        &self.common.config
     }
 
     /// The account that signs, at each attempt.
     #[inline]
     pub(super) fn account(&self) -> &Account<A::Provider> {
-        self.config.identity.account(&self.account)
+        self.config().identity.account(&self.account)
     }
 
     #[inline]

@@ -29,12 +29,12 @@ pin_project! {
         R: Body,
         A: Identity,
     {
-        call: Call<A>,
+        call: Call<S, A>,
         // What signed the latest attempt.
         generation: Generation,
         attempt: Attempt,
         // `None` for a request that cannot be sent again, and once it was.
-        resend: Option<Box<Resend<S, B>>>,
+        resend: Option<Box<Resend<B>>>,
         #[pin]
         state: State<S, B, R>,
     }
@@ -77,23 +77,23 @@ where
     A: Identity,
 {
     /// The request cannot be sent yet.
-    pub(super) fn unsent(call: Call<A>, unsent: Unsent<S, B>) -> Self {
+    pub(super) fn unsent(call: Call<S, A>, unsent: Unsent<S, B>) -> Self {
         let unsent = Box::new(unsent);
         Self::first(call, Generation::default(), None, State::Unsent { unsent })
     }
 
     /// The request is on its way.
     #[inline]
-    pub(super) fn sent(call: Call<A>, sent: Sent<S, B>) -> Self {
+    pub(super) fn sent(call: Call<S, A>, sent: Sent<S, B>) -> Self {
         let future = sent.future;
         Self::first(call, sent.generation, sent.resend, State::Called { future })
     }
 
     #[inline]
     fn first(
-        call: Call<A>,
+        call: Call<S, A>,
         generation: Generation,
-        resend: Option<Box<Resend<S, B>>>,
+        resend: Option<Box<Resend<B>>>,
         state: State<S, B, R>,
     ) -> Self {
         Self {
@@ -120,7 +120,7 @@ where
     ) -> Poll<Answer<R, S::Error>> {
         loop {
             let this = self.as_mut().project();
-            let (config, provider) = (&this.call.config, this.call.provider());
+            let (config, provider) = (this.call.config(), this.call.provider());
             let next = match this.state.project() {
                 StateProjection::Unsent { unsent } => {
                     match ready!(unsent.poll(this.call, *this.attempt, cx)) {
@@ -204,7 +204,7 @@ where
         } = inspected;
         let this = self.as_mut().project();
         let first = *this.attempt == Attempt::FIRST;
-        if refusal.is_some() || !first || this.call.config.report_every_attempt {
+        if refusal.is_some() || !first || this.call.config().report_every_attempt {
             let extensions = response.extensions_mut();
             this.attempt.report(*this.generation, extensions);
         }
@@ -230,8 +230,9 @@ where
     /// Lets go of the refusal and has the request sent a second and last time, if its body can be.
     fn resend(self: Pin<&mut Self>, refused: Response<ReadAhead<R>>) -> Next<S, B, R> {
         let this = self.project();
-        let resend = this.resend.take();
-        let Some((outgoing, service)) = resend.and_then(|resend| resend.into_outgoing()) else {
+        let outgoing = this.resend.take();
+        let outgoing = outgoing.and_then(|resend| resend.into_outgoing());
+        let Some((outgoing, service)) = outgoing.zip(this.call.common.spare()) else {
             this.call.counters().handed_back();
             return Next::End(Ok(refused));
         };

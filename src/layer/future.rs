@@ -74,7 +74,7 @@ where
 
     /// The request cannot be sent yet.
     #[cold]
-    pub(super) fn unsent(call: Call<A>, unsent: Unsent<S, B>) -> Self {
+    pub(super) fn unsent(call: Call<S, A>, unsent: Unsent<S, B>) -> Self {
         let exchange = Exchange::unsent(call, unsent);
         let kind = Kind::Exchange { exchange };
         Self { kind }
@@ -82,7 +82,7 @@ where
 
     /// The request is on its way.
     #[inline]
-    pub(super) fn sent(call: Call<A>, sent: Sent<S, B>) -> Self {
+    pub(super) fn sent(call: Call<S, A>, sent: Sent<S, B>) -> Self {
         let exchange = Exchange::sent(call, sent);
         let kind = Kind::Exchange { exchange };
         Self { kind }

@@ -221,6 +221,7 @@ mod attempt;
 mod attempt_span;
 mod call;
 mod clock;
+mod common;
 mod config;
 mod error;
 mod exchange;

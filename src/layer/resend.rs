@@ -16,18 +16,16 @@ use crate::body::ReadAhead;
 use crate::provider::Provider;
 
 /// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
-pub(super) struct Resend<S, B> {
+pub(super) struct Resend<B> {
     /// As the caller made it, before it was signed.
     head: RequestHead,
     handle: ResendHandle<B>,
     signed: Option<Bytes>,
-    /// Polled ready before it is called.
-    service: S,
     /// Once the next attempt has taken the body over.
     body: Option<RequestBody<B>>,
 }
 
-impl<S, B> Resend<S, B> {
+impl<B> Resend<B> {
     pub(super) fn is_possible(&self) -> bool {
         self.handle.is_resendable()
     }
@@ -41,45 +39,44 @@ impl<S, B> Resend<S, B> {
         }
     }
 
-    /// What is sent again, and by what, which is not ready. `None` if the body cannot be sent again.
-    pub(super) fn into_outgoing(self) -> Option<(Outgoing<B>, S)> {
+    /// What is sent again. `None` if the body cannot be sent again.
+    pub(super) fn into_outgoing(self) -> Option<Outgoing<B>> {
         let body = match self.body {
             Some(body) => body,
             None => self.handle.take_over()?,
         };
-        let outgoing = Outgoing {
+        Some(Outgoing {
             request: self.head.into_request(body),
             handle: None,
             signed: self.signed,
-        };
-        Some((outgoing, self.service))
+        })
     }
 }
 
 /// Signs `request`, and keeps what it takes to send it again if there is a handle of its body.
 #[inline]
 pub(super) fn prepare<S, B, A, T>(
-    call: &Call<A>,
+    call: &Call<S, A>,
     service: &S,
     request: &mut Request<T>,
     body: Option<&Bytes>,
     handle: Option<ResendHandle<B>>,
     ready: &Ready<<A::Provider as Provider>::Credential>,
-) -> Result<Option<Box<Resend<S, B>>>, AuthError>
+) -> Result<Option<Box<Resend<B>>>, AuthError>
 where
     S: Clone,
     A: Identity,
 {
     let resend = handle.map(|handle| {
+        call.common.keep(service);
         Box::new(Resend {
             head: RequestHead::of(request),
             handle,
             signed: body.cloned(),
-            service: service.clone(),
             body: None,
         })
     });
-    let (account, allowed) = (call.account(), &call.config.allowed);
+    let (account, allowed) = (call.account(), &call.config().allowed);
     sign(account, allowed, ready, request, body.map(|body| &**body))?;
     Ok(resend)
 }

@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,6 +10,7 @@ use tower_service::Service;
 
 use super::attempt::Attempt;
 use super::call::Call;
+use super::common::Common;
 use super::config::Config;
 use super::error::Error;
 use super::future::ResponseFuture;
@@ -23,21 +25,22 @@ use crate::body::ReadAhead;
 use crate::provider::{BodyNeeded, Provider as _};
 
 /// The service of a [`MacAuthLayer`](super::MacAuthLayer). See the [module docs](super).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MacAuth<S, A = Account> {
     inner: S,
-    config: Arc<Config<A>>,
+    common: Arc<Common<S, A>>,
 }
 
 impl<S, A> MacAuth<S, A> {
     pub(super) fn new(inner: S, config: Arc<Config<A>>) -> Self {
-        Self { inner, config }
+        let common = Arc::new(Common::new(config));
+        Self { inner, common }
     }
 
     /// The same layer around something made of the inner service.
     #[cfg(any(feature = "reqwest_012", feature = "reqwest_013"))]
     pub(crate) fn around<T>(&self, make: impl FnOnce(&S) -> T) -> MacAuth<T, A> {
-        MacAuth::new(make(&self.inner), Arc::clone(&self.config))
+        MacAuth::new(make(&self.inner), Arc::clone(&self.common.config))
     }
 
     /// The inner service.
@@ -45,8 +48,10 @@ impl<S, A> MacAuth<S, A> {
         &self.inner
     }
 
-    /// The inner service.
+    /// The inner service. What is changed holds for requests to come, also when they are sent again.
     pub fn get_mut(&mut self) -> &mut S {
+        // What was kept of it, alone or by other clones, is as it was.
+        self.common = Arc::new(Common::new(Arc::clone(&self.common.config)));
         &mut self.inner
     }
 
@@ -121,22 +126,22 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let call = match Call::new(&self.config, request.extensions_mut().remove()) {
+        let call = match Call::new(&self.common, request.extensions_mut().remove()) {
             Ok(call) => call,
             Err(error) => {
-                if self.config.is_unsigned(&request) {
+                if self.common.config.is_unsigned(&request) {
                     return self.pass(request);
                 }
                 self.give_back();
                 return ResponseFuture::unsigned(error);
             }
         };
-        let cap = call.config.resend_cap;
+        let cap = call.config().resend_cap;
         let needed = call
             .provider()
             .needs_body(request.method(), request.headers());
         if let BodyNeeded::UpTo(most) = needed {
-            if self.config.is_unsigned(&request) {
+            if self.common.config.is_unsigned(&request) {
                 return self.pass(request);
             }
             let body = ReadBody::new(request, most, cap);
@@ -145,7 +150,7 @@ where
         let ready = match call.account().signer() {
             Signer::Ready(ready) => ready,
             Signer::Wait(refresh) => {
-                if self.config.is_unsigned(&request) {
+                if self.common.config.is_unsigned(&request) {
                     return self.pass(request);
                 }
                 let outgoing = Outgoing::new(request, cap);
@@ -160,7 +165,7 @@ where
         let mut request = Request::from_parts(head, body);
         let resend = match prepare(&call, &self.inner, &mut request, None, handle, &ready) {
             Ok(resend) => resend,
-            Err(_) if self.config.is_unsigned(&request) => {
+            Err(_) if self.common.config.is_unsigned(&request) => {
                 return ResponseFuture::passed(self.inner.call(request));
             }
             Err(error) => {
@@ -169,7 +174,7 @@ where
                 return ResponseFuture::unsigned(error);
             }
         };
-        if call.config.report_every_attempt {
+        if call.config().report_every_attempt {
             Attempt::FIRST.report(ready.generation(), request.extensions_mut());
         }
         let sent = Sent {
@@ -178,6 +183,15 @@ where
             future: self.inner.call(request),
         };
         ResponseFuture::sent(call, sent)
+    }
+}
+
+impl<S: fmt::Debug, A: fmt::Debug> fmt::Debug for MacAuth<S, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MacAuth")
+            .field("inner", &self.inner)
+            .field("config", &self.common.config)
+            .finish()
     }
 }
 

@@ -49,7 +49,7 @@ where
     /// What signed it.
     pub(super) generation: Generation,
     /// `None` if it cannot be sent again.
-    pub(super) resend: Option<Box<Resend<S, B>>>,
+    pub(super) resend: Option<Box<Resend<B>>>,
     pub(super) future: S::Future,
 }
 
@@ -95,7 +95,7 @@ where
     /// If it is polled after it was ready.
     pub(super) fn poll<A: Identity>(
         &mut self,
-        call: &Call<A>,
+        call: &Call<S, A>,
         attempt: Attempt,
         cx: &mut Context<'_>,
     ) -> Poll<Attempted<S, B>> {
@@ -134,7 +134,7 @@ where
     /// The service is ready.
     fn send<A: Identity>(
         &mut self,
-        call: &Call<A>,
+        call: &Call<S, A>,
         attempt: Attempt,
         outgoing: Outgoing<B>,
         ready: &Ready<<A::Provider as Provider>::Credential>,
@@ -146,7 +146,7 @@ where
         } = outgoing;
         let signed = signed.as_ref();
         let resend = prepare(call, &self.service, &mut request, signed, handle, ready)?;
-        if attempt != Attempt::FIRST || call.config.report_every_attempt {
+        if attempt != Attempt::FIRST || call.config().report_every_attempt {
             attempt.report(ready.generation(), request.extensions_mut());
         }
         Ok(Sent {

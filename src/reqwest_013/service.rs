@@ -16,7 +16,8 @@ use crate::layer::{self, Error, Identity, MacAuth, RequestBody};
 #[derive(Clone)]
 pub(super) struct Inner {
     client: Client,
-    url: Url,
+    /// Until it is called.
+    url: Option<Url>,
 }
 
 impl Service<Request<RequestBody<Body>>> for Inner {
@@ -29,7 +30,10 @@ impl Service<Request<RequestBody<Body>>> for Inner {
     }
 
     fn call(&mut self, request: Request<RequestBody<Body>>) -> Sending {
-        match from_http(request, self.url.clone()) {
+        let Some(url) = self.url.take() else {
+            panic!("a client for one request was called for a second");
+        };
+        match from_http(request, url) {
             Ok(request) => Sending::Sent {
                 pending: self.client.call(request),
             },
@@ -72,11 +76,11 @@ impl<A: Identity> Service<reqwest::Request> for MacAuth<Client, A> {
     type Future = ResponseFuture<A>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.get_mut().poll_ready(cx).map_err(Error::Service)
+        self.get_ref().poll_ready(cx).map_err(Error::Service)
     }
 
     fn call(&mut self, request: reqwest::Request) -> ResponseFuture<A> {
-        let url = request.url().clone();
+        let url = Some(request.url().clone());
         let kind = match to_http(request) {
             Ok(request) => Kind::Sent {
                 response: self
