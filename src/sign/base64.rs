@@ -1,5 +1,7 @@
 //! Padded standard base64 (RFC 4648 §4) of a MAC, without a branch and many characters at a time.
 
+use wide::u32x4;
+
 use super::class::Class;
 
 /// The longest MAC in base64.
@@ -55,29 +57,28 @@ pub(crate) fn is_base64(text: &[u8]) -> bool {
 #[inline]
 pub(crate) fn sextets<const WORDS: usize, const CHARACTERS: usize>(tag: &[u8]) -> [u8; CHARACTERS] {
     // Word by word, as the hash has written them: a load that spans two stores has to wait for both.
-    let mut words = [0; WORDS];
+    let mut words = [0_u32; WORDS];
     for (word, bytes) in words.iter_mut().zip(tag.chunks_exact(4)) {
-        *word = u64::from(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
     let mut sextets = [0; CHARACTERS];
     for (three, sixteen) in words.chunks_exact(3).zip(sextets.chunks_exact_mut(16)) {
-        let (first, last) = sixteen.split_at_mut(8);
-        let (high, low) = (
+        // Of each three bytes, four sextets; what is above them is masked away.
+        let fours = u32x4::new([
+            three[0] >> 8,
             three[0] << 16 | three[1] >> 16,
-            (three[1] & 0xFFFF) << 32 | three[2],
-        );
-        first.copy_from_slice(&spread(high).to_be_bytes());
-        last.copy_from_slice(&spread(low).to_be_bytes());
+            three[1] << 8 | three[2] >> 24,
+            three[2],
+        ]);
+        let fours = (fours >> 18_i32 & u32x4::splat(0x3F))
+            | (fours >> 4_i32 & u32x4::splat(0x3F00))
+            | (fours << 10_i32 & u32x4::splat(0x003F_0000))
+            | (fours << 24_i32 & u32x4::splat(0x3F00_0000));
+        for (four, bytes) in fours.to_array().iter().zip(sixteen.chunks_exact_mut(4)) {
+            bytes.copy_from_slice(&four.to_le_bytes());
+        }
     }
     sextets
-}
-
-/// Spreads 48 bits over eight bytes, six in each.
-#[inline]
-const fn spread(bits: u64) -> u64 {
-    let bits = (bits & 0xFF_FFFF) | (bits & 0xFFFF_FF00_0000) << 8;
-    let bits = (bits & 0x0FFF_0000_0FFF) | (bits & 0x00FF_F000_00FF_F000) << 4;
-    (bits & 0x003F_003F_003F_003F) | (bits & 0x0FC0_0FC0_0FC0_0FC0) << 2
 }
 
 /// The character of a sextet below 62; of the last two, some other.

@@ -1,7 +1,6 @@
 //! The value of `Authorization`.
 
 use arrayvec::ArrayVec;
-use bytes::Bytes;
 use http::HeaderValue;
 
 use super::nonce::MAX_NONCE;
@@ -32,12 +31,11 @@ pub(super) fn authorization(
         Some(tag) => tail.put_tag(&tag),
         None => tail.put_odd_mac(credential.key(), message),
     }
-    tail.put(b"\"");
     let (prefix, tail) = (credential.header_prefix(), tail.0.as_slice());
     let mut value = Vec::with_capacity(prefix.len() + tail.len());
     value.extend_from_slice(prefix);
     value.extend_from_slice(tail);
-    HeaderValue::from_maybe_shared(Bytes::from(value))
+    HeaderValue::try_from(value)
         .map_err(|_| SignError::malformed("authorization", "is not a header value"))
 }
 
@@ -70,16 +68,18 @@ impl Tail {
         }
     }
 
-    /// The MAC that `key` gives of `message`, which is not one of SHA-1: the vendor issues no such keys.
+    /// The MAC that `key` gives of `message`, which is not one of SHA-1, and the last quote: the vendor
+    /// issues no such keys.
     #[cold]
     #[inline(never)]
     fn put_odd_mac(&mut self, key: &MacKey, message: &[u8]) {
         for part in form_urlencoded::byte_serialize(key.base64(message).as_bytes()) {
             self.put(part.as_bytes());
         }
+        self.put(b"\"");
     }
 
-    /// A MAC of SHA-1 in padded standard base64, form-encoded.
+    /// A MAC of SHA-1 in padded standard base64, form-encoded, and the last quote.
     #[inline]
     fn put_tag(&mut self, tag: &[u8; 20]) {
         let sextets = sextets::<6, CHARACTERS>(tag);
@@ -98,9 +98,8 @@ impl Tail {
             from = at + 1;
         }
         self.put_some(&base64, from, (8 * tag.len()).div_ceil(6));
-        for _ in 0..(3 - tag.len() % 3) % 3 {
-            self.put(b"%3D");
-        }
+        // Two bytes are over, which one character pads.
+        self.put(b"%3D\"");
     }
 
     /// Appends `text[from..to]`: copies as much each time, which takes no call, and cuts.
@@ -136,7 +135,8 @@ mod tests {
         #[test]
         fn the_mac_is_standard_base64_form_encoded(bytes: [u8; 20]) {
             let base64 = BASE64_STANDARD.encode(bytes);
-            let expected: String = form_urlencoded::byte_serialize(base64.as_bytes()).collect();
+            let mut expected: String = form_urlencoded::byte_serialize(base64.as_bytes()).collect();
+            expected.push('"');
             let mut tail = Tail::new();
             tail.put_tag(&bytes);
             prop_assert_eq!(tail.0.as_slice(), expected.as_bytes());
@@ -149,7 +149,6 @@ mod tests {
         tail.put_odd_nonce(&Nonce::verbatim(&"/".repeat(64)).unwrap());
         tail.put(b"\",mac=\"");
         tail.put_tag(&[0xFF; 20]);
-        tail.put(b"\"");
         let expected = format!("{}\",mac=\"{}8%3D\"", "%2F".repeat(64), "%2F".repeat(26));
         assert_eq!(tail.0.as_slice(), expected.as_bytes());
         const { assert!(3 * (MAX_NONCE + MAX_BASE64) + 8 <= TAIL) };

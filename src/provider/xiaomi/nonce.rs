@@ -2,9 +2,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::provider::Fresh;
-use crate::sign::SignError;
 use crate::sign::class::Class;
 use crate::sign::digits::{eight_digits, eight_octal};
+use crate::sign::{SignError, Text};
 
 /// The longest nonce taken; a strict one has at most 41 bytes.
 pub(super) const MAX_NONCE: usize = 64;
@@ -139,6 +139,16 @@ impl Nonce {
                 Some(digits.fold(0, |number, digit| 10 * number + digit))
             }
             None => strict(self.as_str()).ok().map(|(_, minutes)| minutes),
+        }
+    }
+
+    /// Appends the text, as it is signed.
+    #[inline]
+    pub(super) fn write(&self, out: &mut Text) {
+        // A copy of a known length takes no call.
+        match self.text.first_chunk::<28>() {
+            Some(text) if self.usual => out.extend(text),
+            _ => out.extend(self.as_bytes()),
         }
     }
 

@@ -149,16 +149,15 @@ impl SigningRules {
         nonce: &Nonce,
         sent: &mut Option<PathAndQuery>,
     ) -> Result<(), SignError> {
-        let (credential, token) = match signer {
-            Signer::Known(credential) => (Some(credential), credential.token_value()),
-            Signer::Client { token } => (None, token),
-            Signer::Xiaomi => (None, &b""[..]),
+        let credential = match signer {
+            Signer::Known(credential) => Some(credential),
+            Signer::Client { .. } | Signer::Xiaomi => None,
         };
         if credential.is_some_and(|credential| credential.access_token().expose_secret().is_empty())
         {
             return Err(SignError::empty("access_token"));
         }
-        out.extend(nonce.as_bytes());
+        nonce.write(out);
         write_method(request.method, out)?;
         if !matches!(signer, Signer::Xiaomi) {
             write_host(request.host, out)?;
@@ -177,7 +176,7 @@ impl SigningRules {
             None if form.is_empty() && query == own => out.extend(query),
             None if form.is_empty()
                 && query.len() <= MAX_PAIRS
-                && write_clean(query, token, out) => {}
+                && write_clean(query, signer.token(), out) => {}
             Some(owned) if query.is_empty() && form.is_empty() => {
                 out.extend(owned.query());
                 *sent = Some(rewritten(path, &[], owned.query())?);
@@ -270,4 +269,15 @@ pub(crate) enum Signer<'a> {
     Client { token: &'a [u8] },
     /// Xiaomi, a callback: the line of the host is empty.
     Xiaomi,
+}
+
+impl<'a> Signer<'a> {
+    /// The access token as it is likely to be in the query.
+    fn token(self) -> &'a [u8] {
+        match self {
+            Self::Known(credential) => credential.token_value(),
+            Self::Client { token } => token,
+            Self::Xiaomi => b"",
+        }
+    }
 }
