@@ -32,14 +32,19 @@ pub(super) fn add(headers: &mut HeaderMap, received: Version, name: &str) {
 }
 
 /// The same with a space for each comment: they may have commas and names in them, and comments
-/// (RFC 9110 §5.6.5).
+/// (RFC 9110 §5.6.5). A parenthesis that is never closed begins none, and hides nothing.
 fn without_comments(value: &[u8]) -> Vec<u8> {
-    let mut depth = 0_usize;
+    let (mut depth, mut comment) = (0_usize, &[][..]);
     let mut rest = value.iter();
     let mut bare = Vec::with_capacity(value.len());
     while let Some(byte) = rest.next() {
         match byte {
-            b'(' => depth += 1,
+            b'(' => {
+                if depth == 0 {
+                    comment = rest.as_slice();
+                }
+                depth += 1;
+            }
             b')' => {
                 depth = depth.saturating_sub(1);
                 bare.push(b' ');
@@ -48,6 +53,11 @@ fn without_comments(value: &[u8]) -> Vec<u8> {
             _ if depth == 0 => bare.push(*byte),
             _ => {}
         }
+    }
+    if depth > 0 {
+        let plain = |byte: &u8| if b"()".contains(byte) { b' ' } else { *byte };
+        bare.push(b' ');
+        bare.extend(comment.iter().map(plain));
     }
     bare
 }
@@ -66,7 +76,12 @@ mod tests {
             ("2 there (a (b) \\) c)(d),\t1.1\there", true),
             ("1.1 there (1.1 here, 1.1 here)", false),
             ("1.1 there (a (b), 1.1 here)", false),
-            ("1.1 there (never closed, 1.1 here", false),
+            ("1.1 there (never closed, 1.1 here", true),
+            ("1.1 there (a (b), 1.1 here", true),
+            ("1.1 there (a, (b, 1.1 here)", true),
+            ("1.1 there (a \\), 1.1 here", true),
+            ("1.1 there (a), 1.1 here(b", true),
+            ("1.1 there (1.1 here), 1.1 there (b", false),
             ("1.1 nowhere, 2 here:80", false),
             ("here", false),
             ("", false),
