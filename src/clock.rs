@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 /// epoch is the epoch, and what would lie past [`MAX`](Self::MAX) is that. A duration counts in
 /// whole milliseconds; the rest of it is dropped.
 ///
-/// `Display` writes it as RFC 3339 does, in UTC; `Debug` in seconds since the epoch.
+/// `Display` and `Debug` write it as RFC 3339 does, in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
@@ -72,7 +72,7 @@ impl Timestamp {
 
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -220,7 +220,11 @@ mod tests {
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
             (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
         ] {
-            assert_eq!(Timestamp::from_millis(millis).to_string(), text);
+            let time = Timestamp::from_millis(millis);
+            assert_eq!(
+                (time.to_string(), format!("{time:?}")),
+                (text.into(), text.into())
+            );
         }
         assert!(Timestamp::MAX.to_string().starts_with("584556019-"));
         // Each day of 800 years, against another's calendar.
