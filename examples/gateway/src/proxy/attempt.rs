@@ -45,26 +45,24 @@ where
         progress.attempted();
         let (answer, limit) = (self.inner.call(request), self.limit);
         Box::pin(async move {
-            let answer = moving(answer, &progress, limit).await;
-            if answer.is_err()
-                && let Some(connected) = connection.connection_metadata().as_ref()
-            {
-                // By HTTP/2 all others would be sent on it, too, and it may be dead.
-                connected.poison();
+            match moving(answer, &progress, limit).await {
+                Some(answer) => answer.map_err(AttemptError::Failed),
+                // The API waits, too: others can go on by its connection.
+                None if progress.is_wanted() => Err(AttemptError::Late(Refusal::no_body(limit))),
+                None => {
+                    if let Some(connected) = connection.connection_metadata().as_ref() {
+                        // By HTTP/2 all others would be sent on it, too, and it may be dead.
+                        connected.poison();
+                    }
+                    Err(AttemptError::Late(Refusal::no_answer(limit)))
+                }
             }
-            answer
-                .map_err(AttemptError::Late)?
-                .map_err(AttemptError::Failed)
         })
     }
 }
 
 /// The answer, unless for so long neither it comes nor anything of the body goes.
-async fn moving<F: Future>(
-    answer: F,
-    progress: &Progress,
-    limit: Duration,
-) -> Result<F::Output, Refusal> {
+async fn moving<F: Future>(answer: F, progress: &Progress, limit: Duration) -> Option<F::Output> {
     let mut seen = progress.bytes();
     let moves = || {
         let before = std::mem::replace(&mut seen, progress.bytes());
@@ -72,12 +70,8 @@ async fn moving<F: Future>(
     };
     tokio::select! {
         biased;
-        answer = answer => Ok(answer),
-        () = idle(limit, moves) => Err(if progress.is_wanted() {
-            Refusal::no_body(limit)
-        } else {
-            Refusal::no_answer(limit)
-        }),
+        answer = answer => Some(answer),
+        () = idle(limit, moves) => None,
     }
 }
 
@@ -93,6 +87,101 @@ impl<E: Failure> Failure for AttemptError<E> {
         match self {
             Self::Failed(error) => error.refusal(),
             Self::Late(refusal) => refusal.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use http::{Response, StatusCode};
+    use http_body::{Body, Frame};
+    use http_body_util::{BodyExt as _, Empty};
+    use hyper::body::Incoming;
+    use hyper::service::service_fn;
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::net::TcpListener;
+
+    use tower_mac_auth::forward::Upstream;
+
+    use super::*;
+    use crate::proxy::{InboundBody, Tenant, Trailers};
+
+    /// A body of which nothing comes, and which ends at once or never.
+    struct Rest(bool);
+
+    impl Body for Rest {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            if self.0 {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
+        }
+    }
+
+    /// An API by HTTP/2 that answers nothing at `/late`, and all else once it has the whole body: where it is,
+    /// and how often somebody has connected.
+    async fn api() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let connected = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connected);
+        let answer = |request: Request<Incoming>| async {
+            if request.uri().path() == "/late" {
+                std::future::pending::<()>().await;
+            }
+            let whole = request.into_body().collect().await;
+            whole.map(|_| Response::new(Empty::<Bytes>::new()))
+        };
+        tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                let http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(http2.serve_connection(TokioIo::new(socket), service_fn(answer)));
+            }
+        });
+        (url, connected)
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_given_up_for_what_the_api_does_and_not_for_its_callers() {
+        let (url, connected) = api().await;
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build_http();
+        let mut attempts = Attempts::new(client, Duration::from_secs(1));
+        let mut ask = |path: &str, ends: bool| {
+            let progress = Progress::default();
+            let request = Request::post(format!("{url}{path}")).extension(progress.clone());
+            let trailers = Trailers {
+                target: Upstream::new(&url).unwrap(),
+                tenant: Tenant::Header(http::header::FROM),
+            };
+            let body = InboundBody::new(Rest(ends), None, progress, trailers.into());
+            let answer = attempts.call(request.body(body).unwrap());
+            async { answer.await.map_err(|error| error.refusal().status).err() }
+        };
+        for (path, ends, refused, connections) in [
+            ("/", true, None, 1),
+            ("/", false, Some(StatusCode::REQUEST_TIMEOUT), 1),
+            ("/", true, None, 1),
+            ("/late", true, Some(StatusCode::GATEWAY_TIMEOUT), 1),
+            ("/", true, None, 2),
+        ] {
+            assert_eq!(ask(path, ends).await, refused, "{path} {ends}");
+            assert_eq!(connected.load(Ordering::Relaxed), connections, "{path}");
         }
     }
 }

@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower_mac_auth::forward::Upstream;
 
-use super::Tenant;
+use super::{BoxError, Tenant};
 
 /// How far a request has gone: who waits for the answer sees that something moves, and if not, who is late.
 #[derive(Clone, Debug, Default)]
@@ -62,16 +62,16 @@ impl Trailers {
 
 /// A caller's body: counted, held to a limit, and with errors that say whose fault it is.
 #[derive(Debug)]
-pub(crate) struct InboundBody {
-    inner: Incoming,
+pub(crate) struct InboundBody<B = Incoming> {
+    inner: B,
     left: Option<u64>,
     progress: Progress,
     trailers: Arc<Trailers>,
 }
 
-impl InboundBody {
+impl<B> InboundBody<B> {
     pub(super) fn new(
-        inner: Incoming,
+        inner: B,
         most: Option<u64>,
         progress: Progress,
         trailers: Arc<Trailers>,
@@ -85,7 +85,7 @@ impl InboundBody {
     }
 }
 
-impl Body for InboundBody {
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for InboundBody<B> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -100,7 +100,7 @@ impl Body for InboundBody {
         let frame = match polled {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => return Poll::Ready(None),
-            Poll::Ready(Some(frame)) => frame.map_err(BodyError::Broken)?,
+            Poll::Ready(Some(frame)) => frame.map_err(|error| BodyError::Broken(error.into()))?,
         };
         let frame = match frame.into_data() {
             Ok(data) => {
@@ -138,7 +138,7 @@ impl Body for InboundBody {
 #[derive(Debug)]
 pub(crate) enum BodyError {
     TooLarge,
-    Broken(hyper::Error),
+    Broken(BoxError),
 }
 
 impl fmt::Display for BodyError {
@@ -154,7 +154,7 @@ impl Error for BodyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::TooLarge => None,
-            Self::Broken(error) => Some(error),
+            Self::Broken(error) => Some(&**error),
         }
     }
 }
