@@ -122,7 +122,7 @@ pub struct Record<Time = Timestamp> {
     pub not_before: Time,
     /// Failures since this generation was written.
     pub fails: u32,
-    /// The latest failure, for people; no secrets.
+    /// The latest failure, or that it was revoked on purpose, for people; no secrets.
     pub last_error: Option<String>,
     /// The store's clock when the record was read. All times above are of this clock.
     pub now: Time,

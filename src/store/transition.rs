@@ -164,6 +164,9 @@ pub fn commit(standing: &Standing, version: Version, issued: &Issued) -> Option<
     Some(Draft::issued(version, issued.clone()))
 }
 
+/// Why a record is revoked that nobody refused.
+const ON_PURPOSE: &str = "revoked by an operator, or at the wish of its user";
+
 /// Ends the grant: no secrets, two generations up, from any status, and from a record that cannot
 /// be read. No rotation under way can undo it; a new authorization can.
 pub fn revoke(loaded: &Loaded, version: Version) -> Draft {
@@ -176,6 +179,7 @@ pub fn revoke(loaded: &Loaded, version: Version) -> Draft {
     let nothing = Issued::authorized(generation, Grant::default(), None);
     Draft {
         status: Status::Revoked,
+        last_error: Some(ON_PURPOSE.to_owned()),
         ..Draft::issued(version, nothing)
     }
 }
@@ -462,6 +466,8 @@ mod tests {
             assert_eq!(revoked.generation.number(), generation);
             assert_eq!(revoked.status, Revoked);
             assert!(revoked.secrets.are(&Grant::default()));
+            // Whoever looks after it sees that no refusal has ended it.
+            assert_eq!(revoked.last_error.as_deref(), Some(ON_PURPOSE));
         }
     }
 

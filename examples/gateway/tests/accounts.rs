@@ -75,7 +75,11 @@ fn tokens_are_taken_over_once_and_accounts_listed_moved_and_revoked() {
         );
     }
     assert!(run(&["revoke", "--store", &other, "li"]).status.success());
-    assert!(out(&run(&["show", "--store", &other, "li"])).contains("state=revoked"));
+    let shown = out(&run(&["show", "--store", &other, "li"]));
+    assert!(
+        shown.contains("state=revoked") && shown.contains("why=revoked by an operator"),
+        "{shown}"
+    );
     assert!(out(&run(&["list", "--store", &other, "--state", "active"])).contains("wang"));
     // What differs is named, and left.
     let differs = run(&["move", "--from", &one, "--to", &other]);
