@@ -385,6 +385,34 @@ fn who_takes_nothing_of_an_answer_is_given_up() {
     assert_eq!(gateway.end().0, Some(0));
 }
 
+/// How many requests the API of the next test has been rid of.
+static LET_GO: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn an_upload_that_stalls_after_its_answer_is_given_up() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        head(&mut socket);
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        while socket.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
+        LET_GO.fetch_add(1, Ordering::Relaxed);
+    });
+    let gateway = world.start(&upstream, &format!("{ALICE}\nupstream-timeout = 1"));
+    let mut socket = connect(gateway.listen);
+    let post = "POST /early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab";
+    socket.write_all(post.as_bytes()).unwrap();
+    let mut answer = String::new();
+    // It ends, though the caller does not end it.
+    socket.read_to_string(&mut answer).unwrap();
+    is(&answer, 200, "ok");
+    while LET_GO.load(Ordering::Relaxed) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("path=\"/early\"").count(), 1, "{log}");
+}
+
 #[test]
 fn cookies_of_logins_stay_here_and_others_go_on() {
     let world = World::new();

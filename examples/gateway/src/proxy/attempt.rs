@@ -10,7 +10,6 @@ use http::Request;
 use hyper_util::client::legacy::connect::capture_connection;
 use tower_service::Service;
 
-use super::idle::idle;
 use super::{Failure, Progress, Refusal};
 
 /// A client, each of whose requests must move.
@@ -42,10 +41,16 @@ where
         let connection = capture_connection(&mut request);
         let progress = request.extensions().get::<Progress>();
         let progress = progress.cloned().unwrap_or_default();
-        progress.attempted();
+        progress.attempt_begins();
         let (answer, limit) = (self.inner.call(request), self.limit);
         Box::pin(async move {
-            match moving(answer, &progress, limit).await {
+            let answer = tokio::select! {
+                biased;
+                answer = answer => Some(answer),
+                () = progress.clone().rests(limit, |_| false) => None,
+            };
+            progress.attempt_ends();
+            match answer {
                 Some(answer) => answer.map_err(AttemptError::Failed),
                 // The API waits, too: others can go on by its connection.
                 None if progress.is_wanted() => Err(AttemptError::Late(Refusal::no_body(limit))),
@@ -58,20 +63,6 @@ where
                 }
             }
         })
-    }
-}
-
-/// The answer, unless for so long neither it comes nor anything of the body goes.
-async fn moving<F: Future>(answer: F, progress: &Progress, limit: Duration) -> Option<F::Output> {
-    let mut seen = progress.bytes();
-    let moves = || {
-        let before = std::mem::replace(&mut seen, progress.bytes());
-        seen != before
-    };
-    tokio::select! {
-        biased;
-        answer = answer => Some(answer),
-        () = idle(limit, moves) => None,
     }
 }
 
@@ -93,13 +84,15 @@ impl<E: Failure> Failure for AttemptError<E> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bytes::Bytes;
+    use futures_util::{StreamExt as _, stream};
     use http::{Response, StatusCode};
-    use http_body::{Body, Frame};
-    use http_body_util::{BodyExt as _, Empty};
+    use http_body::Frame;
+    use http_body_util::{BodyExt as _, Empty, StreamBody};
     use hyper::body::Incoming;
     use hyper::service::service_fn;
     use hyper_util::client::legacy::Client;
@@ -110,25 +103,6 @@ mod tests {
 
     use super::*;
     use crate::proxy::{InboundBody, Tenant, Trailers};
-
-    /// A body of which nothing comes, and which ends at once or never.
-    struct Rest(bool);
-
-    impl Body for Rest {
-        type Data = Bytes;
-        type Error = std::convert::Infallible;
-
-        fn poll_frame(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-            if self.0 {
-                Poll::Ready(None)
-            } else {
-                Poll::Pending
-            }
-        }
-    }
 
     /// An API by HTTP/2 that answers nothing at `/late`, and all else once it has the whole body: where it is,
     /// and how often somebody has connected.
@@ -161,7 +135,8 @@ mod tests {
         let client = Client::builder(TokioExecutor::new())
             .http2_only(true)
             .build_http();
-        let mut attempts = Attempts::new(client, Duration::from_secs(1));
+        let limit = Duration::from_secs(1);
+        let mut attempts = Attempts::new(client, limit);
         let mut ask = |path: &str, ends: bool| {
             let progress = Progress::default();
             let request = Request::post(format!("{url}{path}")).extension(progress.clone());
@@ -169,7 +144,10 @@ mod tests {
                 target: Upstream::new(&url).unwrap(),
                 tenant: Tenant::Header(http::header::FROM),
             };
-            let body = InboundBody::new(Rest(ends), None, progress, trailers.into());
+            // Nothing comes of it.
+            let body = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+            let body = StreamBody::new(body.take(usize::from(!ends)));
+            let body = InboundBody::new(body, (None, limit), progress, trailers.into());
             let answer = attempts.call(request.body(body).unwrap());
             async { answer.await.map_err(|error| error.refusal().status).err() }
         };

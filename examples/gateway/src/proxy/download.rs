@@ -80,6 +80,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody
         match &mut frame {
             None => body.ended = true,
             Some(Ok(frame)) => {
+                body.line.progress.moved(1);
                 if let Some(trailers) = frame.trailers_mut() {
                     body.target.trailers(trailers);
                     // Nothing comes after them, and nobody asks whether it does.

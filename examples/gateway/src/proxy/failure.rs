@@ -74,6 +74,7 @@ fn of_body(error: &(dyn StdError + 'static)) -> Option<Refusal> {
         BodyError::Broken(_) => {
             Refusal::new(StatusCode::BAD_REQUEST, "body_broken", error.to_string())
         }
+        BodyError::Stalled(limit) => Refusal::no_body(*limit),
     })
 }
 

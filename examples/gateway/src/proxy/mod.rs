@@ -196,8 +196,8 @@ impl<P: Provider, S> Proxy<P, S> {
         let progress = line.progress.clone();
         request.extensions_mut().insert(progress.clone());
         let trailers = Arc::clone(&self.trailers);
-        let request =
-            request.map(|body| InboundBody::new(body, shared.max_body, progress, trailers));
+        let limits = (shared.max_body, shared.timeout);
+        let request = request.map(|body| InboundBody::new(body, limits, progress, trailers));
         let service = if upgrade.is_some() {
             &self.upgrading
         } else {

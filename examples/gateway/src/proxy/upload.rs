@@ -5,7 +5,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
@@ -13,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower_mac_auth::forward::Upstream;
 
+use super::idle::idle;
 use super::{BoxError, Tenant};
 
 /// How far a request has gone: who waits for the answer sees that something moves, and if not, who is late.
@@ -21,15 +23,29 @@ pub(crate) struct Progress(Arc<Moved>);
 
 #[derive(Debug, Default)]
 struct Moved {
-    bytes: AtomicU64,
+    /// Either way: bytes of the body, and parts of the answer.
+    count: AtomicU64,
     /// More of the body is wanted than has come.
     wanted: AtomicBool,
+    /// An attempt waits for its answer, and has a limit of its own.
+    attempt: AtomicBool,
     attempts: AtomicU8,
 }
 
 impl Progress {
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.bytes.load(Ordering::Relaxed)
+    pub(super) fn moved(&self, much: u64) {
+        self.0.count.fetch_add(much, Ordering::Relaxed);
+    }
+
+    /// Ends once for so long nothing has moved, nor has `otherwise` been so.
+    pub(super) async fn rests(self, limit: Duration, otherwise: impl Fn(&Self) -> bool) {
+        let count = || self.0.count.load(Ordering::Relaxed);
+        let mut seen = count();
+        idle(limit, || {
+            let before = std::mem::replace(&mut seen, count());
+            seen != before || otherwise(&self)
+        })
+        .await;
     }
 
     /// How often the request was sent.
@@ -37,8 +53,17 @@ impl Progress {
         self.0.attempts.load(Ordering::Relaxed)
     }
 
-    pub(super) fn attempted(&self) {
+    pub(super) fn attempt_begins(&self) {
         self.0.attempts.fetch_add(1, Ordering::Relaxed);
+        self.0.attempt.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn attempt_ends(&self) {
+        self.0.attempt.store(false, Ordering::Relaxed);
+    }
+
+    fn is_in_attempt(&self) -> bool {
+        self.0.attempt.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_wanted(&self) -> bool {
@@ -60,11 +85,15 @@ impl Trailers {
     }
 }
 
-/// A caller's body: counted, held to a limit, and with errors that say whose fault it is.
-#[derive(Debug)]
+type Rests = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+/// A caller's body: counted, held to limits, and with errors that say whose fault it is.
 pub(crate) struct InboundBody<B = Incoming> {
     inner: B,
     left: Option<u64>,
+    limit: Duration,
+    /// Ends when the limit does; begun with the first wait. Whoever waits for an answer has the same limit.
+    rests: Option<Rests>,
     progress: Progress,
     trailers: Arc<Trailers>,
 }
@@ -72,16 +101,33 @@ pub(crate) struct InboundBody<B = Incoming> {
 impl<B> InboundBody<B> {
     pub(super) fn new(
         inner: B,
-        most: Option<u64>,
+        (most, limit): (Option<u64>, Duration),
         progress: Progress,
         trailers: Arc<Trailers>,
     ) -> Self {
         Self {
             inner,
             left: most,
+            limit,
+            rests: None,
             progress,
             trailers,
         }
+    }
+
+    fn poll_rests(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (progress, limit) = (&self.progress, self.limit);
+        let begin =
+            || -> Rests { Box::pin(progress.clone().rests(limit, Progress::is_in_attempt)) };
+        ready!(self.rests.get_or_insert_with(begin).as_mut().poll(cx));
+        self.rests = None;
+        Poll::Ready(())
+    }
+}
+
+impl<B> fmt::Debug for InboundBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InboundBody").finish_non_exhaustive()
     }
 }
 
@@ -95,10 +141,13 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for InboundBody<
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = self.get_mut();
         let polled = Pin::new(&mut body.inner).poll_frame(cx);
-        let moved = &body.progress.0;
-        moved.wanted.store(polled.is_pending(), Ordering::Relaxed);
+        let wanted = &body.progress.0.wanted;
+        wanted.store(polled.is_pending(), Ordering::Relaxed);
         let frame = match polled {
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                let stalled = BodyError::Stalled(body.limit);
+                return body.poll_rests(cx).map(|()| Some(Err(stalled)));
+            }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Ready(Some(frame)) => frame.map_err(|error| BodyError::Broken(error.into()))?,
         };
@@ -111,7 +160,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for InboundBody<
                     };
                     *left = rest;
                 }
-                moved.bytes.fetch_add(length, Ordering::Relaxed);
+                body.progress.moved(length);
                 Frame::data(data)
             }
             Err(frame) => match frame.into_trailers() {
@@ -139,22 +188,62 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for InboundBody<
 pub(crate) enum BodyError {
     TooLarge,
     Broken(BoxError),
+    /// No more of it has come for so long.
+    Stalled(Duration),
 }
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TooLarge => "the body is longer than the gateway takes",
-            Self::Broken(_) => "the body broke off, or is not as its headers say",
-        })
+        match self {
+            Self::TooLarge => f.write_str("the body is longer than the gateway takes"),
+            Self::Broken(_) => f.write_str("the body broke off, or is not as its headers say"),
+            Self::Stalled(limit) => {
+                write!(f, "no more of the body has come for {} s", limit.as_secs())
+            }
+        }
     }
 }
 
 impl Error for BodyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::TooLarge => None,
+            Self::TooLarge | Self::Stalled(_) => None,
             Self::Broken(error) => Some(&**error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http_body_util::{BodyExt as _, StreamBody};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_may_rest_before_its_answer_and_as_long_as_that_goes_on() {
+        const LIMIT: Duration = Duration::from_secs(8);
+        let progress = Progress::default();
+        let nothing = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        let trailers = Trailers {
+            target: Upstream::new("http://api.example").unwrap(),
+            tenant: Tenant::Header(http::header::FROM),
+        };
+        let (nothing, limits) = (StreamBody::new(nothing), (None, LIMIT));
+        let mut body = InboundBody::new(nothing, limits, progress.clone(), trailers.into());
+        progress.attempt_begins();
+        assert!(timeout(LIMIT * 3, body.frame()).await.is_err());
+        progress.attempt_ends();
+        for _ in 0..5 {
+            progress.moved(1);
+            assert!(timeout(LIMIT * 3 / 4, body.frame()).await.is_err());
+        }
+        let stalled = timeout(LIMIT, body.frame()).await.unwrap();
+        assert!(matches!(stalled, Some(Err(BodyError::Stalled(LIMIT)))));
+        // Whoever asks again, to send it once more, waits again.
+        assert!(timeout(LIMIT * 3 / 4, body.frame()).await.is_err());
     }
 }
