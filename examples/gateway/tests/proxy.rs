@@ -428,6 +428,25 @@ fn cookies_of_logins_stay_here_and_others_go_on() {
 }
 
 #[test]
+fn no_api_sets_a_cookie_of_a_login() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        head(&mut socket);
+        // Browsers send one without a name back as its value alone.
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\nSet-Cookie: a=1; Path=/\r\n\
+                      Set-Cookie: mac_gateway_login_abc=SECRET; Path=/\r\nSet-Cookie: \t = mac_gateway_login_abc=SECRET\r\n\
+                      Set-Cookie: b=mac_gateway_login_abc\r\n\r\n";
+        let _ = socket.write_all(answer.as_bytes());
+    });
+    let gateway = world.start(&upstream, ALICE);
+    let answer = ask(&gateway, "GET", "Host: localhost\r\n");
+    is(&answer, 200, "set-cookie: a=1; Path=/\r\n");
+    is(&answer, 200, "set-cookie: b=mac_gateway_login_abc\r\n");
+    assert!(!answer.contains("SECRET"), "{answer}");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
 fn an_operator_sees_why_an_account_fails_and_each_end_is_told() {
     let world = World::with_accounts(2);
     let gateway = world.start(&world.server.url(""), "account-header = \"x-account\"");

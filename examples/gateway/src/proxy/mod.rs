@@ -2,10 +2,11 @@
 //!
 //! A request is made fit to be sent on ([`Upstream`]), its account is found ([`tenant`]), the library's layer signs
 //! it, and a client sends it ([`upstream`]), once or twice ([`attempt`]). What does not come that far is answered
-//! in JSON ([`refusal`]). Bodies are streamed both ways ([`upload`], [`download`]), and each request ends with
-//! a line in the log ([`line`]).
+//! in JSON ([`refusal`]). Cookies of logins stay out of both ([`cookies`]). Bodies are streamed both ways
+//! ([`upload`], [`download`]), and each request ends with a line in the log ([`line`]).
 
 mod attempt;
+mod cookies;
 mod download;
 mod failure;
 mod flow;
@@ -25,8 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, COOKIE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -37,7 +38,6 @@ use tower_mac_auth::provider::Provider;
 use tower_service::Service;
 
 use self::server::MAX_HEADERS;
-use crate::admin::LOGIN_COOKIE;
 use crate::browsers::Hosts;
 
 pub(crate) use self::attempt::Attempts;
@@ -181,7 +181,7 @@ impl<P: Provider, S> Proxy<P, S> {
         let account = shared.accounts.get(whose.as_str()).await;
         line.account = Some(whose);
         let account = account.map_err(|error| of_account(&error))?;
-        take_off_logins(request.headers_mut());
+        cookies::take_off_logins(request.headers_mut());
         // Nothing of the connection that it came by goes on.
         request.extensions_mut().clear();
         request.extensions_mut().insert(account);
@@ -208,29 +208,13 @@ impl<P: Provider, S> Proxy<P, S> {
         poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
         let mut response = service.call(request).await.map_err(failed)?;
         shared.target.response(&asked, &mut response)?;
+        cookies::set_no_login(response.headers_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(upgrade) = upgrade
         {
             shared.tunnels.join(upgrade, &mut response);
         }
         Ok(response)
-    }
-}
-
-/// Takes off the cookies of logins at the admin address: they are nobody else's.
-fn take_off_logins(headers: &mut HeaderMap) {
-    let Some(cookies) = headers.get(COOKIE) else {
-        return;
-    };
-    let crumbs = cookies.as_bytes().split(|byte| *byte == b';');
-    let is_login = |crumb: &&[u8]| crumb.trim_ascii().starts_with(LOGIN_COOKIE.as_bytes());
-    let kept: Vec<_> = crumbs
-        .filter(|crumb| !is_login(crumb))
-        .map(<[u8]>::trim_ascii)
-        .collect();
-    match HeaderValue::from_bytes(&kept.join(&b"; "[..])) {
-        Ok(kept) if !kept.is_empty() => drop(headers.insert(COOKIE, kept)),
-        _ => drop(headers.remove(COOKIE)),
     }
 }
 
