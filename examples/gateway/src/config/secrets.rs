@@ -1,5 +1,6 @@
 //! What is secret: from the environment, or from files that it names.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use tower_mac_auth::ClientSecret;
@@ -35,17 +36,9 @@ impl Secrets {
         let seal_key = secret("MAC_SEAL_KEY");
         let retired = secret("MAC_SEAL_KEYS_RETIRED");
         let store = secret("MAC_STORE");
-        let how = |what| format!("{what}; make one with: openssl rand -base64 32");
         let seal = match (seal_key, retired) {
             (None, None) => None,
-            (Some(key), None) => {
-                let ring = ring(&key, "").map_err(how);
-                problems.note("MAC_SEAL_KEY", ring)
-            }
-            (Some(key), Some(retired)) => {
-                let ring = ring(&key, &retired).map_err(how);
-                problems.note("MAC_SEAL_KEY or MAC_SEAL_KEYS_RETIRED", ring)
-            }
+            (Some(key), retired) => problems.take(ring(&key, retired.as_deref())),
             (None, Some(_)) => {
                 let what = "needs MAC_SEAL_KEY beside it, which is the key that seals";
                 problems.add("MAC_SEAL_KEYS_RETIRED", what.to_owned());
@@ -70,21 +63,45 @@ pub(crate) fn secret(name: &'static str) -> Result<Option<String>, Problems> {
 }
 
 /// The keys, each `ID:KEY`, or the key alone, whose id is 1.
-fn ring(current: &str, retired: &str) -> Result<Keyring, String> {
+fn ring(current: &str, retired: Option<&str>) -> Result<Keyring, Problems> {
     let parse = |text: &str| {
         let (id, key) = text.split_once(':').unwrap_or(("1", text));
         let key = SealingKey::from_base64(key).map_err(|error| error.to_string())?;
         Ok::<_, String>((id.trim().to_owned(), key))
     };
-    let (id, key) = parse(current)?;
-    let mut ring = Keyring::new(id, key).map_err(|error| error.to_string())?;
+    let wrong = |what| {
+        let what = format!("{what}; make one with: openssl rand -base64 32");
+        Problems::one("MAC_SEAL_KEY", what)
+    };
+    let (id, key) = parse(current).map_err(wrong)?;
+    let mut ring = Keyring::new(id, key).map_err(|error| wrong(error.to_string()))?;
+    let wrong = |what| Problems::one("MAC_SEAL_KEYS_RETIRED", what);
+    let mut ids = BTreeSet::new();
     for text in retired
+        .unwrap_or_default()
         .split([',', '\n'])
         .filter(|it| !it.trim().is_empty())
     {
-        let (id, key) = parse(text)?;
+        let how = |what| wrong(format!("{what}; give each key as it stood in MAC_SEAL_KEY"));
+        let (id, key) = parse(text).map_err(how)?;
+        // What stands in its place may be a key.
+        let named = match SealingKey::from_base64(&id) {
+            Ok(_) => "a key id".to_owned(),
+            Err(_) => format!("key id {id:?}"),
+        };
+        if id == ring.current_id() {
+            return Err(wrong(format!(
+                "{named} is that of MAC_SEAL_KEY, too: leave it out here if it is the same key, else give \
+                 the new one an id of its own, as in MAC_SEAL_KEY=2:KEY"
+            )));
+        }
+        if !ids.insert(id.clone()) {
+            return Err(wrong(format!(
+                "{named} stands twice: leave one out, or give each key the id that it has sealed with"
+            )));
+        }
         let with = ring.with_retired(id, key);
-        ring = with.map_err(|error| error.to_string())?;
+        ring = with.map_err(|error| how(error.to_string()))?;
     }
     Ok(ring)
 }
@@ -177,7 +194,28 @@ mod tests {
             ),
             (
                 &[("MAC_SEAL_KEY", KEY), ("MAC_SEAL_KEYS_RETIRED", KEY)],
-                "the key id is in the keyring already",
+                "MAC_SEAL_KEYS_RETIRED: key id \"1\" is that of MAC_SEAL_KEY, too: leave it out here",
+            ),
+            (
+                &[
+                    ("MAC_SEAL_KEY", &format!("3:{KEY}")),
+                    ("MAC_SEAL_KEYS_RETIRED", &format!("{KEY},2:{KEY},2:{KEY}")),
+                ],
+                "MAC_SEAL_KEYS_RETIRED: key id \"2\" stands twice: leave one out",
+            ),
+            (
+                &[
+                    ("MAC_SEAL_KEY", KEY),
+                    ("MAC_SEAL_KEYS_RETIRED", &format!("{KEY}:{KEY},{KEY}:{KEY}")),
+                ],
+                "MAC_SEAL_KEYS_RETIRED: a key id stands twice",
+            ),
+            (
+                &[
+                    ("MAC_SEAL_KEY", KEY),
+                    ("MAC_SEAL_KEYS_RETIRED", &format!(":{KEY}")),
+                ],
+                "MAC_SEAL_KEYS_RETIRED: keyring: the key id is empty",
             ),
             (
                 &[("MAC_SEAL_KEY", KEY), ("MAC_SEAL_KEYS_RETIRED", "2:canary")],
@@ -187,7 +225,10 @@ mod tests {
         ] {
             let told = read(variables).unwrap_err();
             assert!(told.contains(named), "{told}");
-            assert!(!told.contains("canary"), "{told}");
+            assert!(!told.contains("canary") && !told.contains(KEY), "{told}");
+            // A new key opens nothing that an old one has sealed.
+            let new = told.contains("make one") && told.contains("MAC_SEAL_KEYS_RETIRED");
+            assert!(!new, "{told}");
         }
     }
 
