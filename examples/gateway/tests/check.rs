@@ -150,6 +150,41 @@ fn a_gateway_that_cannot_open_some_accounts_starts_and_logs_why() {
 }
 
 #[test]
+fn a_check_makes_no_directory_and_says_which_a_start_would_make() {
+    let world = World::new();
+    let at = |name: &str| world.dir.path().join(name).display().to_string();
+    let journal = at("journal");
+    let (code, told) = check(&world, &["--journal", &journal]);
+    assert_eq!(code, Some(0), "{told}");
+    for flag in ["--store", "--journal"] {
+        let line = format!("take care: {flag}: ");
+        let line = told.lines().find(|told| told.contains(&line)).unwrap();
+        assert!(line.ends_with(" yet: a start makes it"), "{told}");
+    }
+    assert!(told.contains("no account yet"), "{told}");
+    assert!(
+        !world.dir.path().join("tokens").exists() && !world.dir.path().join("journal").exists()
+    );
+    // Nor can one be made in a file.
+    let (code, told) = check(
+        &world,
+        &["--store", &format!("file:{}", at("secret/tokens"))],
+    );
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.contains("--store: ") && told.contains("cannot be made"),
+        "{told}"
+    );
+    assert_eq!(world.start(&world.server.url(""), ALICE).end().0, Some(0));
+    let (code, told) = check(&world, &[]);
+    assert_eq!(
+        (code, told.contains("a start makes it")),
+        (Some(0), false),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_wrong_store_is_as_wrong_as_a_wrong_flag_and_one_that_is_away_is_not() {
     let world = World::new();
     for (store, code) in [

@@ -5,15 +5,16 @@ mod drain;
 mod gateway;
 mod log;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tower_mac_auth::store::{Journal, RecordStore as _, SharedStore, Standing, StoreError};
 
 use self::gateway::Gateway;
-use crate::config::{Client, Flags, Secrets, Settings};
+use crate::config::{Client, Flags, Problems, Secrets, Settings};
 use crate::proxy::Tenant;
-use crate::store::{self, Sample};
+use crate::store::{self, Sample, StoreLocation};
 use crate::trouble::{Trouble, note, with_causes};
 
 /// A commit is still owed: see `drain`.
@@ -64,7 +65,7 @@ async fn prepare(flags: Flags) -> Result<Prepared, Trouble> {
     let flags = flags.with_file()?;
     let secrets = Secrets::from_environment()?;
     let (mut settings, client) = Settings::new(&flags, &secrets)?;
-    let kept = open(&settings, secrets).await?;
+    let kept = open(&mut settings, secrets, check).await?;
     let id = flags.client_id.as_deref().unwrap_or_default();
     let sample = in_time(&settings, Sample::take(&kept.store, id)).await?;
     if sample.is_lost() || (check && !sample.is_good()) {
@@ -101,14 +102,26 @@ async fn in_time<T>(
     answer.map_err(|error| Trouble::of_store(&named, &error))
 }
 
-async fn open(settings: &Settings, secrets: Secrets) -> Result<Kept, Trouble> {
+/// A check changes nothing: in the place of what is not there it looks at a store with nothing in it.
+async fn open(settings: &mut Settings, secrets: Secrets, check: bool) -> Result<Kept, Trouble> {
+    let warnings = &mut settings.warnings;
+    let location = match &settings.store {
+        StoreLocation::File(dir) if check && is_to_come("--store", dir, warnings)? => {
+            &StoreLocation::Memory
+        }
+        location => location,
+    };
+    let journal = match &settings.journal {
+        Some(dir) if check && is_to_come("--journal", dir, warnings)? => None,
+        journal => journal.as_deref(),
+    };
     let store = async {
-        let store = store::open(&settings.store, secrets.seal.clone()).await?;
+        let store = store::open(location, secrets.seal.clone()).await?;
         store.check().await?;
         Ok(store)
     };
     let store = in_time(settings, store).await?;
-    let journal = match &settings.journal {
+    let journal = match journal {
         None => None,
         Some(dir) => {
             let journal = Journal::builder(dir);
@@ -121,6 +134,21 @@ async fn open(settings: &Settings, secrets: Secrets) -> Result<Kept, Trouble> {
         }
     };
     Ok(Kept { store, journal })
+}
+
+/// Whether a directory is only made at a start, which is noted.
+fn is_to_come(flag: &'static str, dir: &Path, warnings: &mut Problems) -> Result<bool, Trouble> {
+    if !store::is_missing(dir) {
+        return Ok(false);
+    }
+    let shown = dir.display();
+    store::could_be_made(dir)
+        .map_err(|error| Trouble::Wrong(format!("{flag}: {shown} cannot be made: {error}")))?;
+    warnings.add(
+        flag,
+        format!("there is none at {shown} yet: a start makes it"),
+    );
+    Ok(true)
 }
 
 impl Prepared {

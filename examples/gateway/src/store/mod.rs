@@ -7,6 +7,7 @@ mod sample;
 use std::io;
 use std::path::Path;
 
+use rustix::fs::{Access, access};
 use tower_mac_auth::store::{
     FileStore, Keyring, MemoryStore, PostgresStore, RecordStore, RedisStore, SealedStore,
     SharedStore, StoreError, StoreErrorKind,
@@ -46,12 +47,21 @@ pub(crate) async fn open_existing(
     }
 }
 
-/// Whether no store was ever opened in this directory, if it is one: a `FileStore` begins with this file.
+/// Whether no store, or journal, was ever opened in this directory, if it is one: both begin with this file.
 /// What else may be wrong is the store's to say.
-fn is_missing(path: &Path) -> bool {
+pub(crate) fn is_missing(path: &Path) -> bool {
     let begun = path.join("store.json").symlink_metadata();
     let none = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
     begun.is_err_and(|error| none.contains(&error.kind()))
+}
+
+/// Whether one could be made there, as far as that shows without making it.
+pub(crate) fn could_be_made(path: &Path) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let near = path.ancestors().find(|near| near.exists());
+    // Nothing can stand in what is no directory.
+    let inside = near.unwrap_or(&path).join(".");
+    Ok(access(&inside, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Makes what the store needs before it is opened, or brings it up to date: tables, where it has some.
