@@ -6,6 +6,7 @@ mod browsers;
 mod config;
 mod proxy;
 mod serve;
+mod standing;
 mod store;
 mod trouble;
 

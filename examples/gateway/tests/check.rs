@@ -5,7 +5,8 @@ mod real_gateway;
 
 use std::process::{Command, Output};
 
-use real_gateway::{World, secret};
+use real_gateway::{World, call, secret};
+use serde_json::Value;
 
 /// Signs everything.
 const ALICE: &str = "account = \"alice\"";
@@ -147,6 +148,41 @@ fn a_gateway_that_cannot_open_some_accounts_starts_and_logs_why() {
         .lines()
         .any(|line| line.contains("WARN") && line.contains("winter"));
     assert!(warned, "{log}");
+}
+
+#[test]
+fn an_account_stands_at_the_admin_address_as_it_does_in_a_list() {
+    let world = World::new();
+    let upstream = world.server.url("");
+    assert_eq!(world.start(&upstream, ALICE).end().0, Some(0));
+    import(&world, "bob", &format!("winter:{OTHER}"));
+    let store = format!("file:{}/tokens", world.dir.path().display());
+    let listed = Command::new(env!("CARGO_BIN_EXE_mac-gateway"))
+        .args(["accounts", "list", "--json", "--store", &store])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let listed: Vec<Value> = listed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+
+    let gateway = world.start(&upstream, ALICE);
+    let host = gateway.admin;
+    let asked = format!("GET /accounts HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let answer = call(host, &asked);
+    let (_, page) = answer.split_once("\r\n\r\n").unwrap();
+    let mut page: Value = serde_json::from_str(page).unwrap();
+    for account in page["accounts"].as_array_mut().unwrap() {
+        // What only this process knows.
+        account.as_object_mut().unwrap().remove("here").unwrap();
+    }
+    assert_eq!(page["accounts"], Value::from(listed));
+    // No request has found out yet that its key is not given.
+    let bob = &page["accounts"][1];
+    assert_eq!(bob["state"], "unreadable");
+    assert!(bob["why"].as_str().unwrap().contains("winter"), "{bob}");
+    assert_eq!(gateway.end().0, Some(0));
 }
 
 #[test]

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use futures_util::TryStreamExt as _;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_mac_auth::account::{AccessStatus, Account, AccountErrorKind, RotationStatus};
+use tower_mac_auth::account::{Account, AccountErrorKind};
 use tower_mac_auth::provider::Provider;
-use tower_mac_auth::store::{AccountName, Listed, RecordStore as _, Standing, Status, StoreError};
-use tower_mac_auth::{Clock as _, SystemClock};
+use tower_mac_auth::store::{AccountName, RecordStore as _, Standing, StoreError};
 
 use super::Admin;
 use super::asked::{Named, Query, name};
 use crate::proxy::{Refusal, of_account, of_refresh};
+use crate::standing;
 
 /// How many accounts a page has, if nobody says otherwise, and at most.
 pub(super) const PAGE: usize = 100;
@@ -45,47 +46,15 @@ pub(super) async fn page<P: Provider>(
     let listed = listed.map_err(|error| unavailable(&error))?;
     let last = listed.last().filter(|_| listed.len() == limit);
     let next = last.map(|last| last.account.as_str().to_owned());
-    let mut accounts = Vec::with_capacity(listed.len());
-    for listed in &listed {
-        accounts.push(shown(admin, listed).await);
-    }
-    Ok(json!({ "accounts": accounts, "next": next }))
-}
-
-async fn shown<P: Provider>(admin: &Admin<P>, listed: &Listed) -> Value {
-    let name = listed.account.as_str();
-    let Some(head) = listed.head else {
-        return json!({ "account": name, "state": "unreadable" });
-    };
-    let now = SystemClock.now();
-    let left = head
-        .expires_at
-        .map(|end| end.saturating_since(now).as_secs());
-    let here = admin.accounts.peek(name);
-    let troubled = here.as_ref().is_some_and(|account| {
-        let status = account.status();
-        status.access == AccessStatus::Dead
-            || matches!(status.rotation, RotationStatus::BackingOff { .. })
+    let standing = standing::all(&admin.store, listed).map_ok(|mut shown| {
+        let name = shown["account"].as_str().unwrap_or_default();
+        let here = admin.accounts.peek(name);
+        shown["here"] = here.map(|account| here_shown(&account)).into();
+        shown
     });
-    let why = if troubled || matches!(head.status, Status::InDoubt | Status::Revoked) {
-        why(admin, &listed.account).await
-    } else {
-        None
-    };
-    json!({
-        "account": name,
-        "state": head.status.as_str(),
-        "generation": head.generation.number(),
-        "seconds_left": left,
-        "why": why,
-        "here": here.map(|account| here_shown(&account)),
-    })
-}
-
-/// The latest trouble that its record tells of.
-async fn why<P: Provider>(admin: &Admin<P>, name: &AccountName) -> Option<String> {
-    let loaded = admin.store.load(name).await.ok()?;
-    loaded.standing.record()?.last_error.clone()
+    let accounts: Result<Vec<_>, _> = standing.try_collect().await;
+    let accounts = accounts.map_err(|error| unavailable(&error))?;
+    Ok(json!({ "accounts": accounts, "next": next }))
 }
 
 /// Where it stands in this process.

@@ -20,7 +20,7 @@ const advice = {
   sending: "nothing: it is being refreshed",
   in_doubt: "find out why answers get lost; it may come right by itself, else have the user log in again",
   revoked: "have the user log in again",
-  unreadable: "mend its record, or revoke it and have the user log in again",
+  unreadable: "give the key that it lacks, or mend its record; if neither can be, revoke it and have the user log in again",
 };
 
 function ends(seconds) {
