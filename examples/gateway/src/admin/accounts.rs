@@ -36,7 +36,7 @@ pub(super) async fn list<P: Provider>(
     Ok(Json(page(&admin, after.as_ref(), limit).await?))
 }
 
-/// A page of them, and by which name to ask for the next one.
+/// A page of them, by which name to ask for the next one, and whether their users can log in here.
 pub(super) async fn page<P: Provider>(
     admin: &Admin<P>,
     after: Option<&AccountName>,
@@ -54,7 +54,7 @@ pub(super) async fn page<P: Provider>(
     });
     let accounts: Result<Vec<_>, _> = standing.try_collect().await;
     let accounts = accounts.map_err(|error| unavailable(&error))?;
-    Ok(json!({ "accounts": accounts, "next": next }))
+    Ok(json!({ "accounts": accounts, "next": next, "login": admin.has_login }))
 }
 
 /// Where it stands in this process.

@@ -37,7 +37,7 @@ pub(super) async fn lead<P: Provider>(
     Named(name): Named,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    if is_browser(&headers) {
+    if admin.has_login && is_browser(&headers) {
         let to = format!(
             "/?login={}",
             utf8_percent_encode(name.as_str(), NON_ALPHANUMERIC)

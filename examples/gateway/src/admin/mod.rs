@@ -43,6 +43,8 @@ pub(crate) struct Admin<P: Provider> {
     draining: CancellationToken,
     hosts: Hosts,
     secure_cookies: bool,
+    /// Whether it is known where users agree.
+    has_login: bool,
     pending: Pending,
     listeners: Arc<Semaphore>,
     numbers: Option<PrometheusHandle>,
@@ -57,6 +59,7 @@ impl<P: Provider> Admin<P> {
         hosts: Hosts,
     ) -> Self {
         Self {
+            has_login: endpoint.authorize_url("").is_some(),
             accounts,
             endpoint,
             store,
@@ -112,5 +115,40 @@ impl<P: Provider> Admin<P> {
 impl<P: Provider> fmt::Debug for Admin<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::State;
+    use http::HeaderMap;
+    use http::header::{ACCEPT, HeaderValue};
+    use tower_mac_auth::provider::{Bearer, OAuth2};
+    use tower_mac_auth::store::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_login_is_offered_where_it_is_known_where_users_agree() {
+        for known in [false, true] {
+            let mut oauth2 = OAuth2::new("https://accounts.example/token", "client");
+            if known {
+                oauth2 = oauth2.with_authorize_url("https://accounts.example/authorize");
+            }
+            let endpoint = TokenEndpoint::from(Bearer::new(oauth2));
+            let store = SharedStore::new(MemoryStore::new());
+            let accounts = Accounts::builder(endpoint.clone())
+                .store(store.clone())
+                .build();
+            let feed = Arc::new(Feed::new());
+            let admin = Admin::new(accounts, endpoint, store, feed, Hosts::Every);
+            let page = accounts::page(&admin, None, 1).await.unwrap();
+            assert_eq!(page["login"], known, "{page}");
+            // Nor does a link lead a browser to the page that asks.
+            let browser = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/html"))]);
+            let named = asked::Named(asked::name("alice").unwrap());
+            let led = login::lead(State(Arc::new(admin)), named, browser).await;
+            assert_eq!(led.is_ok(), known);
+        }
     }
 }

@@ -3,6 +3,7 @@
 const by = (id) => document.getElementById(id);
 const accounts = new Map();
 let next = null;
+let hasLogin = false;
 
 // What this process knows is later than what the store says.
 function stateOf(account) {
@@ -74,7 +75,7 @@ function show() {
     cell(row, (advice[now] ?? "–") + (account.why ? " (" + account.why + ")" : ""));
     const buttons = row.insertCell();
     for (const [what, text] of [["refresh", "Refresh"], ["revoke", "Revoke"], ["login", "Log in"]]) {
-      if (account.state === "revoked" && what !== "login") continue;
+      if (what === "login" ? !hasLogin : account.state === "revoked") continue;
       const button = document.createElement("button");
       button.textContent = text;
       button.setAttribute("aria-label", text + " " + account.account);
@@ -89,6 +90,7 @@ function show() {
 function take(page) {
   for (const account of page.accounts) accounts.set(account.account, account);
   next = page.next;
+  hasLogin = page.login;
   by("more").hidden = !next;
   show();
 }
