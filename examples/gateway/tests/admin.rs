@@ -123,3 +123,40 @@ fn an_account_may_be_called_what_a_path_cannot_have() {
     assert_eq!(refused(&refreshed), told);
     assert_eq!(demo.end(), Some(0));
 }
+
+#[test]
+fn each_histogram_is_as_prometheus_wants_it() {
+    let demo = Demo::start();
+    let refreshed = demo.admin("POST", "/accounts/bob/refresh", PROGRAM);
+    assert_eq!(parts(&refreshed).0, 200, "{refreshed}");
+    let numbers = demo.admin("GET", "/metrics", "");
+    // The series but for its end, the bound, the count.
+    let buckets: Vec<(&str, &str, u64)> = numbers
+        .lines()
+        .filter_map(|line| {
+            let (series, rest) = line.split_once("le=\"")?;
+            let (bound, count) = rest.split_once("\"} ")?;
+            Some((series, bound, count.parse().unwrap()))
+        })
+        .collect();
+    assert!(!buckets.is_empty(), "{numbers}");
+    for buckets in buckets.chunk_by(|one, other| one.0 == other.0) {
+        let bounds = buckets
+            .iter()
+            .map(|(_, bound, _)| bound.parse::<f64>().unwrap());
+        assert!(bounds.is_sorted_by(|one, other| one < other), "{buckets:?}");
+        assert!(
+            buckets.is_sorted_by_key(|(.., count)| *count),
+            "{buckets:?}"
+        );
+        let (series, bound, count) = buckets.last().unwrap();
+        assert_eq!(*bound, "+Inf", "{series}");
+        let (name, labels) = series.split_once("_bucket{").unwrap();
+        let labels = labels
+            .strip_suffix(',')
+            .map(|labels| format!("{{{labels}}}"));
+        let whole = format!("\n{name}_count{} {count}\n", labels.unwrap_or_default());
+        assert!(numbers.contains(&whole), "no {whole}: {numbers}");
+    }
+    assert_eq!(demo.end(), Some(0));
+}
