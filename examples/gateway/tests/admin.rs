@@ -160,3 +160,11 @@ fn each_histogram_is_as_prometheus_wants_it() {
     }
     assert_eq!(demo.end(), Some(0));
 }
+
+#[test]
+fn a_browser_that_asks_for_an_icon_is_told_of_no_fault() {
+    let demo = Demo::start();
+    let icon = demo.admin("GET", "/favicon.ico", "Sec-Fetch-Site: same-origin\r\n");
+    assert_eq!(parts(&icon).0, 204, "{icon}");
+    assert_eq!(demo.end(), Some(0));
+}

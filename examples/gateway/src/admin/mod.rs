@@ -17,6 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use http::StatusCode;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -91,6 +92,8 @@ impl<P: Provider> Admin<P> {
         let login = post(login::begin::<P>).get(login::lead::<P>).head(no_head);
         Router::new()
             .route("/", get(page::page))
+            // Browsers ask for it at whatever they show.
+            .route("/favicon.ico", get(StatusCode::NO_CONTENT))
             .route("/page.js", get(page::script))
             .route("/page.css", get(page::style))
             .route("/healthz", get(health::alive))
