@@ -15,7 +15,10 @@ use crate::account::Ready;
 use crate::body::ReadAhead;
 use crate::provider::Provider;
 
-/// What it takes to send a request once more. Boxed: it lives as long as the first attempt does.
+/// What it takes to send a request once more, but for the service, of which [`Common`] has a spare.
+/// Boxed: it lives as long as the first attempt does, and what is not boxed is moved with the future.
+///
+/// [`Common`]: super::common::Common
 pub(super) struct Resend<B> {
     /// As the caller made it, before it was signed.
     head: RequestHead,

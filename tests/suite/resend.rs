@@ -2,17 +2,21 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, StreamBody};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_mac_auth::account::RefreshErrorKind;
-use tower_mac_auth::layer::{Attempt, AuthErrorKind, Error};
+use tower_mac_auth::layer::{Attempt, AuthErrorKind, Error, RequestBody};
 use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::store::Generation;
+use tower_mac_auth::testing::Api;
 
 use crate::world::{HOST, World, post, status};
 
@@ -249,4 +253,71 @@ async fn a_refusal_that_is_handed_back_can_still_be_read_after_a_long_body() {
     assert_eq!(reason.kind(), RefreshErrorKind::Closed);
     let text = answer.into_body().collect().await.unwrap().to_bytes();
     assert!(String::from_utf8_lossy(&text).contains("96008"));
+}
+
+/// Counts what it is called for, and how often it was cloned.
+struct Counting {
+    api: Api,
+    name: &'static str,
+    calls: Arc<Mutex<Vec<&'static str>>>,
+    clones: Arc<AtomicUsize>,
+}
+
+impl Clone for Counting {
+    fn clone(&self) -> Self {
+        self.clones.fetch_add(1, Ordering::Relaxed);
+        Self {
+            api: self.api.clone(),
+            name: self.name,
+            calls: Arc::clone(&self.calls),
+            clones: Arc::clone(&self.clones),
+        }
+    }
+}
+
+impl Service<Request<RequestBody<Full<Bytes>>>> for Counting {
+    type Response = <Api as Service<Request<RequestBody<Full<Bytes>>>>>::Response;
+    type Error = Infallible;
+    type Future = <Api as Service<Request<RequestBody<Full<Bytes>>>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<RequestBody<Full<Bytes>>>>::poll_ready(&mut self.api, cx)
+    }
+
+    fn call(&mut self, request: Request<RequestBody<Full<Bytes>>>) -> Self::Future {
+        self.calls.lock().unwrap().push(self.name);
+        self.api.call(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_inner_service_is_cloned_once_for_many_calls_and_one_that_was_changed_resends() {
+    let world = World::new().await;
+    let inner = Counting {
+        api: world.provider.api(),
+        name: "as it was",
+        calls: Arc::default(),
+        clones: Arc::default(),
+    };
+    let (calls, clones) = (Arc::clone(&inner.calls), Arc::clone(&inner.clones));
+    let mut client = world.layer().layer(inner);
+    for _ in 0..10 {
+        let client = client.ready().await.unwrap();
+        let answer = client.call(post("/", "a")).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    assert_eq!(clones.load(Ordering::Relaxed), 1);
+
+    let mut other = client.clone();
+    client.get_mut().name = "changed";
+    for (client, name) in [(&mut client, "changed"), (&mut other, "as it was")] {
+        world.provider.expire_access_tokens();
+        calls.lock().unwrap().clear();
+        let client = client.ready().await.unwrap();
+        let answer = client.call(post("/", "a")).await.unwrap();
+        assert_eq!(answer.extensions().get(), Some(&Attempt::RESEND));
+        assert_eq!(*calls.lock().unwrap(), [name, name]);
+        // A token that is younger is not refreshed again.
+        world.clock.advance(Duration::from_secs(120));
+    }
 }
