@@ -1,31 +1,46 @@
 //! The head of a request, kept should it have to be sent again.
 
+use arrayvec::ArrayVec;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 /// All of a request but its body.
 ///
-/// The headers are in a list: a map takes two allocations, and they are not looked up.
+/// The headers are in lists: a map takes two allocations, and they are not looked up.
 pub(super) struct RequestHead {
     method: Method,
     uri: Uri,
     version: Version,
     extensions: Extensions,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: ArrayVec<Header, 4>,
+    more_headers: Vec<Header>,
 }
 
+type Header = (HeaderName, HeaderValue);
+
 impl RequestHead {
+    /// All but the headers, which are [kept](Self::keep_headers) once it is where it stays: there is much
+    /// room for them to be moved.
     #[inline]
     pub(super) fn of<T>(request: &Request<T>) -> Self {
-        let mut headers = Vec::with_capacity(request.headers().len());
-        for (name, value) in request.headers() {
-            headers.push((name.clone(), value.clone()));
-        }
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
             extensions: request.extensions().clone(),
-            headers,
+            headers: ArrayVec::new(),
+            more_headers: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn keep_headers(&mut self, headers: &HeaderMap) {
+        let more = headers.len().saturating_sub(self.headers.capacity());
+        self.more_headers.reserve_exact(more);
+        for (name, value) in headers {
+            let header = (name.clone(), value.clone());
+            if let Err(full) = self.headers.try_push(header) {
+                self.more_headers.push(full.element());
+            }
         }
     }
 
@@ -36,8 +51,9 @@ impl RequestHead {
         *request.version_mut() = self.version;
         *request.extensions_mut() = self.extensions;
         // One more is added to sign it. A name that comes often needs room once, so it may be less.
-        let mut headers = HeaderMap::try_with_capacity(self.headers.len() + 1).unwrap_or_default();
-        for (name, value) in self.headers {
+        let count = self.headers.len() + self.more_headers.len();
+        let mut headers = HeaderMap::try_with_capacity(count + 1).unwrap_or_default();
+        for (name, value) in self.headers.into_iter().chain(self.more_headers) {
             headers.append(name, value);
         }
         *request.headers_mut() = headers;
@@ -63,7 +79,9 @@ mod tests {
                 request = request.header(name, value);
             }
             let request = request.extension(count).body(()).unwrap();
-            let copy = RequestHead::of(&request).into_request(());
+            let mut head = RequestHead::of(&request);
+            head.keep_headers(request.headers());
+            let copy = head.into_request(());
             assert_eq!(copy.method(), request.method());
             assert_eq!(copy.uri(), request.uri());
             assert_eq!(copy.version(), request.version());

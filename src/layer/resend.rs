@@ -72,12 +72,18 @@ where
 {
     let resend = handle.map(|handle| {
         call.common.keep(service);
-        Box::new(Resend {
-            head: RequestHead::of(request),
-            handle,
-            signed: body.cloned(),
-            body: None,
-        })
+        // Written where it stays.
+        let mut resend = Box::write(
+            Box::new_uninit(),
+            Resend {
+                head: RequestHead::of(request),
+                handle,
+                signed: body.cloned(),
+                body: None,
+            },
+        );
+        resend.head.keep_headers(request.headers());
+        resend
     });
     let (account, allowed) = (call.account(), &call.config().allowed);
     sign(account, allowed, ready, request, body.map(|body| &**body))?;
