@@ -23,6 +23,14 @@ pub enum Status {
 }
 
 impl Status {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Active,
+        Self::Leased,
+        Self::Sending,
+        Self::InDoubt,
+        Self::Revoked,
+    ];
+
     /// Whether a rotation is prepared or under way. Processes that wait for the record wait for that to
     /// end, so a store need not tell of a change to one of these statuses.
     pub const fn is_rotating(self) -> bool {
@@ -42,15 +50,8 @@ impl Status {
 
     /// The status of this name; `None` if there is none.
     pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::Active,
-            Self::Leased,
-            Self::Sending,
-            Self::InDoubt,
-            Self::Revoked,
-        ]
-        .into_iter()
-        .find(|status| status.as_str() == name)
+        let mut all = Self::ALL.into_iter();
+        all.find(|status| status.as_str() == name)
     }
 }
 

@@ -291,7 +291,6 @@ mod tests {
     const OURS: Version = Version::from_number(1);
     const OTHER: Version = Version::from_number(2);
     const NEXT: Version = Version::from_number(3);
-    const ALL: [Status; 5] = [Active, Leased, Sending, InDoubt, Revoked];
 
     /// Under our lease, with its deadline over.
     fn record(status: Status, change: impl FnOnce(&mut Record)) -> Record {
@@ -370,7 +369,7 @@ mod tests {
             (|it, lease| reject(it, NEXT, lease, ""), &[Sending, InDoubt]),
         ];
         for (number, (step, order)) in steps.into_iter().enumerate() {
-            for status in ALL {
+            for status in Status::ALL {
                 let step = |record: Record| step(&record, &lease(|_| ())).is_some();
                 let moves = step(record(status, |_| ()));
                 assert_eq!(moves, order.contains(&status), "{number} {status}");
@@ -441,7 +440,7 @@ mod tests {
             let grant = RefreshToken::new("new");
             Issued::authorized(Generation::from_number(number), grant, None)
         };
-        for status in ALL {
+        for status in Status::ALL {
             let standing = Standing::Record(record(status, again));
             assert!(commit(&standing, NEXT, &issued(1)).is_none());
             let draft = commit(&standing, NEXT, &issued(2)).unwrap();
