@@ -276,6 +276,7 @@ mod context;
 mod credential;
 mod event;
 mod hearing;
+mod kinds;
 mod knobs;
 pub mod numbers;
 mod policy;
