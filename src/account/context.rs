@@ -15,7 +15,7 @@ use super::tasks::Tasks;
 use super::work::Home;
 use crate::Clock;
 use crate::provider::{Grant, Provider};
-use crate::store::{Record, SharedStore, StoreError, StoreErrorKind};
+use crate::store::{Record, SharedStore, StoreError, unsuitable};
 use crate::token::TokenEndpoint;
 
 pub(super) struct Context<P: Provider> {
@@ -62,7 +62,7 @@ impl<P: Provider> Context<P> {
         {
             let what = "the account is another client's; each client needs a store of its own";
             let whose = format!("client {owner:?}, not {:?}", self.client_id);
-            return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(whose));
+            return Err(unsuitable(what).with_source(whose));
         }
         Ok(record)
     }

@@ -24,6 +24,18 @@ pub enum StoreErrorKind {
     Unsuitable,
 }
 
+pub(super) fn unavailable(what: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, what)
+}
+
+pub(crate) fn corrupt(what: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, what)
+}
+
+pub(crate) fn unsuitable(what: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unsuitable, what)
+}
+
 impl StoreError {
     /// A failure of `kind` while doing `what` (a few words, no secrets).
     pub fn new(kind: StoreErrorKind, what: &'static str) -> Self {

@@ -148,6 +148,7 @@ pub use futures_core::future::BoxFuture;
 pub use crate::provider::{AccessGrant, Grant};
 pub use answer::{Change, Commit, Import, Listed, ListedHead, Loaded, Replaced, Standing, Watch};
 pub use error::{StoreError, StoreErrorKind};
+pub(crate) use error::{corrupt, unsuitable};
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use file::{FileStore, FileStoreBuilder};

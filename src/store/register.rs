@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use super::error::unavailable;
 use super::{
     AccountName, Commit, Draft, Import, Issued, Listed, Loaded, Record, Replaced, Secrets,
     Standing, StoreError, StoreErrorKind, Version, Watch, transition,
@@ -120,7 +121,8 @@ pub trait RecordStore: Send + Sync + 'static {
             });
             match applied.await? {
                 Applied::Moved(record) => Ok(record),
-                Applied::Stood(_) => Err(odd("a revocation was refused")),
+                // Its guard cannot fail.
+                Applied::Stood(_) => Err(unavailable("a revocation was refused")),
             }
         }
     }
@@ -235,14 +237,9 @@ pub(crate) async fn commit_as<S: RecordStore>(
             }
             Standing::Record(record) => Err(record.secrets.unreadable()),
             Standing::Unreadable { why, .. } => Err(why),
-            Standing::Nothing => Err(odd("a commit over nothing was refused")),
+            Standing::Nothing => Err(unavailable("a commit over nothing was refused")),
         },
     }
-}
-
-/// A guard did not hold that cannot fail.
-fn odd(what: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, what)
 }
 
 enum Written {
@@ -339,7 +336,7 @@ mod tests {
                     return Ok(replaced);
                 }
             }
-            Err(StoreError::new(StoreErrorKind::Unavailable, "lost"))
+            Err(unavailable("lost"))
         }
 
         async fn list(

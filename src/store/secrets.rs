@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Grant, StoreError, StoreErrorKind};
+use super::error::corrupt;
+use super::{Grant, StoreError};
 
 /// What a record holds in the place of its secrets. There is nothing else: whoever wraps a store must
 /// know what to do with each.
@@ -22,7 +23,7 @@ impl Secrets {
     ///
     /// # Errors
     ///
-    /// [`Corrupt`](StoreErrorKind::Corrupt) if it is sealed, or cannot be read.
+    /// [`Corrupt`](super::StoreErrorKind::Corrupt) if it is sealed, or cannot be read.
     pub fn grant(&self) -> Result<&Grant, StoreError> {
         match self {
             Self::Open(grant) => Ok(grant),
@@ -34,10 +35,7 @@ impl Secrets {
     pub(super) fn unreadable(&self) -> StoreError {
         match self {
             Self::Unreadable(why) => why.clone(),
-            _ => StoreError::new(
-                StoreErrorKind::Corrupt,
-                "it is sealed, and the store that was given has no key that opens it",
-            ),
+            _ => corrupt("it is sealed, and the store that was given has no key that opens it"),
         }
     }
 

@@ -282,7 +282,7 @@ impl Transition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{StoreError, StoreErrorKind};
+    use crate::store::error::corrupt;
     use crate::{RefreshToken, Timestamp};
     use Status::{Active, InDoubt, Leased, Revoked, Sending};
 
@@ -318,10 +318,6 @@ mod tests {
             length: SECOND,
             from,
         }
-    }
-
-    fn unreadable() -> StoreError {
-        StoreError::new(StoreErrorKind::Corrupt, "damaged")
     }
 
     #[test]
@@ -375,7 +371,8 @@ mod tests {
                 assert_eq!(moves, order.contains(&status), "{number} {status}");
                 assert!(!step(record(status, |it| it.lease = Some(OTHER))));
                 // What cannot be read is not written again.
-                let damaged = |it: &mut Record| it.secrets = Secrets::Unreadable(unreadable());
+                let damaged =
+                    |it: &mut Record| it.secrets = Secrets::Unreadable(corrupt("damaged"));
                 assert!(!step(record(status, damaged)));
             }
         }
@@ -448,9 +445,11 @@ mod tests {
             assert!(!draft.presented_again && draft.intended_at.is_none());
         }
         assert!(commit(&Standing::Nothing, NEXT, &issued(1)).is_some());
-        let damaged = record(Active, |it| it.secrets = Secrets::Unreadable(unreadable()));
+        let damaged = record(Active, |it| {
+            it.secrets = Secrets::Unreadable(corrupt("damaged"));
+        });
         assert!(commit(&Standing::Record(damaged), NEXT, &issued(2)).is_none());
-        let (version, why) = (OURS, unreadable());
+        let (version, why) = (OURS, corrupt("damaged"));
         assert!(commit(&Standing::Unreadable { version, why }, NEXT, &issued(2)).is_none());
     }
 
@@ -459,7 +458,10 @@ mod tests {
         for (loaded, generation) in [
             (Loaded::nothing(NOW), 1),
             (Loaded::record(record(Sending, |_| ()), NOW), 3),
-            (Loaded::unreadable(OURS, unreadable(), NOW), NOW.as_millis()),
+            (
+                Loaded::unreadable(OURS, corrupt("damaged"), NOW),
+                NOW.as_millis(),
+            ),
         ] {
             let revoked = revoke(&loaded, NEXT).at(NOW);
             assert_eq!(revoked.generation.number(), generation);

@@ -20,7 +20,7 @@ use crate::account::{Event, RefreshError, RefreshErrorKind, policy};
 use crate::clock::finish_by;
 use crate::provider::Provider;
 use crate::store::{
-    Draft, Generation, Lease, LeaseFrom, Record, Standing, StoreError, StoreErrorKind, transition,
+    Draft, Generation, Lease, LeaseFrom, Record, Standing, StoreError, corrupt, transition,
 };
 
 /// Starts the flight for `generation`. The caller was elected by the cell. `passed`: the endpoint's
@@ -212,10 +212,9 @@ impl<P: Provider> Flight<P> {
                 };
                 Failure::retry(error, left)
             }
-            Stop::LastGeneration => unusable(StoreError::new(
-                StoreErrorKind::Corrupt,
-                "there is no generation after the one stored",
-            )),
+            Stop::LastGeneration => {
+                unusable(corrupt("there is no generation after the one stored"))
+            }
         }
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, read};
 use super::trouble::{FileTrouble, corrupt, failed};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
+use crate::store::error::unsuitable;
 
 pub(super) const MARKER: &str = "store.json";
 const VERSION: u32 = 1;
@@ -36,7 +37,7 @@ pub(super) fn check(
     };
     let unsuitable = |why| {
         let what = "the directory is used for something else";
-        StoreError::new(StoreErrorKind::Unsuitable, what).with_source(FileTrouble::new(&path, why))
+        unsuitable(what).with_source(FileTrouble::new(&path, why))
     };
     let read = read(disk, &path).map_err(failed("the directory cannot be read", &path))?;
     let Some(bytes) = read else {

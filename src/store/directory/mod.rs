@@ -41,7 +41,8 @@ pub(super) use trouble::FileTrouble;
 use trouble::stuck;
 pub(super) use trouble::{corrupt, failed};
 
-use super::{StoreError, StoreErrorKind};
+use super::StoreError;
+use super::error::unavailable;
 
 /// What the name of a file with something in it ends with.
 pub(super) const SUFFIX: &str = ".json";
@@ -262,7 +263,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| {
         let what = "the runtime has ended, or the work panicked";
-        Err(StoreError::new(StoreErrorKind::Unavailable, what).with_source(error))
+        Err(unavailable(what).with_source(error))
     })
 }
 

@@ -4,12 +4,12 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::store::error::{self, unavailable};
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) fn stuck(path: &Path) -> StoreError {
     let why = "its lock has been held by somebody else for 10 seconds";
-    StoreError::new(StoreErrorKind::Unavailable, "the directory is locked")
-        .with_source(FileTrouble::new(path, why))
+    unavailable("the directory is locked").with_source(FileTrouble::new(path, why))
 }
 
 pub(in crate::store) fn failed(
@@ -33,7 +33,7 @@ pub(in crate::store) fn corrupt(
     path: &Path,
     why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt, what).with_source(FileTrouble::new(path, why))
+    error::corrupt(what).with_source(FileTrouble::new(path, why))
 }
 
 /// Which file, and what is the matter with it.

@@ -14,7 +14,8 @@ use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
 use crate::sign::hex;
-use crate::store::{Secrets, StoreError, StoreErrorKind};
+use crate::store::error::unavailable;
+use crate::store::{Secrets, StoreError};
 
 const MAGIC: &str = "tower-mac-auth";
 /// A file of a later version is not read, and so not written over.
@@ -26,10 +27,9 @@ pub(in crate::store) fn wrap(
     header: &impl Serialize,
     secrets: &Secrets,
 ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let header = serde_json::to_vec(header).map_err(|error| {
-        StoreError::new(StoreErrorKind::Unavailable, "the record cannot be encoded")
-            .with_source(error)
-    })?;
+    let header = serde_json::to_vec(header);
+    let header =
+        header.map_err(|it| unavailable("the record cannot be encoded").with_source(it))?;
     let grant = secrets.to_bytes()?;
     let grant = Zeroizing::new(BASE64_STANDARD.encode(&*grant));
     let parts = [&header, &b"\n"[..], grant.as_bytes(), b"\n"];

@@ -19,7 +19,8 @@ use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
 use crate::sign::Algorithm;
-use crate::store::{AccessGrant, Grant, SealedGrant, Secrets, StoreError, StoreErrorKind};
+use crate::store::error::corrupt;
+use crate::store::{AccessGrant, Grant, SealedGrant, Secrets, StoreError};
 
 /// A later form gets another number.
 const PLAIN: u8 = 1;
@@ -150,10 +151,6 @@ fn checksum(form: u8, rest: &[u8]) -> [u8; HEAD - 1] {
         .into()
 }
 
-fn corrupt(why: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt, why)
-}
-
 /// What the parser complains of may quote a secret, so nothing of that is told.
 fn plain(json: &[u8]) -> Result<Grant, &'static str> {
     let plain: Plain<'_> =
@@ -208,6 +205,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::store::StoreErrorKind;
     use crate::token::TokenSet;
 
     fn grant() -> Grant {

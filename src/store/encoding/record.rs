@@ -5,9 +5,8 @@ use zeroize::Zeroizing;
 
 use super::envelope::{unwrap, wrap};
 use crate::Timestamp;
-use crate::store::{
-    AccountName, Generation, Record, Secrets, Status, StoreError, StoreErrorKind, Version,
-};
+use crate::store::error::corrupt;
+use crate::store::{AccountName, Generation, Record, Secrets, Status, StoreError, Version};
 
 const KIND: &str = "record";
 
@@ -67,17 +66,15 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`Corrupt`](StoreErrorKind::Corrupt) if the bytes are cut short, damaged, of a later version
+    /// [`Corrupt`](crate::store::StoreErrorKind::Corrupt) if the bytes are cut short, damaged, of a later version
     /// of this crate, or another account's. The error shows no secret.
     pub fn from_bytes(
         account: &AccountName,
         bytes: &[u8],
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        Self::decode(account, bytes, now).map_err(|why| {
-            StoreError::new(StoreErrorKind::Corrupt, "it is no record of this account")
-                .with_source(why)
-        })
+        Self::decode(account, bytes, now)
+            .map_err(|why| corrupt("it is no record of this account").with_source(why))
     }
 
     /// The same, with nothing but why not.
@@ -129,7 +126,7 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Draft, Issued};
+    use crate::store::{Draft, Issued, StoreErrorKind};
     use crate::token::TokenSet;
     use std::time::Duration;
 

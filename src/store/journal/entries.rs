@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::{Answer, Journal, Kept, Recovered};
 use crate::Clock;
 use crate::store::directory::{FileName, FileTrouble, SUFFIX, blocking};
-use crate::store::{AccountName, Commit, RecordStore, StoreError, StoreErrorKind};
+use crate::store::error::unsuitable;
+use crate::store::{AccountName, Commit, RecordStore, StoreError};
 
 impl Journal {
     /// The entries in a shard whose names begin so.
@@ -63,7 +64,7 @@ impl Journal {
         {
             let what = "the journal holds another client's answer";
             let trouble = FileTrouble::new(path, format!("client {owner:?}, not {expected:?}"));
-            return Err(StoreError::new(StoreErrorKind::Unsuitable, what).with_source(trouble));
+            return Err(unsuitable(what).with_source(trouble));
         }
         match answer.settle(&name, store, clock).await? {
             Some(Commit::Committed(record)) => {

@@ -9,6 +9,7 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
+use crate::store::error::{self, unavailable};
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) const NOT_MIGRATED: &str = "its table is not there: call PostgresStore::migrate first";
@@ -27,15 +28,7 @@ impl std::error::Error for Told {}
 
 /// The database, or what we were told of it, does not do; trying again does not help.
 pub(super) fn unsuitable(what: &'static str, why: impl Into<String>) -> StoreError {
-    StoreError::new(StoreErrorKind::Unsuitable, what).with_source(Told(why.into()))
-}
-
-pub(super) fn unavailable(what: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, what)
-}
-
-pub(super) fn corrupt(what: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt, what)
+    error::unsuitable(what).with_source(Told(why.into()))
 }
 
 /// An error of a statement, or of connecting for it.

@@ -7,8 +7,9 @@ use deadpool_postgres::{Client, Object, Pool};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-use super::error::{Session, is_conflict, pool_error, session, store_error, unavailable};
+use super::error::{Session, is_conflict, pool_error, session, store_error};
 use crate::store::StoreError;
+use crate::store::error::unavailable;
 
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 

@@ -113,6 +113,7 @@ use self::row::Values;
 use self::sql::Statements;
 use self::tables::Tables;
 use super::changes::Changes;
+use super::error::unavailable;
 use super::{
     AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,
 };
@@ -286,7 +287,7 @@ impl RecordStore for PostgresStore {
 
 fn only(rows: &[Row]) -> Result<&Row, StoreError> {
     rows.first()
-        .ok_or_else(|| error::unavailable("the database answered nothing"))
+        .ok_or_else(|| unavailable("the database answered nothing"))
 }
 
 impl fmt::Debug for PostgresStore {

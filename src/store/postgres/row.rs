@@ -9,12 +9,13 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use zeroize::Zeroizing;
 
-use super::error::{Told, corrupt, told};
+use super::error::{Told, told};
 use super::link::Parameter;
 use crate::Timestamp;
+use crate::store::error::corrupt;
 use crate::store::{
     AccountName, Draft, Generation, Listed, Loaded, Moment, Record, Replaced, Secrets, Status,
-    StoreError, StoreErrorKind, Version,
+    StoreError, Version,
 };
 
 /// The parameters of a replacement, in their order: those that it takes itself, and the columns
@@ -172,10 +173,8 @@ pub(super) fn listed(row: &Row) -> Result<Listed, StoreError> {
 }
 
 fn get<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> Result<T, StoreError> {
-    row.try_get(column).map_err(|error| {
-        StoreError::new(StoreErrorKind::Corrupt, "a column holds something else")
-            .with_source(Told(told(&error)))
-    })
+    let value = row.try_get(column);
+    value.map_err(|it| corrupt("a column holds something else").with_source(Told(told(&it))))
 }
 
 fn status(row: &Row) -> Result<Status, StoreError> {

@@ -15,8 +15,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::error::unsuitable;
 use crate::store::StoreError;
+use crate::store::error::unsuitable;
 use crate::tls::Trust;
 
 #[derive(Clone)]

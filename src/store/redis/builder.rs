@@ -8,9 +8,9 @@ use rustls::ClientConfig;
 use super::RedisStore;
 use super::address::Address;
 use super::checks::{Durability, Rules};
-use super::error::unsuitable;
 use super::script::Keys;
 use crate::store::StoreError;
+use crate::store::error::unsuitable;
 use crate::tls::Trust;
 use crate::{Clock, SystemClock};
 

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value};
 
-use super::error::{REPLICA, refusal, unsuitable};
+use super::error::{REPLICA, refusal};
 use super::script::{Keys, SCRIPT};
 use crate::store::StoreError;
+use crate::store::error::unsuitable;
 
 /// What a [`RedisStore`](super::RedisStore) asks of the server before it trusts it with an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

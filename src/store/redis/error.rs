@@ -2,19 +2,8 @@
 
 use redis::{ErrorKind, RedisError};
 
-use crate::store::{StoreError, StoreErrorKind};
-
-pub(super) fn unavailable(what: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, what)
-}
-
-pub(super) fn corrupt(what: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt, what)
-}
-
-pub(super) fn unsuitable(what: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unsuitable, what)
-}
+use crate::store::StoreError;
+use crate::store::error::{unavailable, unsuitable};
 
 /// An answer of another shape than our script gives.
 pub(super) fn odd_answer() -> StoreError {

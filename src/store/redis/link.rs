@@ -12,9 +12,10 @@ use tokio::sync::Mutex;
 
 use super::address::{Address, Connection};
 use super::checks::Rules;
-use super::error::{late, refusal, told, unavailable};
+use super::error::{late, refusal, told};
 use super::script::Keys;
 use crate::store::StoreError;
+use crate::store::error::unavailable;
 use crate::{Clock, Timestamp};
 
 /// For how long a server that was found fit is taken to be.

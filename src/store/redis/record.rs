@@ -7,8 +7,9 @@ use std::time::Duration;
 use redis::{RedisResult, ScriptInvocation};
 use zeroize::Zeroizing;
 
-use super::error::{corrupt, refusal};
+use super::error::refusal;
 use crate::Timestamp;
+use crate::store::error::corrupt;
 use crate::store::{
     AccountName, Draft, Generation, Listed, ListedHead, Moment, Record, Secrets, Status,
     StoreError, Version,

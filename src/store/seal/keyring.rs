@@ -6,7 +6,8 @@ use chacha20poly1305::aead::{Aead, Generate, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use crate::store::{AccountName, Generation, SealedGrant, StoreError, StoreErrorKind};
+use crate::store::error::{corrupt, unavailable};
+use crate::store::{AccountName, Generation, SealedGrant, StoreError};
 
 /// Separates these seals from whatever else a key may be used for.
 const DOMAIN: &[u8] = b"tower-mac-auth grant 1";
@@ -104,18 +105,16 @@ impl Keyring {
         generation: Generation,
         plain: &[u8],
     ) -> Result<SealedGrant, StoreError> {
-        let failed = |what| StoreError::new(StoreErrorKind::Unavailable, what);
         let (id, key) = &self.current;
-        let nonce = XNonce::try_generate().map_err(|error| {
-            failed("the system has no randomness to seal with").with_source(error)
-        })?;
+        let no_randomness = unavailable("the system has no randomness to seal with");
+        let nonce = XNonce::try_generate().map_err(|error| no_randomness.with_source(error))?;
         let aad = aad(account, generation);
         let payload = Payload {
             msg: plain,
             aad: &aad,
         };
         let sealed = key.0.encrypt(&nonce, payload);
-        let sealed = sealed.map_err(|_| failed("the grant is too long to seal"))?;
+        let sealed = sealed.map_err(|_| unavailable("the grant is too long to seal"))?;
         let id_len = u8::try_from(id.len()).unwrap_or(u8::MAX);
         let bytes = [&[id_len], id.as_bytes(), nonce.as_slice(), &sealed].concat();
         Ok(SealedGrant::new(bytes))
@@ -127,7 +126,6 @@ impl Keyring {
         generation: Generation,
         sealed: &SealedGrant,
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        let corrupt = |what| StoreError::new(StoreErrorKind::Corrupt, what);
         let (id, nonce, sealed) =
             parts(sealed.as_bytes()).ok_or_else(|| corrupt("the seal is cut short"))?;
         let key = self.key(id).ok_or_else(|| {

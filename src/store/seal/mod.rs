@@ -8,9 +8,10 @@ use std::fmt;
 pub use keyring::{Keyring, KeyringError, SealingKey};
 pub use reseal::Resealed;
 
+use super::error::corrupt;
 use super::{
     AccountName, Draft, Grant, Listed, Loaded, RecordStore, Replaced, Secrets, Standing,
-    StoreError, StoreErrorKind, Version, Watch,
+    StoreError, Version, Watch,
 };
 
 /// Seals each [`Grant`] on its way into another store, and opens it on its way out.
@@ -21,7 +22,7 @@ use super::{
 /// clear, for the store has to act on it.
 ///
 /// A grant that does not open is [`Secrets::Unreadable`], with an error of kind
-/// [`StoreErrorKind::Corrupt`], and the record stays as it is.
+/// [`StoreErrorKind::Corrupt`](super::StoreErrorKind::Corrupt), and the record stays as it is.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -78,8 +79,9 @@ impl<S> SealedStore<S> {
             let opened = match &record.secrets {
                 Secrets::Sealed(sealed) => self.keys.open(account, record.generation, sealed),
                 Secrets::Open(grant) if !self.accepts_unsealed && *grant != Grant::default() => {
-                    let what = "it is not sealed, and only sealed grants are taken";
-                    Err(StoreError::new(StoreErrorKind::Corrupt, what))
+                    Err(corrupt(
+                        "it is not sealed, and only sealed grants are taken",
+                    ))
                 }
                 Secrets::Open(_) | Secrets::Unreadable(_) => return loaded,
             };
@@ -144,7 +146,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::{Commit, Generation, Issued, MemoryStore, Record, SealedGrant};
+    use crate::store::{
+        Commit, Generation, Issued, MemoryStore, Record, SealedGrant, StoreErrorKind,
+    };
     use crate::token::TokenSet;
 
     fn key(byte: u8) -> SealingKey {
