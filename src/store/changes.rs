@@ -62,19 +62,19 @@ mod tests {
     use tokio_test::{assert_pending, assert_ready, assert_ready_eq};
 
     use super::*;
-
-    fn name(number: usize) -> AccountName {
-        AccountName::new(&number.to_string()).unwrap()
-    }
+    use crate::store::fixture::name;
 
     #[test]
     fn a_change_is_heard_by_each_who_watches_and_by_nobody_who_comes_later() {
         let changes = Changes::new();
         let (mut one, mut other) = (changes.watch(), changes.watch());
         let version = Version::draw();
-        changes.tell_of(&name(7), version);
+        changes.tell_of(&name("7"), version);
         for watch in [&mut one, &mut other] {
-            assert_ready_eq!(spawn(watch.next()).poll(), Change::Record(name(7), version));
+            assert_ready_eq!(
+                spawn(watch.next()).poll(),
+                Change::Record(name("7"), version)
+            );
             assert_pending!(spawn(watch.next()).poll());
         }
         assert_pending!(spawn(changes.watch().next()).poll());
@@ -84,7 +84,8 @@ mod tests {
     fn one_who_falls_behind_is_told_that_anything_may_have_changed() {
         let changes = Changes::new();
         let mut watch = changes.watch();
-        (0..=BEHIND).for_each(|number| changes.tell_of(&name(number), Version::draw()));
+        (0..=BEHIND)
+            .for_each(|number| changes.tell_of(&name(&number.to_string()), Version::draw()));
         assert_ready_eq!(spawn(watch.next()).poll(), Change::Any);
         assert_ready!(spawn(watch.next()).poll());
     }

@@ -115,6 +115,8 @@ mod encoding;
 mod error;
 #[cfg(unix)]
 mod file;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture;
 mod generation;
 mod issued;
 #[cfg(unix)]

@@ -244,23 +244,19 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::TokenSet;
+    use crate::store::fixture::draft;
 
     #[test]
     fn a_record_prints_no_secret() {
-        let tokens = TokenSet::mac("AT-1", "KEY-1", "RT-1", Duration::from_secs(1));
-        let issued = Issued::authorized(Generation::FIRST, tokens, None);
-        let draft = Draft::issued(Version::draw(), issued);
+        let draft = draft(1);
         let text = format!("{draft:?} {:?}", draft.at(Timestamp::from_secs(1)));
         assert!(!text.contains("AT-1") && !text.contains("KEY-1") && !text.contains("RT-1"));
     }
 
     #[test]
     fn what_is_written_is_as_of_the_write() {
-        let issued = Issued::authorized(Generation::FIRST, Grant::default(), None);
-        let draft = Draft::issued(Version::draw(), issued);
         let [read, written] = [1, 2].map(Timestamp::from_secs);
-        assert_eq!(draft.at(read).map(Moment::At).at(written).now, written);
+        assert_eq!(draft(1).at(read).map(Moment::At).at(written).now, written);
     }
 
     #[test]

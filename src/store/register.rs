@@ -285,11 +285,10 @@ async fn write<S: RecordStore>(
 mod tests {
     use std::collections::VecDeque;
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
 
     use super::*;
-    use crate::store::{Generation, Listed, MemoryStore};
-    use crate::token::TokenSet;
+    use crate::store::MemoryStore;
+    use crate::store::fixture::{issued, name};
 
     /// What becomes of a write, in order; then all is well.
     #[derive(Clone, Copy, PartialEq)]
@@ -349,18 +348,14 @@ mod tests {
     }
 
     async fn commit(store: &Lossy) -> Result<Applied, StoreError> {
-        let tokens = TokenSet::mac("AT", "KEY", "RT", Duration::from_secs(60));
-        let issued = Issued::authorized(Generation::FIRST, tokens, None);
-        let name = AccountName::new("user").unwrap();
-        apply(store, &name, None, |loaded, version| {
-            transition::commit(&loaded.standing, version, &issued)
+        apply(store, &name("user"), None, |loaded, version| {
+            transition::commit(&loaded.standing, version, &issued(1))
         })
         .await
     }
 
     async fn standing(store: &Lossy) -> Option<Version> {
-        let name = AccountName::new("user").unwrap();
-        store.load(&name).await.unwrap().version()
+        store.load(&name("user")).await.unwrap().version()
     }
 
     #[tokio::test]
@@ -392,7 +387,7 @@ mod tests {
     #[tokio::test]
     async fn of_two_who_write_at_once_the_second_decides_again() {
         let store = Lossy::new(&[]);
-        let name = AccountName::new("user").unwrap();
+        let name = name("user");
         let nothing = store.load(&name).await.unwrap();
         let Applied::Moved(first) = commit(&store).await.unwrap() else {
             panic!("nobody else writes")
@@ -401,9 +396,7 @@ mod tests {
         let mut asked = Vec::new();
         let applied = apply(&store, &name, Some(nothing), |loaded, version| {
             asked.push(loaded.version());
-            let issued =
-                Issued::authorized(Generation::FIRST, crate::store::Grant::default(), None);
-            transition::commit(&loaded.standing, version, &issued)
+            transition::commit(&loaded.standing, version, &issued(1))
         })
         .await;
         assert!(matches!(

@@ -45,6 +45,18 @@ pub(in crate::store) enum Change {
     SetMode,
 }
 
+#[cfg(test)]
+impl Change {
+    /// What writes a file, in this order.
+    pub(in crate::store) const WRITTEN: [Self; 5] = [
+        Self::Create,
+        Self::Write,
+        Self::SyncFile,
+        Self::Rename,
+        Self::SyncDir,
+    ];
+}
+
 impl Disk {
     #[cfg_attr(not(test), expect(clippy::unused_self, clippy::unnecessary_wraps))]
     pub(super) fn before(&self, change: Change, path: &Path) -> io::Result<()> {

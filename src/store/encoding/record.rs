@@ -126,22 +126,19 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Draft, Issued, StoreErrorKind};
-    use crate::token::TokenSet;
-    use std::time::Duration;
+    use crate::store::fixture::{draft, name};
+    use crate::store::{Draft, StoreErrorKind};
 
     fn user() -> AccountName {
-        AccountName::new("user").unwrap()
+        name("user")
     }
 
     fn record() -> Record {
-        let tokens = TokenSet::mac("AT-1", "KEY-1", "RT-1", Duration::from_secs(60));
-        let issued = Issued::authorized(Generation::FIRST, tokens, None);
         let draft = Draft {
             lease: Some(Version::draw()),
             owner: Some("me".to_owned()),
             last_error: Some("line 1\nline \"2\"".to_owned()),
-            ..Draft::issued(Version::draw(), issued)
+            ..draft(1)
         };
         draft.at(Timestamp::from_secs(1))
     }
@@ -154,7 +151,7 @@ mod tests {
         assert_eq!(format!("{read:?}"), format!("{record:?}"));
         assert_eq!(*read.to_bytes(&user()).unwrap(), *bytes);
         assert_eq!(Record::whose(&bytes), Some(user()));
-        let other = AccountName::new("User").unwrap();
+        let other = name("User");
         let error = Record::from_bytes(&other, &bytes, record.now).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     }

@@ -5,7 +5,6 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -16,28 +15,8 @@ use super::*;
 use crate::Timestamp;
 use crate::sign::hex;
 use crate::store::directory::{Change, FileName, LOCK};
-use crate::store::{Commit, Generation, Grant, Issued, Record, Standing, Status, StoreErrorKind};
-use crate::token::TokenSet;
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-fn name(name: &str) -> AccountName {
-    AccountName::new(name).unwrap()
-}
-
-fn grant(number: u64) -> Grant {
-    let [at, key, rt] = ["AT", "KEY", "RT"].map(|name| format!("{name}-{number}"));
-    TokenSet::mac(at, key, rt, MINUTE).into()
-}
-
-fn issued(number: u64) -> Issued {
-    let generation = Generation::from_number(number);
-    Issued::rotated(generation, Generation::FIRST, grant(number), Some(MINUTE))
-}
-
-fn draft(number: u64) -> Draft {
-    Draft::issued(Version::draw(), issued(number))
-}
+use crate::store::fixture::{draft, grant, issued, name, read, told};
+use crate::store::{Commit, Grant, Issued, Status, StoreErrorKind};
 
 fn scratch() -> (TempDir, PathBuf) {
     let scratch = TempDir::new().unwrap();
@@ -57,16 +36,6 @@ async fn stored() -> (TempDir, FileStore, AccountName) {
 async fn commit(store: &FileStore, user: &AccountName, number: u64) -> Result<bool, StoreError> {
     let commit = store.commit(user, issued(number)).await?;
     Ok(matches!(commit, Commit::Committed(_)))
-}
-
-async fn read(store: &FileStore, user: &AccountName) -> Record {
-    store
-        .load(user)
-        .await
-        .unwrap()
-        .into_record()
-        .unwrap()
-        .unwrap()
 }
 
 async fn is_grant(store: &FileStore, user: &AccountName, number: u64) -> bool {
@@ -98,18 +67,6 @@ fn records(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// All that an error says, down to its root.
-fn told(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
-
 #[tokio::test]
 async fn nobody_else_may_read_what_is_written() {
     let (_scratch, store, user) = stored().await;
@@ -118,17 +75,11 @@ async fn nobody_else_may_read_what_is_written() {
     store.revoke(&user).await.unwrap();
     let root = store.0.directory.path();
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
-    assert_eq!(mode(root), 0o700);
-    assert_eq!(
-        mode(&store.0.directory.shard(FileName::of(&user).shard)),
-        0o700
-    );
+    let shard = store.0.directory.shard(FileName::of(&user).shard);
+    assert_eq!((mode(root), mode(&shard)), (0o700, 0o700));
     let files = tree(root);
-    assert_eq!(
-        files.len(),
-        6,
-        "the marker, two locks, the changes, a record, a copy of one: {files:?}"
-    );
+    // The marker, two locks, the changes, a record, a copy of one.
+    assert_eq!(files.len(), 6, "{files:?}");
     for path in files.keys() {
         assert_eq!(mode(path), 0o600, "{}", path.display());
     }
@@ -138,16 +89,12 @@ async fn nobody_else_may_read_what_is_written() {
 async fn secrets_stay_out_of_the_part_for_people() {
     let (_scratch, store, user) = stored().await;
     let text = fs::read_to_string(path_of(&store, &user)).unwrap();
-    let lines: Vec<_> = text.lines().collect();
-    assert!(
-        lines[1].contains(r#""account":"user","#) && lines[1].contains(r#""generation":1,"#),
-        "{text}"
-    );
-    assert!(
-        ["AT-1", "KEY-1", "RT-1"]
-            .iter()
-            .all(|secret| !text.contains(secret))
-    );
+    let header = text.lines().nth(1).unwrap();
+    assert!(header.contains(r#""account":"user","#), "{text}");
+    assert!(header.contains(r#""generation":1,"#), "{text}");
+    for secret in ["AT-1", "KEY-1", "RT-1"] {
+        assert!(!text.contains(secret));
+    }
     let shown = format!("{store:?} {:?}", FileStore::builder("dir").label("r"));
     assert!(shown.contains("tokens") && shown.contains("dir"), "{shown}");
 }
@@ -158,18 +105,14 @@ async fn unreadable(store: &FileStore, user: &AccountName) -> Vec<(Vec<u8>, &'st
     let other = name("other");
     commit(store, &other, 1).await.unwrap();
     let text = String::from_utf8(good.clone()).unwrap();
+    let later = text.replacen("record 1", "record 2", 1).into();
+    let others = fs::read(path_of(store, &other)).unwrap();
     vec![
         (Vec::new(), "it is empty"),
         (good[..good.len() - 1].to_vec(), "damaged or cut short"),
         (vec![0; good.len()], "damaged or cut short"),
-        (
-            text.replacen("record 1", "record 2", 1).into(),
-            "of version 2, this program knows 1",
-        ),
-        (
-            fs::read(path_of(store, &other)).unwrap(),
-            "of another account, \"other\"",
-        ),
+        (later, "of version 2, this program knows 1"),
+        (others, "of another account, \"other\""),
     ]
 }
 
@@ -181,19 +124,12 @@ async fn a_record_that_cannot_be_read_is_never_absent_and_only_a_revocation_repl
     for (bytes, why) in unreadable(&store, &user).await {
         fs::write(&path, &bytes).unwrap();
         let loaded = store.load(&user).await.unwrap();
-        let Standing::Unreadable {
-            version,
-            why: error,
-        } = loaded.standing
-        else {
-            panic!("it was read: {loaded:?}")
-        };
+        let version = loaded.version().unwrap();
+        let error = loaded.into_record().unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         let told = told(&error);
-        assert!(
-            told.contains(why) && told.contains(path.to_str().unwrap()),
-            "{told}"
-        );
+        let named = told.contains(path.to_str().unwrap());
+        assert!(named && told.contains(why), "{told}");
         let error = store.commit(&user, issued(9)).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         // Nor does a draft over what stood before, or over nothing.
@@ -216,7 +152,7 @@ async fn a_record_that_cannot_be_read_is_never_absent_and_only_a_revocation_repl
         // Neither the tokens of the start nor a rotation under way.
         assert!(!commit(&store, &user, 1).await.unwrap());
         assert!(!commit(&store, &user, 1_000_000).await.unwrap());
-        let decided = Issued::authorized(record.generation.decided(), grant(5), Some(MINUTE));
+        let decided = Issued::authorized(record.generation.decided(), grant(5), None);
         let decided = store.commit(&user, decided).await.unwrap();
         assert!(matches!(decided, Commit::Committed(_)));
         assert!(is_grant(&store, &user, 5).await);
@@ -271,24 +207,13 @@ async fn watched(
     (builder.open().await.unwrap(), changes)
 }
 
-const WRITTEN: [Change; 5] = [
-    Change::Create,
-    Change::Write,
-    Change::SyncFile,
-    Change::Rename,
-    Change::SyncDir,
-];
-
 #[tokio::test]
 async fn bytes_are_synced_before_the_rename_and_the_directory_before_the_answer() {
     let (_scratch, dir) = scratch();
     let (store, changes) = watched(&dir, |_, _| false).await;
     let user = name("user");
     let take = || std::mem::take(&mut *changes.lock().unwrap());
-    let made: Vec<_> = [Change::MakeDir, Change::SyncDir]
-        .into_iter()
-        .chain(WRITTEN)
-        .collect();
+    let made = [&[Change::MakeDir, Change::SyncDir], &Change::WRITTEN[..]].concat();
     let opened = take();
     assert_eq!(opened[..2], made[..2], "the directory itself");
 
@@ -300,11 +225,8 @@ async fn bytes_are_synced_before_the_rename_and_the_directory_before_the_answer(
     let by_other = by_other.lock().unwrap().clone();
     // The answer that something stands already is as durable as a write.
     assert_eq!(by_other[0], Change::SyncDir);
-    assert_eq!(
-        by_other[1..],
-        made[1..],
-        "whoever made the shard may not have synced it"
-    );
+    // Whoever made the shard may not have synced it.
+    assert_eq!(by_other[1..], made[1..]);
     let standing = read(&store, &user).await.version;
     let told = || fs::metadata(dir.join("changes")).unwrap().len();
     take();
@@ -313,17 +235,14 @@ async fn bytes_are_synced_before_the_rename_and_the_directory_before_the_answer(
         status: Status::Sending,
         ..draft(2)
     };
-    store
-        .replace(&user, Some(standing), &rotating)
-        .await
-        .unwrap();
-    assert_eq!(take(), WRITTEN);
+    let replace = async |expected, draft: &Draft| {
+        let replaced = store.replace(&user, Some(expected), draft).await;
+        assert!(matches!(replaced, Ok(Replaced::Done(_))));
+        assert_eq!(take(), Change::WRITTEN);
+    };
+    replace(standing, &rotating).await;
     assert_eq!(told(), before, "nobody waits for the begin of a rotation");
-    store
-        .replace(&user, Some(rotating.version), &draft(3))
-        .await
-        .unwrap();
-    assert_eq!(take(), WRITTEN);
+    replace(rotating.version, &draft(3)).await;
     assert!(told() > before);
 }
 
@@ -348,7 +267,7 @@ async fn a_draft_that_is_refused_writes_nothing_and_what_stands_is_durable() {
 
 #[tokio::test]
 async fn a_disk_that_fails_at_any_change_loses_nothing_and_is_used_again_later() {
-    for failing in 1..=WRITTEN.len() {
+    for failing in 1..=Change::WRITTEN.len() {
         let (_scratch, dir) = scratch();
         let at = Arc::new(AtomicUsize::new(usize::MAX));
         let fail_at = Arc::clone(&at);
@@ -364,11 +283,9 @@ async fn a_disk_that_fails_at_any_change_loses_nothing_and_is_used_again_later()
         let error = replaced.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         let told = told(&error);
-        assert!(
-            told.contains("user.json") && told.contains("No space left"),
-            "{told}"
-        );
-        let renamed = failing == WRITTEN.len();
+        assert!(told.contains("user.json"), "{told}");
+        assert!(told.contains("No space left"), "{told}");
+        let renamed = failing == Change::WRITTEN.len();
         let standing = read(&store, &user).await.version;
         assert_eq!(standing == second.version, renamed);
         if !renamed {
@@ -396,12 +313,8 @@ async fn a_directory_that_cannot_be_used_is_refused_before_a_token_is_spent() {
             }
             Ok(())
         }));
-        let error = builder.open().await.unwrap_err();
-        assert!(
-            told(&error).contains("Read-only file system"),
-            "{}",
-            told(&error)
-        );
+        let told = told(&builder.open().await.unwrap_err());
+        assert!(told.contains("Read-only file system"), "{told}");
         FileStore::open(&dir).await.unwrap();
     }
 }
@@ -420,11 +333,8 @@ async fn what_a_crash_left_half_written_is_not_read_and_is_cleaned_up() {
         assert!(!left.exists(), "an open cleans up");
 
         fs::write(&left, bytes).unwrap();
-        let standing = read(&store, &user).await.version;
-        store
-            .replace(&user, Some(standing), &draft(1))
-            .await
-            .unwrap();
+        let standing = Some(read(&store, &user).await.version);
+        store.replace(&user, standing, &draft(1)).await.unwrap();
         assert!(!left.exists(), "a write uses the place itself");
     }
     // What somebody is writing at this moment is his.
@@ -448,11 +358,10 @@ fn flocked(shard: &Path) -> fs::File {
 async fn a_lock_that_nobody_gives_back_is_an_error_and_holds_up_no_reader() {
     let (_scratch, store, user) = stored().await;
     let lock = flocked(path_of(&store, &user).parent().unwrap());
-    let error = commit(&store, &user, 2).await.unwrap_err();
+    let told = told(&commit(&store, &user, 2).await.unwrap_err());
     assert!(
-        told(&error).contains("held by somebody else for 10 seconds"),
-        "{}",
-        told(&error)
+        told.contains("held by somebody else for 10 seconds"),
+        "{told}"
     );
     assert!(is_grant(&store, &user, 1).await);
     drop(lock);
@@ -502,22 +411,17 @@ async fn a_directory_of_another_label_or_use_is_refused() {
         let error = open(label).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
         let told = told(&error);
-        assert!(
-            told.contains("label \"client-1\"") && told.contains("store.json"),
-            "{told}"
-        );
+        assert!(told.contains("label \"client-1\""), "{told}");
+        assert!(told.contains("store.json"), "{told}");
     }
-    let later = fs::read_to_string(dir.join("store.json")).unwrap();
-    fs::write(dir.join("store.json"), later.replace(":1", ":2")).unwrap();
-    assert_eq!(
-        open(Some("client-1")).await.unwrap_err().kind(),
-        StoreErrorKind::Unsuitable
-    );
-    fs::write(dir.join("store.json"), "").unwrap();
-    assert_eq!(
-        open(None).await.unwrap_err().kind(),
-        StoreErrorKind::Corrupt
-    );
+    let marker = fs::read_to_string(dir.join("store.json")).unwrap();
+    for (marker, kind) in [
+        (marker.replace(":1", ":2"), StoreErrorKind::Unsuitable),
+        (String::new(), StoreErrorKind::Corrupt),
+    ] {
+        fs::write(dir.join("store.json"), marker).unwrap();
+        assert_eq!(open(Some("client-1")).await.unwrap_err().kind(), kind);
+    }
 }
 
 #[tokio::test]
@@ -548,10 +452,8 @@ async fn what_others_may_write_to_and_cannot_be_changed_is_refused_and_named() {
                 assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
                 let told = told(&error);
                 let wanted = format!("{}: its mode is", path.display());
-                assert!(
-                    told.contains(&wanted) && told.contains("not permitted"),
-                    "{told}"
-                );
+                assert!(told.contains(&wanted), "{told}");
+                assert!(told.contains("not permitted"), "{told}");
             }
             FileStore::open(root).await.unwrap();
             let open_to_all = fs::metadata(&path).unwrap().mode() & 0o022;
@@ -589,9 +491,8 @@ async fn listed(store: &FileStore, page: usize) -> Vec<Listed> {
 async fn ten_thousand_accounts_are_listed_page_by_page_in_the_order_of_their_names() {
     let (_scratch, dir) = scratch();
     let store = FileStore::open(&dir).await.unwrap();
-    let mut names: Vec<_> = (0..10_000)
-        .map(|number| name(&format!("User-{number}")))
-        .collect();
+    let names = (0..10_000).map(|number| name(&format!("User-{number}")));
+    let mut names: Vec<_> = names.collect();
     for (number, account) in (1..).zip(&names) {
         put(&store, account, number);
     }
@@ -601,12 +502,9 @@ async fn ten_thousand_accounts_are_listed_page_by_page_in_the_order_of_their_nam
     let [first, .., last] = &names[..] else {
         panic!("there are many")
     };
-    assert_eq!(
-        listed[0],
-        Listed::of(first.clone(), &read(&store, first).await)
-    );
-    let listed: Vec<_> = listed.into_iter().map(|it| it.account).collect();
-    assert_eq!(listed, names);
+    let record = read(&store, first).await;
+    assert_eq!(listed[0], Listed::of(first.clone(), &record));
+    assert!(listed.into_iter().map(|it| it.account).eq(names.clone()));
     // What is new is in the next look, also of one who asks for no more than that.
     let [before, after] = ["Uses", "a"].map(name);
     for account in [&before, &after] {
@@ -640,20 +538,14 @@ async fn long_names_are_listed_in_their_place_and_what_is_no_record_is_not() {
     }
     names.sort();
     let shard = path_of(&store, &names[0]).parent().unwrap().to_owned();
-    for odd in [
-        "é.json",
-        "%ff.json",
-        "A.json",
-        "%61.json",
-        "elsewhere.json",
-        "x~y.json",
-        "a.txt",
-    ] {
-        fs::copy(path_of(&store, &names[0]), shard.join(odd)).unwrap();
+    for odd in ["é", "%ff", "A", "%61", "elsewhere", "x~y"] {
+        let odd = shard.join(format!("{odd}.json"));
+        fs::copy(path_of(&store, &names[0]), odd).unwrap();
     }
+    fs::copy(path_of(&store, &names[0]), shard.join("a.txt")).unwrap();
     for page in [1, 2, 3, 100] {
         let listed = listed(&store, page).await.into_iter();
-        assert_eq!(listed.map(|it| it.account).collect::<Vec<_>>(), names);
+        assert!(listed.map(|it| it.account).eq(names.clone()), "{page}");
     }
     // One that cannot be read is listed if its name can, and holds up no other.
     for unreadable in [&names[0], &names[9]] {

@@ -159,10 +159,7 @@ mod tests {
     use tokio_test::task::spawn;
 
     use super::*;
-
-    fn user() -> AccountName {
-        AccountName::new("a user").unwrap()
-    }
+    use crate::store::fixture::name;
 
     /// The file as two processes have it, which both look when they are told to.
     fn two() -> (TempDir, [Arc<ChangesFile>; 2]) {
@@ -194,8 +191,8 @@ mod tests {
         let (_scratch, [one, other]) = two();
         let (mut here, mut there) = (one.watch().unwrap(), other.watch().unwrap());
         let version = Version::draw();
-        one.tell(&user(), version);
-        let told = [Change::Record(user(), version)];
+        one.tell(&name("user"), version);
+        let told = [Change::Record(name("user"), version)];
         assert_eq!(heard(&mut here), told);
         assert!(looks(&one) && looks(&other));
         assert_eq!(heard(&mut here), []);
@@ -212,7 +209,7 @@ mod tests {
         assert!(looks(&other));
         drop(watch);
         assert!(!looks(&other) && other.reader().is_none());
-        one.tell(&user(), Version::draw());
+        one.tell(&name("user"), Version::draw());
         // Another thread, and nothing of what was before.
         let mut watch = other.watch().unwrap();
         assert!(looks(&other));
@@ -226,7 +223,7 @@ mod tests {
     fn a_file_that_is_put_anew_has_whoever_reads_it_look_at_everything_and_read_on() {
         let (_scratch, [one, other]) = two();
         let mut there = other.watch().unwrap();
-        let long = AccountName::new(&"x".repeat(512)).unwrap();
+        let long = name(&"x".repeat(512));
         let length = || fs::metadata(&one.path).map_or(0, |there| there.len());
         let mut before = length();
         loop {
@@ -240,12 +237,12 @@ mod tests {
         assert!(looks(&other));
         assert_eq!(heard(&mut there), [Change::Any]);
         let version = Version::draw();
-        one.tell(&user(), version);
+        one.tell(&name("user"), version);
         assert!(looks(&other));
-        assert_eq!(heard(&mut there), [Change::Record(user(), version)]);
+        assert_eq!(heard(&mut there), [Change::Record(name("user"), version)]);
         // A process that had opened it before.
         fs::remove_file(&one.path).unwrap();
-        one.tell(&user(), version);
+        one.tell(&name("user"), version);
         assert!(looks(&other));
         assert_eq!(heard(&mut there), [Change::Any]);
     }
@@ -278,7 +275,7 @@ mod tests {
         assert_eq!(heard(&mut there), []);
         add(" b\n");
         assert!(looks(&other));
-        let whole = AccountName::new("a b").unwrap();
+        let whole = name("a b");
         assert_eq!(
             heard(&mut there),
             [Change::Record(whole, Version::from_number(2))]
@@ -295,7 +292,7 @@ mod tests {
         // What is no file any more is passed over, until it is one again.
         fs::remove_file(&one.path).unwrap();
         fs::create_dir(&one.path).unwrap();
-        one.tell(&user(), Version::draw());
+        one.tell(&name("user"), Version::draw());
         assert!(looks(&other));
         assert_eq!(heard(&mut there), []);
         fs::remove_dir(&one.path).unwrap();

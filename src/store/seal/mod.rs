@@ -143,40 +143,16 @@ impl<S: fmt::Debug> fmt::Debug for SealedStore<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::store::{
-        Commit, Generation, Issued, MemoryStore, Record, SealedGrant, StoreErrorKind,
-    };
-    use crate::token::TokenSet;
+    use crate::store::fixture::{issued, name, read};
+    use crate::store::{Commit, Generation, MemoryStore, SealedGrant, StoreErrorKind};
 
-    fn key(byte: u8) -> SealingKey {
+    pub(super) fn key(byte: u8) -> SealingKey {
         SealingKey::from_bytes(&[byte; 32])
     }
 
-    fn keys(id: &str, byte: u8) -> Keyring {
+    pub(super) fn keys(id: &str, byte: u8) -> Keyring {
         Keyring::new(id, key(byte)).unwrap()
-    }
-
-    fn name(text: &str) -> AccountName {
-        AccountName::new(text).unwrap()
-    }
-
-    fn issued(number: u64) -> Issued {
-        let tokens = TokenSet::mac("AT-1", "KEY-1", "RT-1", Duration::from_secs(60));
-        let generation = Generation::from_number(number);
-        Issued::rotated(generation, Generation::FIRST, tokens, None)
-    }
-
-    async fn read<S: RecordStore>(store: &S, user: &AccountName) -> Record {
-        store
-            .load(user)
-            .await
-            .unwrap()
-            .into_record()
-            .unwrap()
-            .unwrap()
     }
 
     /// A store inside, and generation 1 sealed in it.

@@ -66,44 +66,35 @@ impl<S: RecordStore> SealedStore<S> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Keyring, SealingKey};
+    use super::super::Keyring;
+    use super::super::tests::{key, keys};
     use super::*;
-    use crate::store::{Draft, Generation, Issued, MemoryStore, Moment, Status, Version};
-    use crate::token::TokenSet;
-
-    fn keys(id: &str, byte: u8) -> Keyring {
-        Keyring::new(id, SealingKey::from_bytes(&[byte; 32])).unwrap()
-    }
+    use crate::store::fixture::{issued, name, read};
+    use crate::store::{Draft, Generation, MemoryStore, Moment, Status, Version};
 
     fn both() -> Keyring {
-        let old = SealingKey::from_bytes(&[1; 32]);
-        keys("new", 2).with_retired("old", old).unwrap()
-    }
-
-    fn issued() -> Issued {
-        let tokens = TokenSet::mac("AT-1", "KEY-1", "RT-1", Duration::from_secs(60));
-        Issued::rotated(Generation::FIRST, Generation::FIRST, tokens, None)
+        keys("new", 2).with_retired("old", key(1)).unwrap()
     }
 
     async fn key_id(inner: &MemoryStore, user: &AccountName) -> Option<String> {
-        match inner.load(user).await.unwrap().standing {
-            Standing::Record(record) => match record.secrets {
-                Secrets::Sealed(sealed) => sealed.key_id().map(str::to_owned),
-                _ => None,
-            },
+        match read(inner, user).await.secrets {
+            Secrets::Sealed(sealed) => sealed.key_id().map(str::to_owned),
             _ => None,
         }
     }
 
     #[tokio::test]
     async fn a_record_is_sealed_with_the_new_key_and_is_else_what_it_was() {
-        let (inner, user) = (MemoryStore::new(), AccountName::new("user").unwrap());
+        let (inner, user) = (MemoryStore::new(), name("user"));
         let store = |keys| SealedStore::new(inner.clone(), keys);
         assert_eq!(
             store(both()).reseal(&user).await.unwrap(),
             Resealed::Unknown
         );
-        store(keys("old", 1)).commit(&user, issued()).await.unwrap();
+        store(keys("old", 1))
+            .commit(&user, issued(1))
+            .await
+            .unwrap();
         // A doubt stays one.
         let before = inner.load(&user).await.unwrap();
         let mut draft = transition::rewrite(before.standing.record().unwrap(), Version::draw());
@@ -118,20 +109,18 @@ mod tests {
         assert_eq!(store(both()).reseal(&user).await.unwrap(), Resealed::Before);
 
         // The old key is not needed any more.
-        let after = store(keys("new", 2)).load(&user).await.unwrap();
-        let after = after.into_record().unwrap().unwrap();
+        let after = read(&store(keys("new", 2)), &user).await;
         assert_eq!(after.status, Status::InDoubt);
         assert_eq!(after.last_error.as_deref(), Some("lost"));
         assert_eq!(after.generation, Generation::FIRST);
-        let token = after.grant().unwrap().refresh_token.clone().unwrap();
-        assert_eq!(token.expose_secret(), "RT-1");
+        assert!(after.secrets.are(&issued(1).grant));
     }
 
     #[tokio::test]
     async fn what_is_rotated_or_does_not_open_is_left_as_it_is() {
-        let (inner, user) = (MemoryStore::new(), AccountName::new("user").unwrap());
+        let (inner, user) = (MemoryStore::new(), name("user"));
         let old = SealedStore::new(inner.clone(), keys("old", 1));
-        old.commit(&user, issued()).await.unwrap();
+        old.commit(&user, issued(1)).await.unwrap();
         let stranger = SealedStore::new(inner.clone(), keys("new", 2));
         let error = stranger.reseal(&user).await.unwrap_err();
         assert!(error.to_string().contains("not in the keyring"), "{error}");
@@ -154,8 +143,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_was_not_sealed_is_sealed_if_that_is_asked_for() {
-        let (inner, user) = (MemoryStore::new(), AccountName::new("user").unwrap());
-        inner.commit(&user, issued()).await.unwrap();
+        let (inner, user) = (MemoryStore::new(), name("user"));
+        inner.commit(&user, issued(1)).await.unwrap();
         let store = SealedStore::new(inner.clone(), keys("new", 2));
         assert!(store.reseal(&user).await.is_err());
         let store = store.accept_unsealed(true);

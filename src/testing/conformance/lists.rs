@@ -1,6 +1,7 @@
 //! Page by page through the accounts.
 
-use super::{Subject, draft, grant};
+use super::Subject;
+use crate::store::fixture::{draft, grant};
 use crate::store::{AccountName, Draft, Listed, RecordStore as _, Status};
 
 impl Subject {

@@ -19,17 +19,11 @@
 mod lists;
 mod register;
 
-use std::time::Duration;
-
 use futures_core::future::BoxFuture;
 
 use crate::store::{
-    AccountName, Draft, Generation, Grant, Issued, Loaded, Record, RecordStore, Replaced,
-    SharedStore, Version,
+    AccountName, Draft, Loaded, Record, RecordStore, Replaced, SharedStore, Version,
 };
-use crate::token::TokenSet;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// Checks that a store keeps the [contract](RecordStore#contract). See the [module docs](self).
 #[derive(Clone, Debug)]
@@ -151,18 +145,6 @@ impl Subject {
             Replaced::Refused(standing) => panic!("refused over {standing:?}"),
         }
     }
-}
-
-fn grant(number: u64) -> Grant {
-    let [at, key, rt] = ["AT", "KEY", "RT"].map(|name| format!("{name}-{number}"));
-    TokenSet::mac(at, key, rt, HOUR).into()
-}
-
-/// A generation as it is issued.
-fn draft(number: u64) -> Draft {
-    let generation = Generation::from_number(number);
-    let issued = Issued::rotated(generation, Generation::FIRST, grant(number), Some(HOUR));
-    Draft::issued(Version::draw(), issued)
 }
 
 /// All that a record says, its secrets as bytes; without when it was read.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
-use super::{HOUR, Subject, draft, essence, grant};
+use super::{Subject, essence};
+use crate::store::fixture::{HOUR, draft, grant};
 use crate::store::transition::{self, Wanted};
 use crate::store::{
     Applied, Change, Draft, Generation, Grant, Issued, Lease, LeaseFrom, Loaded, Moment,
