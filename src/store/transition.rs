@@ -401,16 +401,13 @@ mod tests {
                 it.presented_again = presented_again;
                 it.intended_at = Some(NOW);
             });
-            let released = release(&sending, NEXT, &taken, SECOND, "why")
-                .unwrap()
-                .at(NOW);
+            let released = release(&sending, NEXT, &taken, SECOND, "why");
+            let released = released.unwrap().at(NOW);
             assert_eq!((released.status, released.presented_again), (status, false));
             assert_eq!(released.intended_at, before);
             assert_eq!(released.not_before, NOW.saturating_add(SECOND));
-            assert_eq!(
-                (released.fails, released.last_error.as_deref()),
-                (1, Some("why"))
-            );
+            assert_eq!(released.fails, 1);
+            assert_eq!(released.last_error.as_deref(), Some("why"));
         }
     }
 
@@ -418,16 +415,13 @@ mod tests {
     fn a_lost_answer_and_a_refusal_keep_what_they_are_about() {
         let sending = record(Sending, again);
         let doubted = doubt(&sending, NEXT, Some(OURS), "why").unwrap();
-        assert_eq!(
-            (doubted.status, doubted.generation),
-            (InDoubt, Generation::FIRST)
-        );
+        assert_eq!(doubted.status, InDoubt);
         assert!(doubted.presented_again && doubted.lease == Some(OURS));
         let rejected = reject(&sending, NEXT, &lease(again), "why").unwrap();
-        assert_eq!(
-            (rejected.status, rejected.generation),
-            (Revoked, Generation::FIRST)
-        );
+        assert_eq!(rejected.status, Revoked);
+        for draft in [&doubted, &rejected] {
+            assert_eq!(draft.generation, Generation::FIRST);
+        }
         assert!(rejected.at(NOW).grant().unwrap().refresh_token.is_some());
     }
 
@@ -498,9 +492,8 @@ mod tests {
             it.not_before = NOW.saturating_add(SECOND);
             it.intended_at = Some(NOW.saturating_sub(SECOND));
         });
-        let carried = import(&Loaded::nothing(later), NEXT, &waiting)
-            .unwrap()
-            .at(later);
+        let carried = import(&Loaded::nothing(later), NEXT, &waiting);
+        let carried = carried.unwrap().at(later);
         assert_eq!(carried.not_before, later.saturating_add(SECOND));
         assert_eq!(carried.intended_at, Some(later.saturating_sub(SECOND)));
     }

@@ -230,6 +230,10 @@ mod tests {
         record.presented_again = true;
     }
 
+    fn without_token(record: &mut Record) {
+        record.secrets = Secrets::Open(Grant::default());
+    }
+
     fn in_doubt(again_after: Option<Duration>) -> Decision {
         let why = "why".to_owned();
         Stops(Stop::InDoubt { again_after, why })
@@ -262,38 +266,21 @@ mod tests {
 
     #[test]
     fn what_is_at_rest_is_rotated_unless_something_speaks_against_it() {
-        let why = || "why".to_owned();
-        let no_refresh_token = NO_REFRESH_TOKEN.to_owned();
-        let cases: [(Record, Decision); 7] = [
-            (record(Active, |_| ()), Acquire(LeaseFrom::Active)),
-            (record(Active, in_time), Acquire(LeaseFrom::Active)),
-            (
-                record(Active, backing_off),
-                Stops(Stop::BackingOff {
-                    left: SECOND,
-                    why: Some(why()),
-                }),
-            ),
-            (
-                record(InDoubt, backing_off),
-                Stops(Stop::BackingOff {
-                    left: SECOND,
-                    why: Some(why()),
-                }),
-            ),
-            (
-                record(Active, |it| it.secrets = Secrets::Open(Grant::default())),
-                Stops(Stop::Revoked {
-                    why: no_refresh_token,
-                }),
-            ),
-            (
-                record(Active, |it| {
-                    it.generation = Generation::from_number(u64::MAX);
-                }),
-                Stops(Stop::LastGeneration),
-            ),
-            (record(Revoked, |_| ()), Stops(Stop::Revoked { why: why() })),
+        let rotated = Acquire(LeaseFrom::Active);
+        let backs_off = Stops(Stop::BackingOff {
+            left: SECOND,
+            why: Some("why".to_owned()),
+        });
+        let revoked = |why: &str| Stops(Stop::Revoked { why: why.into() });
+        let last = |it: &mut Record| it.generation = Generation::from_number(u64::MAX);
+        let cases = [
+            (record(Active, |_| ()), rotated.clone()),
+            (record(Active, in_time), rotated),
+            (record(Active, backing_off), backs_off.clone()),
+            (record(InDoubt, backing_off), backs_off),
+            (record(Active, without_token), revoked(NO_REFRESH_TOKEN)),
+            (record(Active, last), Stops(Stop::LastGeneration)),
+            (record(Revoked, |_| ()), revoked("why")),
         ];
         for (record, decision) in cases {
             assert_eq!(decide(&record, &DEAD), decision, "{record:?}");
@@ -302,17 +289,16 @@ mod tests {
 
     #[test]
     fn a_token_in_doubt_is_presented_again_if_all_is_in_favour() {
-        let long_ago = record(InDoubt, |_| ());
-        let just_now = record(InDoubt, |it| {
-            it.intended_at = Some(NOW.saturating_sub(SECOND));
-        });
-        let set_back = record(InDoubt, |it| {
-            it.intended_at = Some(NOW.saturating_add(SECOND));
-        });
+        let presented = |at| record(InDoubt, |it| it.intended_at = Some(at));
+        let long_ago = &presented(NOW.saturating_sub(MINUTE));
+        let just_now = &presented(NOW.saturating_sub(SECOND));
+        let set_back = &presented(NOW.saturating_add(SECOND));
+        let twice = &record(InDoubt, again);
+        let tokenless = &record(InDoubt, without_token);
+        let under = |policy| View { policy, ..DEAD };
         let within = |grace| View {
-            policy: ReplayWithin(grace),
             watched: Duration::ZERO,
-            ..DEAD
+            ..under(ReplayWithin(grace))
         };
         let alive = View {
             access_is_dead: false,
@@ -322,66 +308,29 @@ mod tests {
             watched: SECOND,
             ..DEAD
         };
-        let cases: [(&Record, View, Decision); 13] = [
-            (&long_ago, DEAD, Acquire(LeaseFrom::InDoubt)),
-            (&set_back, DEAD, Acquire(LeaseFrom::InDoubt)),
-            (
-                &just_now,
-                DEAD,
-                in_doubt(Some(MINUTE.checked_sub(SECOND).unwrap())),
-            ),
-            (&long_ago, alive, in_doubt(Some(Duration::ZERO))),
-            (
-                &long_ago,
-                watching,
-                Wait(WATCH_BEFORE.checked_sub(SECOND).unwrap()),
-            ),
-            (
-                &long_ago,
-                View {
-                    policy: Never,
-                    ..DEAD
-                },
-                in_doubt(None),
-            ),
-            (
-                &long_ago,
-                within(MINUTE + SECOND),
-                Acquire(LeaseFrom::InDoubt),
-            ),
-            (&long_ago, within(MINUTE), in_doubt(None)),
-            (&set_back, within(MINUTE), in_doubt(None)),
-            (&record(InDoubt, again), DEAD, in_doubt(None)),
-            (
-                &long_ago,
-                View {
-                    presented: Presented::Once,
-                    ..DEAD
-                },
-                Acquire(LeaseFrom::InDoubt),
-            ),
-            (
-                &long_ago,
-                View {
-                    presented: Presented::ForGood,
-                    ..DEAD
-                },
-                in_doubt(None),
-            ),
-            (
-                &record(InDoubt, |it| it.secrets = Secrets::Open(Grant::default())),
-                DEAD,
-                in_doubt(Some(Duration::ZERO)),
-            ),
+        let known = |presented| View { presented, ..DEAD };
+        let (at_once, not_again) = (in_doubt(Some(Duration::ZERO)), in_doubt(None));
+        let presents = Acquire(LeaseFrom::InDoubt);
+        let less = |whole: Duration| whole.checked_sub(SECOND).unwrap();
+        let cases = [
+            (long_ago, DEAD, &presents),
+            (set_back, DEAD, &presents),
+            (just_now, DEAD, &in_doubt(Some(less(MINUTE)))),
+            (long_ago, alive, &at_once),
+            (long_ago, watching, &Wait(less(WATCH_BEFORE))),
+            (long_ago, under(Never), &not_again),
+            (long_ago, within(MINUTE + SECOND), &presents),
+            (long_ago, within(MINUTE), &not_again),
+            (set_back, within(MINUTE), &not_again),
+            (twice, DEAD, &not_again),
+            (long_ago, known(Presented::Once), &presents),
+            (long_ago, known(Presented::ForGood), &not_again),
+            (tokenless, DEAD, &at_once),
         ];
         for (record, view, decision) in cases {
-            assert_eq!(decide(record, &view), decision, "{record:?} {view:?}");
+            assert_eq!(decide(record, &view), *decision, "{record:?} {view:?}");
         }
-        assert!(!may_present_again(
-            &just_now,
-            &within(MINUTE),
-            MINUTE.checked_sub(SECOND).unwrap()
-        ));
+        assert!(!may_present_again(just_now, &within(MINUTE), less(MINUTE)));
     }
 
     #[test]

@@ -107,15 +107,13 @@ fn change(payload: &str, records: &str) -> Option<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::name;
 
     #[test]
     fn what_is_told_of_another_table_or_by_another_program_is_passed_over() {
         let heard = change(r#""s"."t" 7 小 米"#, r#""s"."t""#);
-        let account = AccountName::new("小 米").unwrap();
-        assert_eq!(
-            heard,
-            Some(Change::Record(account, Version::from_number(7)))
-        );
+        let told = Change::Record(name("小 米"), Version::from_number(7));
+        assert_eq!(heard, Some(told));
         for other in [
             r#""s"."u" 7 user"#,
             r#""s"."t"2 7 user"#,

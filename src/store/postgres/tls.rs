@@ -125,13 +125,8 @@ mod tests {
         assert!(matches!(&trust, Trust::CaFile(path) if path == Path::new("/etc/my ca.pem")));
         assert!(config.get_connect_timeout().is_some());
         let error = connector(&config, &trust).err().unwrap();
-        assert!(
-            error
-                .source()
-                .unwrap()
-                .to_string()
-                .contains("/etc/my ca.pem")
-        );
+        let source = error.source().unwrap().to_string();
+        assert!(source.contains("/etc/my ca.pem"), "{source}");
     }
 
     #[test]

@@ -1,4 +1,3 @@
-use std::fmt;
 use std::time::Duration;
 
 use redis::Cmd;
@@ -18,7 +17,7 @@ use crate::verify::{ClaimError, MacAuthorization, NonceStore, VerifyError, check
 /// the server must evict nothing, as for a [`RedisStore`], whose connection and checks these are.
 ///
 /// If Redis cannot be reached, no request is let through.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RedisNonces {
     store: RedisStore,
     window: Duration,
@@ -87,14 +86,5 @@ impl NonceStore for RedisNonces {
             Ok(false) => Err(ClaimError::Refused(VerifyError::REPLAYED)),
             Err(error) => Err(ClaimError::Unavailable(error.into())),
         }
-    }
-}
-
-impl fmt::Debug for RedisNonces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisNonces")
-            .field("store", &self.store)
-            .field("window", &self.window)
-            .finish()
     }
 }

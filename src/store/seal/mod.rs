@@ -3,8 +3,6 @@
 mod keyring;
 mod reseal;
 
-use std::fmt;
-
 pub use keyring::{Keyring, KeyringError, SealingKey};
 pub use reseal::Resealed;
 
@@ -37,6 +35,7 @@ use super::{
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Debug)]
 pub struct SealedStore<S> {
     inner: S,
     keys: Keyring,
@@ -128,16 +127,6 @@ impl<S: RecordStore> RecordStore for SealedStore<S> {
 
     async fn check(&self) -> Result<(), StoreError> {
         self.inner.check().await
-    }
-}
-
-impl<S: fmt::Debug> fmt::Debug for SealedStore<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SealedStore")
-            .field("inner", &self.inner)
-            .field("keys", &self.keys)
-            .field("accepts_unsealed", &self.accepts_unsealed)
-            .finish()
     }
 }
 
