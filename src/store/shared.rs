@@ -82,65 +82,46 @@ impl<S: RecordStore> Erased for S {
     }
 }
 
-/// A store of which something else holds a pointer as well.
-impl<S: RecordStore> RecordStore for Arc<S> {
-    async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
-        (**self).load(account).await
-    }
+/// A store behind a pointer does what the store does.
+macro_rules! behind_a_pointer {
+    ([$($generics:tt)*] $pointer:ty, $this:ident => $store:expr) => {
+        impl $($generics)* RecordStore for $pointer {
+            async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
+                let $this = self;
+                $store.load(account).await
+            }
 
-    async fn replace(
-        &self,
-        account: &AccountName,
-        expected: Option<Version>,
-        draft: &Draft,
-    ) -> Result<Replaced, StoreError> {
-        (**self).replace(account, expected, draft).await
-    }
+            async fn replace(
+                &self,
+                account: &AccountName,
+                expected: Option<Version>,
+                draft: &Draft,
+            ) -> Result<Replaced, StoreError> {
+                let $this = self;
+                $store.replace(account, expected, draft).await
+            }
 
-    async fn list(
-        &self,
-        after: Option<&AccountName>,
-        limit: usize,
-    ) -> Result<Vec<Listed>, StoreError> {
-        (**self).list(after, limit).await
-    }
+            async fn list(
+                &self,
+                after: Option<&AccountName>,
+                limit: usize,
+            ) -> Result<Vec<Listed>, StoreError> {
+                let $this = self;
+                $store.list(after, limit).await
+            }
 
-    fn watch(&self) -> Option<Box<dyn Watch>> {
-        (**self).watch()
-    }
+            fn watch(&self) -> Option<Box<dyn Watch>> {
+                let $this = self;
+                $store.watch()
+            }
 
-    async fn check(&self) -> Result<(), StoreError> {
-        (**self).check().await
-    }
+            async fn check(&self) -> Result<(), StoreError> {
+                let $this = self;
+                $store.check().await
+            }
+        }
+    };
 }
 
-impl RecordStore for SharedStore {
-    async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
-        self.0.load(account).await
-    }
-
-    async fn replace(
-        &self,
-        account: &AccountName,
-        expected: Option<Version>,
-        draft: &Draft,
-    ) -> Result<Replaced, StoreError> {
-        self.0.replace(account, expected, draft).await
-    }
-
-    async fn list(
-        &self,
-        after: Option<&AccountName>,
-        limit: usize,
-    ) -> Result<Vec<Listed>, StoreError> {
-        self.0.list(after, limit).await
-    }
-
-    fn watch(&self) -> Option<Box<dyn Watch>> {
-        self.0.watch()
-    }
-
-    async fn check(&self) -> Result<(), StoreError> {
-        self.0.check().await
-    }
-}
+behind_a_pointer!([] SharedStore, this => this.0);
+behind_a_pointer!([<S: RecordStore>] Arc<S>, this => (**this));
