@@ -41,6 +41,14 @@ impl Changes {
     }
 }
 
+/// What a line tells of: the version of the write, and the account.
+#[cfg(any(unix, feature = "postgres", feature = "redis"))]
+pub(super) fn named(line: &str) -> Option<Change> {
+    let (version, account) = line.split_once(' ')?;
+    let version = Version::from_number(version.parse().ok()?);
+    Some(Change::Record(account.parse().ok()?, version))
+}
+
 struct Watcher(broadcast::Receiver<Change>);
 
 impl Watch for Watcher {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use crate::store::changes::Changes;
+use crate::store::changes::{Changes, named};
 use crate::store::directory::{Directory, Disk, failed, is_at};
 use crate::store::{AccountName, Change, StoreError, Version, Watch};
 
@@ -119,9 +119,10 @@ impl ChangesFile {
         {
             reader.read += line.len() as u64;
             match parse(line) {
-                Some((writer, ..)) if writer == self.writer => {}
-                Some((_, version, account)) => self.here.tell_of(&account, version),
-                None => self.here.tell(|| Change::Any),
+                Some((writer, _)) if writer == self.writer => {}
+                told => self
+                    .here
+                    .tell(|| told.map_or(Change::Any, |(_, change)| change)),
             }
         }
         Ok(())
@@ -143,14 +144,11 @@ fn look(changes: &Weak<ChangesFile>) -> bool {
     true
 }
 
-fn parse(line: &[u8]) -> Option<(u32, Version, AccountName)> {
-    let mut words = std::str::from_utf8(line)
-        .ok()?
-        .strip_suffix('\n')?
-        .splitn(3, ' ');
-    let writer = words.next()?.parse().ok()?;
-    let version = Version::from_number(words.next()?.parse().ok()?);
-    Some((writer, version, AccountName::new(words.next()?).ok()?))
+/// Who has written it, and of what it tells.
+fn parse(line: &[u8]) -> Option<(u32, Change)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (writer, change) = line.strip_suffix('\n')?.split_once(' ')?;
+    Some((writer.parse().ok()?, named(change)?))
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl Answer {
     pub(super) fn decode(
         bytes: &[u8],
         path: &Path,
-        open: impl FnOnce(&AccountName, Generation, Secrets) -> Result<Grant, StoreError>,
+        open: impl FnOnce(&AccountName, Generation, &Secrets) -> Result<Grant, StoreError>,
     ) -> Result<(AccountName, Self), StoreError> {
         let what = "an entry of the journal";
         let (header, secrets) =
@@ -77,7 +77,7 @@ impl Answer {
         let account =
             AccountName::new(&header.account).map_err(|error| corrupt(what, path, error))?;
         let generation = Generation::from_number(header.generation);
-        let grant = open(&account, generation, secrets);
+        let grant = open(&account, generation, &secrets);
         let answer = Self {
             generation,
             lineage: Generation::from_number(header.lineage),

@@ -239,19 +239,16 @@ impl Inner {
         &self,
         account: &AccountName,
         generation: Generation,
-        secrets: Secrets,
+        secrets: &Secrets,
     ) -> Result<Grant, StoreError> {
         #[cfg(feature = "seal")]
-        if let (Some(keys), Secrets::Sealed(sealed)) = (&self.keys, &secrets) {
+        if let (Some(keys), Secrets::Sealed(sealed)) = (&self.keys, secrets) {
             let grant = Secrets::from_bytes(&keys.open(account, generation, sealed)?);
             return grant.grant().cloned();
         }
         #[cfg(not(feature = "seal"))]
         let _ = (account, generation);
-        match secrets {
-            Secrets::Open(grant) => Ok(grant),
-            secrets => secrets.grant().cloned(),
-        }
+        secrets.grant().cloned()
     }
 }
 

@@ -136,12 +136,16 @@ impl PostgresStoreBuilder {
     pub async fn connect(self) -> Result<PostgresStore, StoreError> {
         let tables = Tables::new(&self.schema, &self.prefix)?;
         let mut trust = self.trust;
+        let mut reach = |url: &str| {
+            let mut config = tls::parse(url, &mut trust)?;
+            tune(&mut config, self.timeout);
+            let tls = tls::connector(&config, &trust)?;
+            Ok::<_, StoreError>((config, tls))
+        };
         let (pool, own) = match self.from {
             From::Pool(pool) => (pool, None),
             From::Url(url) => {
-                let mut config = tls::parse(&url, &mut trust)?;
-                tune(&mut config, self.timeout);
-                let tls = tls::connector(&config, &trust)?;
+                let (config, tls) = reach(&url)?;
                 // Looks whether the connection was closed, without a round trip.
                 let fast = ManagerConfig {
                     recycling_method: RecyclingMethod::Fast,
@@ -154,12 +158,7 @@ impl PostgresStoreBuilder {
             }
         };
         let listen = match self.listen_url {
-            Some(url) => {
-                let mut config = tls::parse(&url, &mut trust)?;
-                tune(&mut config, self.timeout);
-                let tls = tls::connector(&config, &trust)?;
-                Some((config, tls))
-            }
+            Some(url) => Some(reach(&url)?),
             None => own,
         };
         let link = Link::new(pool, self.timeout);

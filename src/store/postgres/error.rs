@@ -31,6 +31,10 @@ pub(super) fn unsuitable(what: &'static str, why: impl Into<String>) -> StoreErr
     error::unsuitable(what).with_source(Told(why.into()))
 }
 
+pub(super) fn will_not_do(why: impl Into<String>) -> StoreError {
+    unsuitable("the database will not do", why)
+}
+
 /// An error of a statement, or of connecting for it.
 pub(super) fn store_error(error: &Error) -> StoreError {
     let (kind, what) = match error.code() {
@@ -132,13 +136,9 @@ pub(super) fn told(error: &Error) -> String {
     if let Some(error) = error.as_db_error() {
         return told_by_server(error);
     }
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
+    let all = std::iter::successors(Some(error as &dyn std::error::Error), |&it| it.source());
+    let all: Vec<_> = all.map(ToString::to_string).collect();
+    all.join(": ")
 }
 
 fn told_by_server(error: &DbError) -> String {

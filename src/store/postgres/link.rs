@@ -59,25 +59,23 @@ impl Link {
         parameters: &[Parameter<'_>],
         effect: Effect,
     ) -> Result<Vec<Row>, StoreError> {
-        let first = self.once(statement, parameters).await;
-        match first {
-            Err((Session::ReadOnly, _)) => {}
-            Err((Session::Gone, _)) if effect == Effect::None => {}
-            _ => return first.map_err(|(_, error)| error),
+        let mut is_first = true;
+        loop {
+            let client = self.borrow().await?;
+            let (session, error) = match client.try_query(statement, parameters).await {
+                Ok(rows) => {
+                    client.give_back();
+                    return Ok(rows);
+                }
+                Err(failed) => failed,
+            };
+            let did_nothing = session == Session::ReadOnly
+                || (session == Session::Gone && effect == Effect::None);
+            if !(is_first && did_nothing) {
+                return Err(error);
+            }
+            is_first = false;
         }
-        let second = self.once(statement, parameters).await;
-        second.map_err(|(_, error)| error)
-    }
-
-    async fn once(
-        &self,
-        statement: &str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, (Session, StoreError)> {
-        let client = self.borrow().await.map_err(|error| (Session::Fit, error))?;
-        let rows = client.try_query(statement, parameters).await?;
-        client.give_back();
-        Ok(rows)
     }
 
     pub(super) async fn borrow(&self) -> Result<Borrowed<'_>, StoreError> {

@@ -12,8 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::told;
 use super::sql::CHANNEL;
-use crate::store::changes::Changes;
-use crate::store::{AccountName, Change, Version};
+use crate::store::Change;
+use crate::store::changes::{Changes, named};
 
 /// Between two attempts: doubled from the first to the last, and half of it by chance.
 const PAUSE: std::ops::Range<Duration> = Duration::from_millis(200)..Duration::from_secs(30);
@@ -96,17 +96,13 @@ impl Listener {
 
 /// What a notification tells of, if it is of this table.
 fn change(payload: &str, records: &str) -> Option<Change> {
-    let (version, account) = payload
-        .strip_prefix(records)?
-        .strip_prefix(' ')?
-        .split_once(' ')?;
-    let version = Version::from_number(version.parse().ok()?);
-    Some(Change::Record(AccountName::new(account).ok()?, version))
+    named(payload.strip_prefix(records)?.strip_prefix(' ')?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Version;
     use crate::store::fixture::name;
 
     #[test]

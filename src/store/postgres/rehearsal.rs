@@ -3,7 +3,7 @@
 use tokio_postgres::IsolationLevel;
 use tokio_postgres::types::Type;
 
-use super::error::{not_done, unsuitable};
+use super::error::{not_done, will_not_do};
 use super::link::{Borrowed, Parameter};
 use super::row::Values;
 use super::sql::Statements;
@@ -42,10 +42,9 @@ pub(super) async fn rehearse(
     };
     match kept.await {
         Ok(true) => Ok(()),
-        Ok(false) => {
-            let why = "what is written to its table does not stand there";
-            Err(unsuitable("the database will not do", why))
-        }
+        Ok(false) => Err(will_not_do(
+            "what is written to its table does not stand there",
+        )),
         Err(error) => {
             client.judged(&error);
             Err(not_done(&error))

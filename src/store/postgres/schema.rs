@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{IsolationLevel, Row};
 
-use super::error::{NOT_MIGRATED, store_error, unsuitable};
+use super::error::{NOT_MIGRATED, store_error, unsuitable, will_not_do};
 use super::link::{Borrowed, Link};
 use super::rehearsal::rehearse;
 use super::sql::Statements;
@@ -40,8 +40,7 @@ async fn writable(client: &Borrowed<'_>) -> Result<(), StoreError> {
     let ask = "SELECT current_setting('transaction_read_only')::boolean";
     if value(&client.query(ask, &[]).await?)? {
         client.is_read_only();
-        let why = "its sessions are read-only";
-        return Err(unsuitable("the database will not do", why));
+        return Err(will_not_do("its sessions are read-only"));
     }
     Ok(())
 }
@@ -106,30 +105,25 @@ pub(super) async fn check(
     accept_fsync_off: bool,
 ) -> Result<(), StoreError> {
     let mut client = link.borrow().await?;
-    let what = "the database will not do";
     let about = "SELECT current_setting('server_version_num')::integer >= 120000, \
         current_setting('fsync') <> 'on', pg_is_in_recovery(), \
         current_setting('server_encoding')::text, current_user::text";
     let rows = client.query(about, &[]).await?;
     let about = first(&rows)?;
     if !column::<bool>(about, 0)? {
-        return Err(unsuitable(what, "PostgreSQL 12 is the oldest that will"));
+        return Err(will_not_do("PostgreSQL 12 is the oldest that will"));
     }
     if column(about, 1)? && !accept_fsync_off {
         let why = "it runs with fsync off: a crash forgets that a refresh token was presented";
-        return Err(unsuitable(what, why));
+        return Err(will_not_do(why));
     }
     if column(about, 2)? {
-        return Err(unsuitable(
-            what,
-            "it is a standby, which cannot be written to",
-        ));
+        return Err(will_not_do("it is a standby, which cannot be written to"));
     }
     writable(&client).await?;
     let encoding: &str = column(about, 3)?;
     if encoding != "UTF8" {
-        let why = format!("its encoding is {encoding}, not UTF8");
-        return Err(unsuitable(what, why));
+        return Err(will_not_do(format!("its encoding is {encoding}, not UTF8")));
     }
     let role: &str = column(about, 4)?;
 
@@ -148,15 +142,15 @@ pub(super) async fn check(
     let rows = client.query(rights, &[(&records, Type::TEXT)]).await?;
     let row = first(&rows)?;
     if !column::<bool>(row, 0)? {
-        return Err(unsuitable(what, format!("{records} does not exist")));
+        return Err(will_not_do(format!("{records} does not exist")));
     }
     if column(row, 1)? {
         let why = format!("{records} is not logged: a crash empties it");
-        return Err(unsuitable(what, why));
+        return Err(will_not_do(why));
     }
     if column(row, 2)? {
         let why = format!("row level security hides rows of {records} from {role}");
-        return Err(unsuitable(what, why));
+        return Err(will_not_do(why));
     }
     let mut missing = Vec::new();
     for (at, right) in [(3, "SELECT"), (4, "INSERT"), (5, "UPDATE")] {
@@ -186,19 +180,15 @@ fn known(version: i32) -> Result<(), StoreError> {
     ))
 }
 
-fn value<'a, T: tokio_postgres::types::FromSql<'a>>(rows: &'a [Row]) -> Result<T, StoreError> {
+fn value<'a, T: FromSql<'a>>(rows: &'a [Row]) -> Result<T, StoreError> {
     column(first(rows)?, 0)
 }
 
 fn first(rows: &[Row]) -> Result<&Row, StoreError> {
-    let what = "the database will not do";
     rows.first()
-        .ok_or_else(|| unsuitable(what, "it answered nothing"))
+        .ok_or_else(|| will_not_do("it answered nothing"))
 }
 
-fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
-    row: &'a Row,
-    at: usize,
-) -> Result<T, StoreError> {
+fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, StoreError> {
     row.try_get(at).map_err(|error| store_error(&error))
 }

@@ -90,41 +90,31 @@ impl Rules {
         // One pattern for both: before Redis 7 it takes no two.
         let config: HashMap<String, String> =
             ask("CONFIG", &["GET", "*appendfsync*"], connection).await?;
-        match (
-            config.get("appendfsync").map(String::as_str),
-            self.durability,
-        ) {
-            (Some("always"), _) | (Some("everysec"), Durability::EverySecond) => {}
-            (Some("everysec"), _) => {
-                return Err(unsuitable(
-                    "it writes to disk every second, so a crash may lose an intent: set \
-                     appendfsync always, or take the risk with \
-                     accept_durability(Durability::EverySecond)",
-                ));
-            }
-            (Some(_), _) => {
-                return Err(unsuitable(
-                    "it leaves to its system when to write to disk: set appendfsync always, or \
-                     take the risk with accept_durability(Durability::Unchecked)",
-                ));
-            }
-            (None, _) => {
-                return Err(unsuitable(
-                    "it does not tell its appendfsync: take the risk with \
-                     accept_durability(Durability::Unchecked)",
-                ));
-            }
-        }
-        // It overrules appendfsync for as long as the server writes its file anew.
-        let at_all_times = config.get("no-appendfsync-on-rewrite");
-        if at_all_times.map(String::as_str) != Some("no") {
-            return Err(unsuitable(
+        let get = |name| config.get(name).map(String::as_str);
+        // The second overrules the first for as long as the server writes its file anew.
+        let (appendfsync, not_on_rewrite) = (get("appendfsync"), get("no-appendfsync-on-rewrite"));
+        Err(unsuitable(match (appendfsync, self.durability) {
+            (Some("always"), _) | (Some("everysec"), Durability::EverySecond) => {
+                if not_on_rewrite == Some("no") {
+                    return Ok(());
+                }
                 "it may not write to disk while it rewrites its file: set \
                  no-appendfsync-on-rewrite no, or take the risk with \
-                 accept_durability(Durability::Unchecked)",
-            ));
-        }
-        Ok(())
+                 accept_durability(Durability::Unchecked)"
+            }
+            (Some("everysec"), _) => {
+                "it writes to disk every second, so a crash may lose an intent: set appendfsync \
+                 always, or take the risk with accept_durability(Durability::EverySecond)"
+            }
+            (Some(_), _) => {
+                "it leaves to its system when to write to disk: set appendfsync always, or take \
+                 the risk with accept_durability(Durability::Unchecked)"
+            }
+            (None, _) => {
+                "it does not tell its appendfsync: take the risk with \
+                 accept_durability(Durability::Unchecked)"
+            }
+        }))
     }
 }
 

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use super::address::Address;
 use super::error::{late, may_not, refusal};
-use crate::store::changes::Changes;
-use crate::store::{AccountName, Change, StoreError, Version};
+use crate::store::changes::{Changes, named};
+use crate::store::{Change, StoreError};
 
 /// A subscription that is silent so long is asked whether it still stands.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -64,7 +64,10 @@ impl Listener {
         let (mut asking, mut messages) = subscription.split();
         loop {
             match timeout(HEARTBEAT, messages.next()).await {
-                Ok(Some(message)) => changes.tell(|| named(message.get_payload_bytes())),
+                Ok(Some(message)) => {
+                    let told = std::str::from_utf8(message.get_payload_bytes());
+                    changes.tell(|| told.ok().and_then(named).unwrap_or(Change::Any));
+                }
                 Ok(None) => return,
                 Err(_) => match timeout(self.timeout, asking.ping::<Value>()).await {
                     Ok(Ok(_)) => {}
@@ -73,14 +76,4 @@ impl Listener {
             }
         }
     }
-}
-
-/// What a message tells of: the version of the write, and the account.
-fn named(message: &[u8]) -> Change {
-    let read = || {
-        let (version, name) = std::str::from_utf8(message).ok()?.split_once(' ')?;
-        let version = Version::from_number(version.parse().ok()?);
-        Some(Change::Record(AccountName::new(name).ok()?, version))
-    };
-    read().unwrap_or(Change::Any)
 }

@@ -91,7 +91,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult};
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use builder::RedisStoreBuilder;
 pub use checks::Durability;
@@ -126,13 +126,7 @@ struct Shared {
     keys: Keys,
     link: Link,
     changes: Changes,
-    listener: AbortHandle,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.listener.abort();
-    }
+    _listening: AbortOnDropHandle<()>,
 }
 
 impl RedisStore {
@@ -178,7 +172,7 @@ impl RedisStore {
             keys,
             link,
             changes,
-            listener: tokio::spawn(listening).abort_handle(),
+            _listening: AbortOnDropHandle::new(tokio::spawn(listening)),
         })))
     }
 
