@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::RedisStore;
 use super::address::Address;
 use super::checks::{Durability, Rules};
+use super::link::Link;
+use super::listen::Listener;
 use super::script::Keys;
+use super::{RedisStore, Shared};
 use crate::store::StoreError;
+use crate::store::changes::Changes;
 use crate::store::error::unsuitable;
 use crate::tls::Trust;
 use crate::{Clock, SystemClock};
-
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Builds a [`RedisStore`].
 #[must_use]
@@ -32,7 +34,7 @@ impl RedisStoreBuilder {
         Self {
             url: url.to_owned(),
             prefix: "tower-mac-auth".to_owned(),
-            timeout: TIMEOUT,
+            timeout: Duration::from_secs(5),
             rules: Rules {
                 durability: Durability::Always,
                 replicas: 0,
@@ -114,7 +116,22 @@ impl RedisStoreBuilder {
         }
         let address = Address::new(&self.url, self.trust)?;
         let keys = Keys::new(&self.prefix);
-        RedisStore::open(address, keys, self.timeout, self.rules, self.clock).await
+        let (timeout, clock) = (self.timeout, self.clock);
+        let link = Link::new(address.clone(), timeout, self.rules, clock, keys.clone());
+        link.connect().await?;
+        let listener = Listener {
+            address,
+            channel: keys.changes(),
+            timeout,
+        };
+        let (subscription, changes) = (listener.subscribe().await?, Changes::new());
+        let listening = tokio::spawn(listener.listen(subscription, changes.clone()));
+        Ok(RedisStore(Arc::new(Shared {
+            keys,
+            link,
+            changes,
+            _listening: AbortOnDropHandle::new(listening),
+        })))
     }
 }
 

@@ -87,7 +87,6 @@ mod script;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult};
@@ -100,17 +99,13 @@ pub use nonces::RedisNonces;
 #[doc(no_inline)]
 pub use rustls;
 
-use address::Address;
-use checks::Rules;
 use link::{Kind, Link};
-use listen::Listener;
 use script::Keys;
 
 use super::changes::Changes;
 use super::{
     AccountName, Draft, Listed, Loaded, RecordStore, Replaced, StoreError, Version, Watch,
 };
-use crate::Clock;
 
 /// How many records are asked for in one message.
 const PAGE: usize = 500;
@@ -150,30 +145,6 @@ impl RedisStore {
     /// The same, with more to say.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder::new(url)
-    }
-
-    async fn open(
-        address: Address,
-        keys: Keys,
-        timeout: Duration,
-        rules: Rules,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, StoreError> {
-        let link = Link::new(address.clone(), timeout, rules, clock, keys.clone());
-        link.connect().await?;
-        let listener = Listener {
-            address,
-            channel: keys.changes(),
-            timeout,
-        };
-        let (subscription, changes) = (listener.subscribe().await?, Changes::new());
-        let listening = listener.listen(subscription, changes.clone());
-        Ok(Self(Arc::new(Shared {
-            keys,
-            link,
-            changes,
-            _listening: AbortOnDropHandle::new(tokio::spawn(listening)),
-        })))
     }
 
     /// At most so many names after this one, and what stands for each.
