@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use super::credential::RotationState;
 use super::state::{AccountState, shut_down};
-use super::work::Wait;
 use super::{AccountBuilder, AccountError, Event, Events, authorize};
 use crate::provider::{Provider, TokenSet, Xiaomi};
 use crate::store::{AccountName, Generation};
@@ -142,14 +140,8 @@ impl<P: Provider> Account<P> {
         &self,
         work: impl Future<Output = Result<Generation, AccountError>> + Send + 'static,
     ) -> Result<Generation, AccountError> {
-        let (tell, told) = oneshot::channel();
         let work = work.instrument(self.0.span("authorize"));
-        let work = self.0.begin(async move {
-            // The caller may have been dropped.
-            let _ = tell.send(work.await);
-        });
-        let limit = self.0.context.policy.longest_authorization();
-        Wait::new(told, Some(work), limit).await?
+        self.0.context.outliving(self.0.tasks(), work).await?
     }
 
     /// Ends the grant: the tokens leave the store and this process, and nothing is signed any more.
@@ -214,12 +206,8 @@ impl<P: Provider> Account<P> {
         } else {
             offset_secs
         };
-        if self
-            .0
-            .clock_offset_secs
-            .swap(offset_secs, Ordering::Relaxed)
-            != offset_secs
-        {
+        let known = &self.0.clock_offset_secs;
+        if known.swap(offset_secs, Ordering::Relaxed) != offset_secs {
             self.0.emit(Event::ClockCorrected { offset_secs });
         }
     }

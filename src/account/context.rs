@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::AccountEvent;
 use super::event::Channel;
@@ -12,7 +12,7 @@ use super::numbers::Counters;
 use super::policy::Policy;
 use super::rotation::OptionalJournal;
 use super::tasks::Tasks;
-use super::work::Home;
+use super::work::{Home, Wait};
 use crate::Clock;
 use crate::provider::{Grant, Provider};
 use crate::store::{Record, SharedStore, StoreError, unsuitable};
@@ -49,6 +49,21 @@ impl<P: Provider> Context<P> {
         if self.look_every.is_some() {
             self.hearing.tell(listener, &self.store);
         }
+    }
+
+    /// Begins work that goes on if the caller is dropped.
+    pub(super) fn outliving<T: Send + 'static>(
+        &self,
+        tasks: &Tasks,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Wait<T> {
+        let (tell, told) = oneshot::channel();
+        let work = tasks.begin(&self.home, async move {
+            // The caller may have been dropped.
+            let _ = tell.send(work.await);
+        });
+        let limit = self.policy.longest_authorization();
+        Wait::new(told, Some(work), limit)
     }
 
     /// The record, if this client can use its grant.

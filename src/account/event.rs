@@ -1,6 +1,6 @@
 use std::sync::OnceLock;
 
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 
 use super::RefreshError;
 use crate::Timestamp;
@@ -148,10 +148,8 @@ impl<T: Clone + From<Event>> Events<T> {
         }
         match self.rest.recv().await {
             Ok(event) => Some(event),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                Some(Event::Lagged { missed }.into())
-            }
-            Err(broadcast::error::RecvError::Closed) => None,
+            Err(RecvError::Lagged(missed)) => Some(Event::Lagged { missed }.into()),
+            Err(RecvError::Closed) => None,
         }
     }
 
@@ -162,9 +160,7 @@ impl<T: Clone + From<Event>> Events<T> {
         }
         match self.rest.try_recv() {
             Ok(event) => Some(event),
-            Err(broadcast::error::TryRecvError::Lagged(missed)) => {
-                Some(Event::Lagged { missed }.into())
-            }
+            Err(TryRecvError::Lagged(missed)) => Some(Event::Lagged { missed }.into()),
             Err(_) => None,
         }
     }

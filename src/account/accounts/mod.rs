@@ -5,19 +5,16 @@ mod open;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use tokio::sync::oneshot;
-
 use self::open::OpenAccounts;
 use super::authorize::{self, Brought};
 use super::context::Context;
 use super::hearing::Listener;
 use super::state::shut_down;
 use super::tasks::settle;
-use super::work::Wait;
 use super::{Account, AccountError, AccountErrorKind, AccountEvent, AccountsBuilder, Events};
 use crate::AuthorizationCode;
 use crate::provider::{Provider, TokenSet, Xiaomi};
-use crate::store::{Generation, RecordStore, StoreError};
+use crate::store::{RecordStore, StoreError};
 use crate::token::TokenEndpoint;
 
 /// How many events of all accounts a slow reader may fall behind.
@@ -71,16 +68,8 @@ impl<P: Provider> Accounts<P> {
             return Ok(account);
         }
         let account = self.0.entry(name)?;
-        match self.0.opened(&account).await {
-            Ok(()) => {
-                self.0.find(name);
-                Ok(Account(account))
-            }
-            Err(error) => {
-                self.0.give_up(account);
-                Err(error)
-            }
-        }
+        let opened = self.0.opened(&account).await;
+        self.settled(Account(account), opened)
     }
 
     /// The account of this name, if it is open. It allocates nothing and asks nobody.
@@ -131,9 +120,8 @@ impl<P: Provider> Accounts<P> {
         // Before the code is spent.
         self.0.check_open()?;
         let (accounts, code) = (self.clone(), code.into());
-        self.outliving(async move {
-            let context = accounts.0.context();
-            let brought = authorize::exchange(context, &code).await?;
+        let work = async move {
+            let brought = authorize::exchange(accounts.0.context(), &code).await?;
             let Some(tokens) = brought.tokens() else {
                 // Only a refresh token could be read, which does not say whose it is.
                 return Err(AccountError::new(AccountErrorKind::CodeInDoubt));
@@ -142,8 +130,9 @@ impl<P: Provider> Accounts<P> {
                 Some(name) => accounts.put(&name, brought).await,
                 None => Err(brought.into_error(AccountErrorKind::Unnamed)),
             }
-        })
-        .await
+        };
+        let context = self.0.context();
+        context.outliving(&context.tasks, work).await?
     }
 
     /// Puts tokens into the account of this name that came another way: see [`Account::install`].
@@ -157,10 +146,11 @@ impl<P: Provider> Accounts<P> {
     ///
     /// It goes on if the future is dropped.
     pub async fn install(&self, name: &str, tokens: TokenSet) -> Result<Account<P>, AccountError> {
-        let brought = (tokens, self.0.context().clock.now()).into();
+        let context = self.0.context();
+        let brought = (tokens, context.clock.now()).into();
         let (accounts, name) = (self.clone(), name.to_owned());
-        self.outliving(async move { accounts.put(&name, brought).await })
-            .await
+        let work = async move { accounts.put(&name, brought).await };
+        context.outliving(&context.tasks, work).await?
     }
 
     async fn put(&self, name: &str, brought: Brought) -> Result<Account<P>, AccountError> {
@@ -173,10 +163,10 @@ impl<P: Provider> Accounts<P> {
     }
 
     /// The account, if that is what it came to.
-    fn settled(
+    fn settled<T>(
         &self,
         account: Account<P>,
-        done: Result<Generation, AccountError>,
+        done: Result<T, AccountError>,
     ) -> Result<Account<P>, AccountError> {
         match done {
             Ok(_) => {
@@ -188,21 +178,6 @@ impl<P: Provider> Accounts<P> {
                 Err(error)
             }
         }
-    }
-
-    /// Waits for work that goes on if the caller is dropped.
-    async fn outliving(
-        &self,
-        work: impl Future<Output = Result<Account<P>, AccountError>> + Send + 'static,
-    ) -> Result<Account<P>, AccountError> {
-        let (tell, told) = oneshot::channel();
-        let context = self.0.context();
-        let work = context.tasks.begin(&context.home, async move {
-            // The caller may have been dropped.
-            let _ = tell.send(work.await);
-        });
-        let limit = context.policy.longest_authorization();
-        Wait::new(told, Some(work), limit).await?
     }
 
     /// How many accounts are open, those included that are being opened.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::Timestamp;
 use crate::account::{AccessStatus, Account, Accounts, RotationStatus};
 use crate::provider::Provider;
 
@@ -20,25 +21,29 @@ impl<P: Provider> Accounts<P> {
     pub fn census(&self) -> Census {
         let mut census = Census::default();
         let now = self.0.context().clock.now();
-        self.0.for_each(|account| {
-            let account = Account(account);
-            let status = account.status();
-            let place = (status.access.as_str(), status.rotation.as_str());
-            let mut known = census.accounts.iter_mut();
-            match known.find(|(access, rotation, _)| (*access, *rotation) == place) {
-                Some((_, _, count)) => *count += 1,
-                None => census.accounts.push((place.0, place.1, 1)),
-            }
-            if let AccessStatus::Live { until } | AccessStatus::Aging { until } = status.access
-                && until != crate::Timestamp::MAX
-            {
-                let left = until.saturating_since(now);
-                let shortest = census.shortest_life.unwrap_or(left);
-                census.shortest_life = Some(shortest.min(left));
-            }
-        });
+        self.0
+            .for_each(|account| census.count(&Account(account), now));
         census.accounts.sort_unstable();
         census
+    }
+}
+
+impl Census {
+    pub(super) fn count<P: Provider>(&mut self, account: &Account<P>, now: Timestamp) {
+        let status = account.status();
+        let place = (status.access.as_str(), status.rotation.as_str());
+        let mut known = self.accounts.iter_mut();
+        match known.find(|(access, rotation, _)| (*access, *rotation) == place) {
+            Some((_, _, count)) => *count += 1,
+            None => self.accounts.push((place.0, place.1, 1)),
+        }
+        if let AccessStatus::Live { until } | AccessStatus::Aging { until } = status.access
+            && until != Timestamp::MAX
+        {
+            let left = until.saturating_since(now);
+            let shortest = self.shortest_life.unwrap_or(left);
+            self.shortest_life = Some(shortest.min(left));
+        }
     }
 }
 

@@ -77,12 +77,11 @@ impl Counters {
 
     /// A request has ended, and was not refused in the end. `once`: it was sent once.
     pub(crate) fn ended(&self, once: bool) {
-        if once { self.sent() } else { self.resent() }
-    }
-
-    /// A request was sent twice.
-    fn resent(&self) {
-        self.resent.fetch_add(1, Relaxed);
+        if once {
+            self.sent();
+        } else {
+            self.resent.fetch_add(1, Relaxed);
+        }
     }
 
     /// A refusal was handed back, or the request not sent again after one.

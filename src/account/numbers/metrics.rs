@@ -9,10 +9,20 @@ use metrics::{
 };
 
 use super::{Census, Stats};
-use crate::Timestamp;
 use crate::account::{Account, Accounts};
 use crate::provider::Provider;
 
+const REQUESTS: &str = "mac_auth_requests_total";
+const REFUSALS: &str = "mac_auth_refusals_total";
+const REFRESHES: &str = "mac_auth_refreshes_total";
+const REAUTHORIZATIONS: &str = "mac_auth_reauthorization_required_total";
+const WAITERS: &str = "mac_auth_refresh_waiters";
+const COMMITS_DELAYED: &str = "mac_auth_commits_delayed";
+const CLOCK_OFFSET: &str = "mac_auth_clock_offset_seconds";
+const LAST_SUCCESS: &str = "mac_auth_last_refresh_success_timestamp_seconds";
+const LAST_FAILURE: &str = "mac_auth_last_refresh_failure_timestamp_seconds";
+const ACCOUNTS: &str = "mac_auth_accounts";
+const SHORTEST_LIFE: &str = "mac_auth_access_token_seconds_left_min";
 const REFRESH_DURATION: &str = "mac_auth_refresh_duration_seconds";
 const STORE_STEP_DURATION: &str = "mac_auth_store_step_duration_seconds";
 
@@ -59,13 +69,8 @@ impl<P: Provider> Account<P> {
     pub fn record_metrics(&self) {
         let whose = &self.0.context.counters.whose;
         record(whose, &self.stats());
-        let status = self.status();
-        let place = (status.access.as_str(), status.rotation.as_str(), 1);
-        let left = |until: Timestamp| until.saturating_since(self.0.clock.now());
-        let census = Census {
-            accounts: vec![place],
-            shortest_life: self.expires_at().map(left),
-        };
+        let mut census = Census::default();
+        census.count(self, self.0.clock.now());
         record_census(whose, &census);
     }
 }
@@ -81,7 +86,7 @@ fn record(whose: &Whose, stats: &Stats) {
         ("signed", requests.signed),
     ] {
         let labels = whose.labels([("outcome", outcome)]);
-        counter!("mac_auth_requests_total", labels).absolute(count);
+        counter!(REQUESTS, labels).absolute(count);
     }
     let refusals = stats.refusals;
     for (reason, count) in [
@@ -90,7 +95,7 @@ fn record(whose: &Whose, stats: &Stats) {
         ("rejected_fresh", refusals.rejected_fresh),
     ] {
         let labels = whose.labels([("reason", reason)]);
-        counter!("mac_auth_refusals_total", labels).absolute(count);
+        counter!(REFUSALS, labels).absolute(count);
     }
     let refreshes = stats.refreshes;
     for (outcome, count) in [
@@ -104,28 +109,21 @@ fn record(whose: &Whose, stats: &Stats) {
         ("failed", refreshes.failed),
     ] {
         let labels = whose.labels([("outcome", outcome)]);
-        counter!("mac_auth_refreshes_total", labels).absolute(count);
+        counter!(REFRESHES, labels).absolute(count);
     }
-    counter!("mac_auth_reauthorization_required_total", whose.labels([]))
-        .absolute(stats.reauthorization_required);
+    counter!(REAUTHORIZATIONS, whose.labels([])).absolute(stats.reauthorization_required);
     #[expect(clippy::cast_precision_loss, reason = "some seconds")]
     let clock_offset = stats.clock_offset_secs as f64;
     for (name, value) in [
-        ("mac_auth_refresh_waiters", float(stats.waiting)),
-        ("mac_auth_commits_delayed", float(stats.commits_delayed)),
-        ("mac_auth_clock_offset_seconds", clock_offset),
+        (WAITERS, float(stats.waiting)),
+        (COMMITS_DELAYED, float(stats.commits_delayed)),
+        (CLOCK_OFFSET, clock_offset),
     ] {
         gauge!(name, whose.labels([])).set(value);
     }
     for (name, at) in [
-        (
-            "mac_auth_last_refresh_success_timestamp_seconds",
-            stats.last_refreshed_at,
-        ),
-        (
-            "mac_auth_last_refresh_failure_timestamp_seconds",
-            stats.last_refresh_failed_at,
-        ),
+        (LAST_SUCCESS, stats.last_refreshed_at),
+        (LAST_FAILURE, stats.last_refresh_failed_at),
     ] {
         if let Some(at) = at {
             gauge!(name, whose.labels([])).set(float(at.as_secs()));
@@ -145,14 +143,14 @@ fn record_census(whose: &Whose, census: &Census) {
                 .find(|place| (place.0, place.1) == (access, rotation));
             let count = place.map_or(0, |place| place.2);
             let labels = whose.labels([("access", access), ("rotation", rotation)]);
-            gauge!("mac_auth_accounts", labels).set(float(count));
+            gauge!(ACCOUNTS, labels).set(float(count));
         }
     }
     // Where no token ends, none ends soon.
     let left = census
         .shortest_life
         .map_or(f64::INFINITY, |left| left.as_secs_f64());
-    gauge!("mac_auth_access_token_seconds_left_min", whose.labels([])).set(left);
+    gauge!(SHORTEST_LIFE, whose.labels([])).set(left);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what a recorder takes")]
@@ -164,20 +162,11 @@ const fn float(count: u64) -> f64 {
 fn describe() {
     static DESCRIBED: Once = Once::new();
     DESCRIBED.call_once(|| {
+        describe_counter!(REQUESTS, "Requests, by what became of them");
+        describe_counter!(REFUSALS, "Responses that refused a credential, by reason");
+        describe_counter!(REFRESHES, "Refreshes, by what became of them");
         describe_counter!(
-            "mac_auth_requests_total",
-            "Requests, by what became of them"
-        );
-        describe_counter!(
-            "mac_auth_refusals_total",
-            "Responses that refused a credential, by reason"
-        );
-        describe_counter!(
-            "mac_auth_refreshes_total",
-            "Refreshes, by what became of them"
-        );
-        describe_counter!(
-            "mac_auth_reauthorization_required_total",
+            REAUTHORIZATIONS,
             "Refreshes that found that a user must authorize again"
         );
         describe_histogram!(REFRESH_DURATION, Unit::Seconds, "How long refreshes took");
@@ -186,35 +175,32 @@ fn describe() {
             Unit::Seconds,
             "How long steps of the store took"
         );
+        describe_gauge!(WAITERS, "Requests that wait for a refresh");
         describe_gauge!(
-            "mac_auth_refresh_waiters",
-            "Requests that wait for a refresh"
-        );
-        describe_gauge!(
-            "mac_auth_commits_delayed",
+            COMMITS_DELAYED,
             "New credentials that the store has not taken"
         );
         describe_gauge!(
-            "mac_auth_clock_offset_seconds",
+            CLOCK_OFFSET,
             Unit::Seconds,
             "What is added to the clock in nonces"
         );
         describe_gauge!(
-            "mac_auth_last_refresh_success_timestamp_seconds",
+            LAST_SUCCESS,
             Unit::Seconds,
             "When this process last rotated a credential"
         );
         describe_gauge!(
-            "mac_auth_last_refresh_failure_timestamp_seconds",
+            LAST_FAILURE,
             Unit::Seconds,
             "When a refresh by this process last failed"
         );
         describe_gauge!(
-            "mac_auth_accounts",
+            ACCOUNTS,
             "Open accounts, by whether they may sign and rotate"
         );
         describe_gauge!(
-            "mac_auth_access_token_seconds_left_min",
+            SHORTEST_LIFE,
             Unit::Seconds,
             "The shortest time left to an access token that lives"
         );
