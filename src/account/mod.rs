@@ -1,11 +1,9 @@
-//! The account: one grant of one user, its current credential, and the one refresh at a time that
-//! renews it.
+//! The account: one grant of one user, its credential, and the one refresh at a time that renews it.
 //!
-//! An [`Account`] is opened with [tokens](AccountBuilder::tokens), with a bare [refresh
-//! token](AccountBuilder::refresh_token), with an [authorization code](AccountBuilder::authorize),
-//! or with what its [store](AccountBuilder::store) knows, and given to a
-//! [`MacAuthLayer`](crate::layer::MacAuthLayer). A clone is the same account: all layers that hold
-//! one share its credential and its refresh.
+//! An [`Account`] is opened with [tokens](AccountBuilder::tokens), with a bare
+//! [refresh token](AccountBuilder::refresh_token), with an [authorization code](AccountBuilder::authorize),
+//! or with what its [store](AccountBuilder::store) knows, and given to a [layer](crate::layer::MacAuthLayer).
+//! A clone is the same account: all layers that hold one share its credential and its refresh.
 //!
 //! If the store knows the account, its record counts, and tokens that were given besides, which may be
 //! spent, are not taken: [`Account::ignored_tokens`] says so.

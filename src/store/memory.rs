@@ -7,7 +7,9 @@ use super::changes::Changes;
 use super::{
     AccountName, Draft, Listed, Loaded, Record, RecordStore, Replaced, StoreError, Version, Watch,
 };
-use crate::{Clock, SystemClock};
+use crate::{Clock, SystemClock, Timestamp};
+
+type Records = BTreeMap<AccountName, Record>;
 
 /// Keeps records in memory: one process, gone with it.
 ///
@@ -16,7 +18,7 @@ use crate::{Clock, SystemClock};
 #[derive(Clone)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
-    records: Arc<Mutex<BTreeMap<AccountName, Record>>>,
+    records: Arc<Mutex<Records>>,
     changes: Changes,
 }
 
@@ -35,7 +37,7 @@ impl MemoryStore {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AccountName, Record>> {
+    fn lock(&self) -> MutexGuard<'_, Records> {
         // A panic elsewhere cannot leave a record half written: each step assigns whole values.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,13 +57,17 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
+fn loaded(records: &Records, account: &AccountName, now: Timestamp) -> Loaded {
+    let record = records.get(account).cloned();
+    record.map_or_else(
+        || Loaded::nothing(now),
+        |record| Loaded::record(record, now),
+    )
+}
+
 impl RecordStore for MemoryStore {
     async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
-        let now = self.clock.now();
-        Ok(match self.lock().get(account) {
-            Some(record) => Loaded::record(record.clone(), now),
-            None => Loaded::nothing(now),
-        })
+        Ok(loaded(&self.lock(), account, self.clock.now()))
     }
 
     async fn replace(
@@ -72,14 +78,11 @@ impl RecordStore for MemoryStore {
     ) -> Result<Replaced, StoreError> {
         let now = self.clock.now();
         let mut records = self.lock();
-        match records.get_mut(account) {
-            Some(record) if Some(record.version) == expected => *record = draft.at(now),
-            None if expected.is_none() => {
-                records.insert(account.clone(), draft.at(now));
-            }
-            Some(record) => return Ok(Replaced::Refused(Loaded::record(record.clone(), now))),
-            None => return Ok(Replaced::Refused(Loaded::nothing(now))),
+        let standing = loaded(&records, account, now);
+        if standing.version() != expected {
+            return Ok(Replaced::Refused(standing));
         }
+        records.insert(account.clone(), draft.at(now));
         drop(records);
         if !draft.status.is_rotating() {
             self.changes.tell_of(account, draft.version);

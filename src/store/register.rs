@@ -5,7 +5,7 @@ use std::future::Future;
 use super::error::unavailable;
 use super::{
     AccountName, Commit, Draft, Import, Issued, Listed, Loaded, Record, Replaced, Secrets,
-    Standing, StoreError, StoreErrorKind, Version, Watch, transition,
+    StoreError, StoreErrorKind, Version, Watch, transition,
 };
 use crate::Timestamp;
 
@@ -153,11 +153,10 @@ pub trait RecordStore: Send + Sync + 'static {
             });
             match applied.await? {
                 Applied::Moved(record) => Ok(Import::Imported(record)),
-                Applied::Stood(loaded) => match loaded.standing {
-                    Standing::Record(record) => Ok(Import::AlreadyKnown(record)),
-                    Standing::Unreadable { why, .. } => Err(why),
-                    Standing::Nothing => Ok(Import::UnderWay),
-                },
+                Applied::Stood(loaded) => {
+                    let known = loaded.into_record()?;
+                    Ok(known.map_or(Import::UnderWay, Import::AlreadyKnown))
+                }
             }
         }
     }
@@ -231,13 +230,12 @@ pub(crate) async fn commit_as<S: RecordStore>(
     });
     match applied.await? {
         Applied::Moved(record) => Ok(Commit::Committed(record)),
-        Applied::Stood(loaded) => match loaded.standing {
-            Standing::Record(record) if record.generation >= issued.generation => {
+        Applied::Stood(loaded) => match loaded.into_record()? {
+            Some(record) if record.generation >= issued.generation => {
                 Ok(Commit::Superseded(record))
             }
-            Standing::Record(record) => Err(record.secrets.unreadable()),
-            Standing::Unreadable { why, .. } => Err(why),
-            Standing::Nothing => Err(unavailable("a commit over nothing was refused")),
+            Some(record) => Err(record.secrets.unreadable()),
+            None => Err(unavailable("a commit over nothing was refused")),
         },
     }
 }
@@ -399,11 +397,10 @@ mod tests {
             transition::commit(&loaded.standing, version, &issued(1))
         })
         .await;
-        assert!(matches!(
-            applied,
-            Ok(Applied::Stood(Loaded { standing: Standing::Record(record), .. }))
-                if record.version == first.version
-        ));
+        let Ok(Applied::Stood(standing)) = applied else {
+            panic!("the first stands: {applied:?}")
+        };
+        assert_eq!(standing.version(), Some(first.version));
         assert_eq!(asked, [None, Some(first.version)]);
     }
 }

@@ -4,7 +4,7 @@
 //! write to. Root is no exception. It could read another user's directory, and would leave files
 //! there that their owner cannot read.
 
-use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, FileType, Metadata, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
@@ -89,11 +89,8 @@ impl Disk {
         // Left by a crash. Not written over: it might have another owner or another mode.
         remove_if_there(new)?;
         self.before(Change::Create, new)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(new)?;
+        let mut file = File::options();
+        let mut file = file.write(true).create_new(true).mode(0o600).open(new)?;
         self.before(Change::Write, new)?;
         file.write_all(bytes)?;
         // Else the name may reach the disk before the bytes, and a crash leaves an empty file.
@@ -146,7 +143,7 @@ impl Disk {
     pub(in crate::store) fn make_dir(&self, path: &Path) -> io::Result<()> {
         self.before(Change::MakeDir, path)?;
         match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             made => made,
         }
     }
@@ -175,11 +172,19 @@ impl Disk {
     }
 }
 
+/// What was done, or `None` if there is nothing to do that to.
+pub(super) fn if_there<T>(done: io::Result<T>) -> io::Result<Option<T>> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
+    }
+}
+
 /// The bytes of a file, or `None` if there is none.
 pub(super) fn read(disk: &Disk, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let (mut file, opened) = match Piece::File.open(disk, path, OFlags::RDONLY) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
+    let opened = if_there(Piece::File.open(disk, path, OFlags::RDONLY))?;
+    let Some((mut file, opened)) = opened else {
+        return Ok(None);
     };
     let mut bytes = Zeroizing::new(Vec::new());
     // Of its full size at once: a buffer that grows leaves secrets behind.
@@ -189,19 +194,13 @@ pub(super) fn read(disk: &Disk, path: &Path) -> io::Result<Option<Zeroizing<Vec<
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+    if_there(fs::remove_file(path)).map(drop)
 }
 
 /// Whether the file that was opened is the one that is there now.
 pub(in crate::store) fn is_at(held: &Metadata, path: &Path) -> io::Result<bool> {
-    match fs::metadata(path) {
-        Ok(there) => Ok((held.dev(), held.ino()) == (there.dev(), there.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+    let there = if_there(fs::metadata(path))?;
+    Ok(there.is_some_and(|there| (held.dev(), held.ino()) == (there.dev(), there.ino())))
 }
 
 /// What may be opened, and the mode that it is to have.
@@ -271,9 +270,7 @@ impl Piece {
         if mode & 0o022 == 0 {
             return Ok(());
         }
-        let why = set
-            .err()
-            .map_or_else(String::new, |error| format!(": {error}"));
+        let why = set.map_or_else(|error| format!(": {error}"), |()| String::new());
         let what = "others may write to it, and that cannot be changed";
         Err(refused(format!("its mode is {mode:04o}, {what}{why}")))
     }

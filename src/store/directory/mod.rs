@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 #[cfg(test)]
 pub(super) use disk::Change;
 pub(super) use disk::{Disk, is_at};
-use disk::{Piece, read};
+use disk::{Piece, if_there, read};
 #[cfg(test)]
 pub(super) use lock::LOCK;
 use lock::{Lock, PATIENCE, PAUSE_MILLIS, not_locked, wait_for_lock};
@@ -97,11 +97,10 @@ impl Directory {
         let mut shards = Vec::new();
         for shard in 0..=u8::MAX {
             let path = self.shard(shard);
-            match fs::symlink_metadata(&path).and_then(|it| Piece::Directory.check(&it)) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                checked => checked.map_err(failed("the directory cannot be read", &path))?,
-            }
-            shards.push(shard);
+            let checked = fs::symlink_metadata(&path).and_then(|it| Piece::Directory.check(&it));
+            let checked = if_there(checked);
+            let there = checked.map_err(failed("the directory cannot be read", &path))?;
+            shards.extend(there.map(|()| shard));
         }
         self.check()?;
         Ok(shards)
@@ -112,21 +111,15 @@ impl Directory {
         let path = self.shard(shard);
         let failed = || failed("the directory cannot be read", &path);
         let mut stems = Vec::new();
-        let names = match fs::read_dir(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.check()?;
-                return Ok(stems);
-            }
-            names => names.map_err(failed())?,
+        let Some(names) = if_there(fs::read_dir(&path)).map_err(failed())? else {
+            self.check()?;
+            return Ok(stems);
         };
         for name in names {
             let name = name.map_err(failed())?.file_name();
             // Of what is ours, every name is text.
-            stems.extend(
-                name.to_str()
-                    .and_then(|name| name.strip_suffix(SUFFIX))
-                    .map(str::to_owned),
-            );
+            let stem = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+            stems.extend(stem.map(str::to_owned));
         }
         Ok(stems)
     }

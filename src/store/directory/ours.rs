@@ -1,13 +1,13 @@
 //! Sees that a store's directory, and all that is in it, is our user's alone to write.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::disk::{Disk, NEW, Piece, refused};
+use super::disk::{Disk, NEW, Piece, if_there, refused};
 use super::lock::LOCK;
 use super::marker::MARKER;
 use super::trouble::failed;
@@ -62,11 +62,8 @@ pub(super) fn tighten(disk: &Disk, shard: &Path) -> Result<(), StoreError> {
     opened.map_err(failed(WHAT, shard))?;
     for entry in fs::read_dir(shard).map_err(failed(WHAT, shard))? {
         let path = entry.map_err(failed(WHAT, shard))?.path();
-        match tighten_file(disk, &path) {
-            // Somebody else is at work there.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            tightened => tightened.map_err(failed(WHAT, &path))?,
-        }
+        // Somebody else is at work there, if it is gone.
+        if_there(tighten_file(disk, &path)).map_err(failed(WHAT, &path))?;
     }
     Ok(())
 }

@@ -49,15 +49,12 @@ impl Journal {
             return Ok(());
         }
         // Two clients can have an account of one name, each in a store of its own.
-        let expected = if let Some((_, client)) = account {
-            Some(client.into())
-        } else {
-            let standing = store.load(&name).await?.into_record()?;
-            standing
-                .as_ref()
-                .map(|it| it.grant())
-                .transpose()?
-                .and_then(|it| it.client_id.clone())
+        let expected = match account {
+            Some((_, client)) => Some(client.into()),
+            None => match store.load(&name).await?.into_record()? {
+                Some(standing) => standing.grant()?.client_id.clone(),
+                None => None,
+            },
         };
         if let (Some(owner), Some(expected)) = (&answer.grant.client_id, expected)
             && *owner != expected

@@ -2,7 +2,7 @@
 
 use super::SealedStore;
 use crate::store::register::{Applied, apply};
-use crate::store::{AccountName, RecordStore, Secrets, Standing, StoreError, transition};
+use crate::store::{AccountName, RecordStore, Secrets, StoreError, transition};
 
 /// What came of [`SealedStore::reseal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,10 +33,8 @@ impl<S: RecordStore> SealedStore<S> {
     ///
     /// The record is the old one or the new one.
     pub async fn reseal(&self, account: &AccountName) -> Result<Resealed, StoreError> {
-        let record = match self.inner.load(account).await?.standing {
-            Standing::Record(record) => record,
-            Standing::Unreadable { why, .. } => return Err(why),
-            Standing::Nothing => return Ok(Resealed::Unknown),
+        let Some(record) = self.inner.load(account).await?.into_record()? else {
+            return Ok(Resealed::Unknown);
         };
         let is_current = match &record.secrets {
             Secrets::Sealed(sealed) => sealed.key_id() == Some(self.keys.current_id()),
@@ -50,13 +48,9 @@ impl<S: RecordStore> SealedStore<S> {
         });
         match applied.await? {
             Applied::Moved(_) => Ok(Resealed::Done),
-            Applied::Stood(loaded) => match loaded.standing {
-                Standing::Record(record) => match record.secrets {
-                    Secrets::Unreadable(why) => Err(why),
-                    _ => Ok(Resealed::UnderWay),
-                },
-                Standing::Unreadable { why, .. } => Err(why),
-                Standing::Nothing => Ok(Resealed::Unknown),
+            Applied::Stood(loaded) => match loaded.into_record()? {
+                Some(record) => record.grant().map(|_| Resealed::UnderWay),
+                None => Ok(Resealed::Unknown),
             },
         }
     }
