@@ -26,7 +26,7 @@ pub(super) const NEW: &str = ".new";
 pub(in crate::store) struct Disk {
     /// Asked before each change: tests write down the order, and let changes fail.
     #[cfg(test)]
-    pub(in crate::store) hook: Option<std::sync::Arc<Hook>>,
+    hook: Option<std::sync::Arc<Hook>>,
 }
 
 #[cfg(test)]
@@ -43,18 +43,6 @@ pub(in crate::store) enum Change {
     Remove,
     SyncDir,
     SetMode,
-}
-
-#[cfg(test)]
-impl Change {
-    /// What writes a file, in this order.
-    pub(in crate::store) const WRITTEN: [Self; 5] = [
-        Self::Create,
-        Self::Write,
-        Self::SyncFile,
-        Self::Rename,
-        Self::SyncDir,
-    ];
 }
 
 impl Disk {
@@ -294,5 +282,38 @@ fn name(what: FileType) -> &'static str {
         "a socket"
     } else {
         "a device"
+    }
+}
+
+#[cfg(test)]
+impl Change {
+    /// What writes a file, in this order.
+    pub(in crate::store) const WRITTEN: [Self; 5] = [
+        Self::Create,
+        Self::Write,
+        Self::SyncFile,
+        Self::Rename,
+        Self::SyncDir,
+    ];
+}
+
+#[cfg(test)]
+pub(in crate::store) type Changes = std::sync::Arc<std::sync::Mutex<Vec<Change>>>;
+
+#[cfg(test)]
+impl Disk {
+    /// A disk that writes its changes down, of which those fail that `fails` says, by number.
+    pub(in crate::store) fn watched(
+        fails: impl Fn(usize, Change) -> Option<rustix::io::Errno> + Send + Sync + 'static,
+    ) -> (Self, Changes) {
+        let changes = Changes::default();
+        let seen = Changes::clone(&changes);
+        let hook = move |change, _: &Path| {
+            let mut seen = seen.lock().unwrap();
+            seen.push(change);
+            fails(seen.len(), change).map_or(Ok(()), |error| Err(error.into()))
+        };
+        let hook: std::sync::Arc<Hook> = std::sync::Arc::new(hook);
+        (Self { hook: Some(hook) }, changes)
     }
 }

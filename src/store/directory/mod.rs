@@ -28,7 +28,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 #[cfg(test)]
-pub(super) use disk::Change;
+pub(super) use disk::{Change, Changes};
 pub(super) use disk::{Disk, is_at};
 use disk::{Piece, if_there, read};
 #[cfg(test)]

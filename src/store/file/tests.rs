@@ -1,20 +1,19 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustix::io::Errno;
 use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 
 use super::*;
 use crate::Timestamp;
 use crate::sign::hex;
-use crate::store::directory::{Change, FileName, LOCK};
+use crate::store::directory::{Change, Changes, Disk, FileName, LOCK};
 use crate::store::fixture::{draft, grant, issued, name, read, told};
 use crate::store::{Commit, Grant, Issued, Status, StoreErrorKind};
 
@@ -187,30 +186,26 @@ async fn secrets_of_a_later_form_are_superseded_or_given_up_and_a_copy_is_kept()
     assert_eq!(fs::read(path.with_file_name(copy)).unwrap(), bytes);
 }
 
-/// A store whose changes are written down, and of which those fail that `fails` says, by number.
-async fn watched(
+/// To be opened on a disk whose changes are written down, and of which those fail that `fails` says.
+fn on_disk(
     dir: &Path,
-    fails: impl Fn(usize, Change) -> bool + Send + Sync + 'static,
-) -> (FileStore, Arc<Mutex<Vec<Change>>>) {
-    let changes = Arc::new(Mutex::new(Vec::new()));
+    fails: impl Fn(usize, Change) -> Option<Errno> + Send + Sync + 'static,
+) -> (FileStoreBuilder, Changes) {
+    let (disk, changes) = Disk::watched(fails);
     let mut builder = FileStore::builder(dir);
-    let seen = Arc::clone(&changes);
-    let hook = move |change, _: &Path| {
-        let mut seen = seen.lock().unwrap();
-        seen.push(change);
-        if fails(seen.len(), change) {
-            return Err(io::Error::from_raw_os_error(28 /* ENOSPC */));
-        }
-        Ok(())
-    };
-    builder.disk.hook = Some(Arc::new(hook));
+    builder.disk = disk;
+    (builder, changes)
+}
+
+async fn watched(dir: &Path) -> (FileStore, Changes) {
+    let (builder, changes) = on_disk(dir, |_, _| None);
     (builder.open().await.unwrap(), changes)
 }
 
 #[tokio::test]
 async fn bytes_are_synced_before_the_rename_and_the_directory_before_the_answer() {
     let (_scratch, dir) = scratch();
-    let (store, changes) = watched(&dir, |_, _| false).await;
+    let (store, changes) = watched(&dir).await;
     let user = name("user");
     let take = || std::mem::take(&mut *changes.lock().unwrap());
     let made = [&[Change::MakeDir, Change::SyncDir], &Change::WRITTEN[..]].concat();
@@ -219,7 +214,7 @@ async fn bytes_are_synced_before_the_rename_and_the_directory_before_the_answer(
 
     commit(&store, &user, 1).await.unwrap();
     assert_eq!(take(), made, "a shard that was not there");
-    let (other, by_other) = watched(&dir, |_, _| false).await;
+    let (other, by_other) = watched(&dir).await;
     by_other.lock().unwrap().clear();
     commit(&other, &user, 2).await.unwrap();
     let by_other = by_other.lock().unwrap().clone();
@@ -249,7 +244,7 @@ async fn bytes_are_synced_before_the_rename_and_the_directory_before_the_answer(
 #[tokio::test]
 async fn a_draft_that_is_refused_writes_nothing_and_what_stands_is_durable() {
     let (_scratch, dir) = scratch();
-    let (store, changes) = watched(&dir, |_, _| false).await;
+    let (store, changes) = watched(&dir).await;
     let user = name("user");
     commit(&store, &user, 1).await.unwrap();
     let before = tree(&dir);
@@ -271,8 +266,10 @@ async fn a_disk_that_fails_at_any_change_loses_nothing_and_is_used_again_later()
         let (_scratch, dir) = scratch();
         let at = Arc::new(AtomicUsize::new(usize::MAX));
         let fail_at = Arc::clone(&at);
-        let fails = move |number, _| number == fail_at.load(Ordering::SeqCst);
-        let (store, changes) = watched(&dir, fails).await;
+        let fails = move |number| number == fail_at.load(Ordering::SeqCst);
+        let (builder, changes) =
+            on_disk(&dir, move |number, _| fails(number).then_some(Errno::NOSPC));
+        let store = builder.open().await.unwrap();
         let user = name("user");
         commit(&store, &user, 1).await.unwrap();
         let (before, standing) = (records(&dir), read(&store, &user).await.version);
@@ -300,19 +297,13 @@ async fn a_disk_that_fails_at_any_change_loses_nothing_and_is_used_again_later()
 async fn a_directory_that_cannot_be_used_is_refused_before_a_token_is_spent() {
     // Making it, the probe, the marker: whatever fails, `open` does.
     let (_scratch, dir) = scratch();
-    let (_, changes) = watched(&dir, |_, _| false).await;
+    let (_, changes) = watched(&dir).await;
     let all = changes.lock().unwrap().len();
     assert_eq!(all, 2 + 7 + 5);
     for failing in 1..=all {
         let (_scratch, dir) = scratch();
-        let mut builder = FileStore::builder(&dir);
-        let count = AtomicUsize::new(0);
-        builder.disk.hook = Some(Arc::new(move |_, _: &Path| {
-            if count.fetch_add(1, Ordering::SeqCst) + 1 == failing {
-                return Err(io::Error::from_raw_os_error(30 /* EROFS */));
-            }
-            Ok(())
-        }));
+        let fails = move |number, _| (number == failing).then_some(Errno::ROFS);
+        let (builder, _) = on_disk(&dir, fails);
         let told = told(&builder.open().await.unwrap_err());
         assert!(told.contains("Read-only file system"), "{told}");
         FileStore::open(&dir).await.unwrap();
@@ -441,11 +432,8 @@ async fn what_others_may_write_to_and_cannot_be_changed_is_refused_and_named() {
         let mode = fs::metadata(&path).unwrap().mode();
         for (added, refused) in [(0o020, true), (0o002, true), (0o044, false)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode | added)).unwrap();
-            let mut builder = FileStore::builder(root);
-            builder.disk.hook = Some(Arc::new(|change, _: &Path| match change {
-                Change::SetMode => Err(io::Error::from_raw_os_error(1 /* EPERM */)),
-                _ => Ok(()),
-            }));
+            let fails = |_, change| (change == Change::SetMode).then_some(Errno::PERM);
+            let (builder, _) = on_disk(root, fails);
             let opened = builder.open().await;
             assert_eq!(opened.is_err(), refused, "{added:o} {}", path.display());
             if let Err(error) = opened {
@@ -563,11 +551,8 @@ async fn a_check_finds_a_disk_that_became_full_and_leaves_nothing_behind() {
     let (_scratch, dir) = scratch();
     let full = Arc::new(AtomicBool::new(false));
     let is_full = Arc::clone(&full);
-    let mut builder = FileStore::builder(&dir);
-    builder.disk.hook = Some(Arc::new(move |change, _: &Path| match change {
-        Change::Write if is_full.load(Ordering::Relaxed) => Err(io::ErrorKind::StorageFull.into()),
-        _ => Ok(()),
-    }));
+    let fails = move |change| change == Change::Write && is_full.load(Ordering::Relaxed);
+    let (builder, _) = on_disk(&dir, move |_, change| fails(change).then_some(Errno::NOSPC));
     let store = builder.open().await.unwrap();
     commit(&store, &name("user"), 1).await.unwrap();
     store.check().await.unwrap();

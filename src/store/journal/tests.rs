@@ -1,14 +1,13 @@
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::directory::Change;
+use crate::store::directory::{Change, Disk};
 use crate::store::fixture::{HOUR, grant, name, read};
 use crate::store::{Generation, Issued, MemoryStore, Record, SharedStore};
 
@@ -274,18 +273,12 @@ async fn sealed_entries_open_with_the_key_and_stay_without_it() {
 #[tokio::test]
 async fn an_entry_is_on_the_disk_before_anything_else_is_done_and_for_its_owner_alone() {
     let scratch = TempDir::new().unwrap();
-    let changes = Arc::new(Mutex::new(Vec::new()));
     let fail_at = Arc::new(AtomicUsize::new(0));
+    let failing = Arc::clone(&fail_at);
+    let fails = move |number| number == failing.load(Ordering::SeqCst);
+    let (disk, changes) = Disk::watched(move |number, _| fails(number).then_some(Errno::NOSPC));
     let mut builder = Journal::builder(scratch.path());
-    let (seen, failing) = (Arc::clone(&changes), Arc::clone(&fail_at));
-    builder.disk.hook = Some(Arc::new(move |change, _: &Path| {
-        let mut seen = seen.lock().unwrap();
-        seen.push(change);
-        if seen.len() == failing.load(Ordering::SeqCst) {
-            return Err(io::Error::from_raw_os_error(28 /* ENOSPC */));
-        }
-        Ok(())
-    }));
+    builder.disk = disk;
     let journal = builder.open().await.unwrap();
     changes.lock().unwrap().clear();
 
