@@ -18,12 +18,8 @@ pub(super) async fn standing<P: Provider>(
 ) -> Result<Option<Record>, AccountError> {
     let (store, clock, policy) = (&context.store, &*context.clock, &context.policy);
     let account = (name, &*context.client_id);
-    bounded(
-        clock,
-        policy,
-        context.journal.recover(account, store, clock),
-    )
-    .await?;
+    let recover = context.journal.recover(account, store, clock);
+    bounded(clock, policy, recover).await?;
     let loaded = bounded(clock, policy, store.load(name)).await?;
     Ok(loaded.into_record()?)
 }
@@ -142,7 +138,7 @@ pub(super) async fn exchange<P: Provider>(
         }
         None => return Err(AccountError::new(rate_limited())),
     };
-    let at = clock.now();
+    let (at, lost) = (clock.now(), AccountErrorKind::CodeInDoubt);
     // A timer ends the wait: an answer that still comes is not to be lost to a clock that jumps.
     let answer = connected.present(Presented::AuthorizationCode(code), Fresh::at(at));
     match tokio::time::timeout(context.policy.answer_timeout, answer).await {
@@ -160,12 +156,9 @@ pub(super) async fn exchange<P: Provider>(
                 let tokens = Err(next.clone());
                 Ok(Brought { tokens, at })
             }
-            None => Err(AccountError::with_source(
-                AccountErrorKind::CodeInDoubt,
-                why,
-            )),
+            None => Err(AccountError::with_source(lost, why)),
         },
-        Err(_) => Err(AccountError::new(AccountErrorKind::CodeInDoubt)),
+        Err(_) => Err(AccountError::new(lost)),
     }
 }
 

@@ -88,11 +88,9 @@ impl<P: Provider> AccountBuilder<P> {
         let (account, first) = self.unopened(name);
         let (context, name) = (&account.context, &account.name);
         let record = match (standing(context, name).await?, first) {
-            (Some(record), None) => record,
-            (Some(record), Some(given)) => {
-                if record
-                    .grant()
-                    .is_ok_and(|grant| !grant.has_tokens_of(&given.grant))
+            (Some(record), given) => {
+                if let (Some(given), Ok(grant)) = (given, record.grant())
+                    && !grant.has_tokens_of(&given.grant)
                 {
                     account.note_ignored_tokens();
                 }

@@ -175,10 +175,8 @@ impl<P: Provider> OpenAccounts<P> {
         account: &Arc<AccountState<P>>,
     ) -> Result<(), AccountError> {
         let (tell, told) = oneshot::channel();
-        match account
-            .cell
-            .join(Generation::default(), account.clock.now(), tell)
-        {
+        let (unopened, now) = (Generation::default(), account.clock.now());
+        match account.cell.join(unopened, now, tell) {
             Join::Newer(_) => return Ok(()),
             Join::Joined => {}
             Join::Lead => self.launch(account),
@@ -187,10 +185,8 @@ impl<P: Provider> OpenAccounts<P> {
             }
         }
         let limit = self.context.policy.longest_authorization();
-        match Wait::new(told, None, limit).await? {
-            Ok(_) => Ok(()),
-            Err(error) => Err(AccountError::from_refresh_error(error)),
-        }
+        let opened = Wait::new(told, None, limit).await?;
+        opened.map(drop).map_err(AccountError::from_refresh_error)
     }
 
     /// Reads the account from the store, in a task of its own: the caller that asked first may be
@@ -270,17 +266,12 @@ impl<P: Provider> OpenAccounts<P> {
 
 impl<P: Provider> Listener for OpenAccounts<P> {
     fn hear(&self, change: Change) {
-        match &change {
-            Change::Record(account, _) => {
-                if let Some(open) = self.open.get(account.as_str()) {
-                    open.key().0.hear(change);
-                }
-            }
-            _ => {
-                for open in &self.open {
-                    open.key().0.hear(change.clone());
-                }
-            }
+        let Change::Record(account, _) = &change else {
+            let open = self.open.iter();
+            return open.for_each(|open| open.key().0.hear(change.clone()));
+        };
+        if let Some(open) = self.open.get(account.as_str()) {
+            open.key().0.hear(change);
         }
     }
 }

@@ -39,23 +39,13 @@ pub(super) async fn give_back<P: Provider>(
     let mut pause = Duration::from_secs(1);
     loop {
         let wait = sleep_until(&**clock, clock.now().saturating_add(pause));
-        let closing = account
-            .tasks()
-            .closing()
-            .run_until_cancelled(wait)
-            .await
-            .is_none();
+        let waited = account.tasks().closing().run_until_cancelled(wait).await;
         let release = apply(store, name, None, |loaded, version| {
-            transition::release(
-                loaded.standing.record()?,
-                version,
-                &lease,
-                Duration::ZERO,
-                &why,
-            )
+            let record = loaded.standing.record()?;
+            transition::release(record, version, &lease, Duration::ZERO, &why)
         });
         let released = in_time(COMMIT_ATTEMPT, release).await;
-        if closing || matches!(released, Some(Ok(_))) {
+        if waited.is_none() || matches!(released, Some(Ok(_))) {
             return;
         }
         pause = policy::store_backoff(pause);

@@ -41,7 +41,7 @@ impl<P: Provider> Ending<P> {
     /// next.
     pub(in crate::account) fn tell(mut self, told: &Result<Generation, RefreshError>) {
         if let Some(account) = self.account.take() {
-            account.end_flight(self.generation, told);
+            account.end_flight(self.generation, RotationState::Idle, told);
         }
     }
 
@@ -73,13 +73,8 @@ impl<P: Provider> Ending<P> {
                     error: error.clone(),
                     retry_at: pause.until,
                 });
-                (
-                    RotationState::Backoff {
-                        pause,
-                        cause: Arc::new(error.clone()),
-                    },
-                    error,
-                )
+                let cause = Arc::new(error.clone());
+                (RotationState::Backoff { pause, cause }, error)
             }
             Failure::InDoubt { again_after, why } => {
                 let again = again_after.map(|after| Pause::new(now, after));
@@ -110,9 +105,7 @@ impl<P: Provider> Ending<P> {
             }
             Err(error)
         };
-        for waiter in account.cell.land(generation, rotation) {
-            let _ = waiter.send(told.clone());
-        }
+        account.end_flight(generation, rotation, &told);
     }
 }
 
@@ -120,14 +113,19 @@ impl<P: Provider> Drop for Ending<P> {
     fn drop(&mut self) {
         if let Some(account) = self.account.take() {
             let interrupted = Err(RefreshError::new(RefreshErrorKind::Interrupted));
-            account.end_flight(self.generation, &interrupted);
+            account.end_flight(self.generation, RotationState::Idle, &interrupted);
         }
     }
 }
 
 impl<P: Provider> AccountState<P> {
-    fn end_flight(&self, generation: Generation, told: &Result<Generation, RefreshError>) {
-        for waiter in self.cell.land(generation, RotationState::Idle) {
+    fn end_flight(
+        &self,
+        generation: Generation,
+        rotation: RotationState,
+        told: &Result<Generation, RefreshError>,
+    ) {
+        for waiter in self.cell.land(generation, rotation) {
             // Nobody listens to a dropped caller's waiter.
             let _ = waiter.send(told.clone());
         }

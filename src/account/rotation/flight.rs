@@ -77,11 +77,9 @@ impl<P: Provider> Flight<P> {
         &self,
         step: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Failure> {
-        let by = self
-            .deadline
-            .max(self.account.clock.now())
-            .saturating_add(LAST_LOOK);
-        let error = match finish_by(&*self.account.clock, by, step).await {
+        let clock = &*self.account.clock;
+        let by = self.deadline.max(clock.now()).saturating_add(LAST_LOOK);
+        let error = match finish_by(clock, by, step).await {
             Some(Ok(done)) => return Ok(done),
             Some(Err(error)) => error.into(),
             None => RefreshError::new(RefreshErrorKind::Store),
@@ -104,13 +102,11 @@ impl<P: Provider> Flight<P> {
         mut transition: impl FnMut(&Record, Version) -> Option<Draft> + Send,
     ) -> Result<Option<Record>, Failure> {
         let account = &*self.account;
-        let known = Loaded::record(known.clone(), known.now);
-        let applied = apply(
-            &account.context.store,
-            &account.name,
-            Some(known),
-            |loaded, version| transition(loaded.standing.record()?, version),
-        );
+        let (store, name) = (&account.context.store, &account.name);
+        let known = Some(Loaded::record(known.clone(), known.now));
+        let applied = apply(store, name, known, |loaded, version| {
+            transition(loaded.standing.record()?, version)
+        });
         match self.step(applied).await? {
             Applied::Moved(record) => {
                 account.note_seen(record.version);

@@ -105,10 +105,8 @@ impl<P: Provider> Flight<P> {
                     return Err(self.doubt(&sending, why).await);
                 }
                 let grant = next.after(grant);
-                let credential = account.context.prepare(&grant);
-                let unusable = credential
-                    .is_none()
-                    .then_some("what was issued cannot sign");
+                let cannot_sign = account.context.prepare(&grant).is_none();
+                let unusable = cannot_sign.then_some("what was issued cannot sign");
                 let lives = lives.or_as_before(&grant, &sending);
                 self.issued(&sending, grant, lives, unusable).await
             }
@@ -136,10 +134,8 @@ impl<P: Provider> Flight<P> {
     /// Everything slow or fallible, before the intent.
     async fn connect(&self) -> Result<Connected<P>, RefreshError> {
         let account = &*self.account;
-        let connect = account
-            .tasks()
-            .closing()
-            .run_until_cancelled(account.context.endpoint.dial(GrantType::RefreshToken));
+        let dial = account.context.endpoint.dial(GrantType::RefreshToken);
+        let connect = account.tasks().closing().run_until_cancelled(dial);
         match finish_by(&*account.clock, self.deadline, connect).await {
             Some(Some(Ok(connected))) => Ok(connected),
             Some(Some(Err(unsent))) => Err(unsent.into()),

@@ -180,10 +180,8 @@ impl<P: Provider> Flight<P> {
             // The pause outlasts the deadline, so there is nothing to wait for.
             None
         } else {
-            let pass = account
-                .tasks()
-                .closing()
-                .run_until_cancelled(endpoint.pass());
+            let closing = account.tasks().closing();
+            let pass = closing.run_until_cancelled(endpoint.pass());
             finish_by(&*account.clock, self.deadline, pass).await
         };
         match passed {
