@@ -226,8 +226,7 @@ impl Inner {
     fn secrets(&self, account: &AccountName, answer: &Answer) -> Result<Secrets, StoreError> {
         #[cfg(feature = "seal")]
         if let Some(keys) = &self.keys {
-            let sealed = keys.seal(account, answer.generation, &answer.grant.to_bytes());
-            return sealed.map(Secrets::Sealed);
+            return keys.seal(account, answer.generation, &answer.grant);
         }
         #[cfg(not(feature = "seal"))]
         let _ = account;
@@ -243,8 +242,7 @@ impl Inner {
     ) -> Result<Grant, StoreError> {
         #[cfg(feature = "seal")]
         if let (Some(keys), Secrets::Sealed(sealed)) = (&self.keys, secrets) {
-            let grant = Secrets::from_bytes(&keys.open(account, generation, sealed)?);
-            return grant.grant().cloned();
+            return keys.open(account, generation, sealed)?.grant().cloned();
         }
         #[cfg(not(feature = "seal"))]
         let _ = (account, generation);

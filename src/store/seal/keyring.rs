@@ -7,7 +7,7 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use crate::store::error::{corrupt, unavailable};
-use crate::store::{AccountName, Generation, SealedGrant, StoreError};
+use crate::store::{AccountName, Generation, Grant, SealedGrant, Secrets, StoreError};
 
 /// Separates these seals from whatever else a key may be used for.
 const DOMAIN: &[u8] = b"tower-mac-auth grant 1";
@@ -103,21 +103,21 @@ impl Keyring {
         &self,
         account: &AccountName,
         generation: Generation,
-        plain: &[u8],
-    ) -> Result<SealedGrant, StoreError> {
+        grant: &Grant,
+    ) -> Result<Secrets, StoreError> {
         let (id, key) = &self.current;
         let no_randomness = unavailable("the system has no randomness to seal with");
         let nonce = XNonce::try_generate().map_err(|error| no_randomness.with_source(error))?;
         let aad = aad(account, generation);
         let payload = Payload {
-            msg: plain,
+            msg: &grant.to_bytes(),
             aad: &aad,
         };
         let sealed = key.0.encrypt(&nonce, payload);
         let sealed = sealed.map_err(|_| unavailable("the grant is too long to seal"))?;
         let id_len = u8::try_from(id.len()).unwrap_or(u8::MAX);
         let bytes = [&[id_len], id.as_bytes(), nonce.as_slice(), &sealed].concat();
-        Ok(SealedGrant::new(bytes))
+        Ok(Secrets::Sealed(SealedGrant::new(bytes)))
     }
 
     pub(in crate::store) fn open(
@@ -125,7 +125,7 @@ impl Keyring {
         account: &AccountName,
         generation: Generation,
         sealed: &SealedGrant,
-    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    ) -> Result<Secrets, StoreError> {
         let (id, nonce, sealed) =
             parts(sealed.as_bytes()).ok_or_else(|| corrupt("the seal is cut short"))?;
         let key = self.key(id).ok_or_else(|| {
@@ -138,10 +138,11 @@ impl Keyring {
             aad: &aad,
         };
         let opened = key.0.decrypt(&XNonce::from(*nonce), payload);
-        opened.map(Zeroizing::new).map_err(|_| {
+        let plain = opened.map(Zeroizing::new).map_err(|_| {
             let what = "the seal does not open: a wrong key, or a record that was changed";
             corrupt(what).with_source(format!("key id {id:?}"))
-        })
+        })?;
+        Ok(Secrets::from_bytes(&plain))
     }
 }
 

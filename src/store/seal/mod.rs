@@ -67,8 +67,7 @@ impl<S> SealedStore<S> {
             // Of nothing there is nothing to hide, and nothing to open.
             && *grant != Grant::default()
         {
-            let plain = grant.to_bytes();
-            draft.secrets = Secrets::Sealed(self.keys.seal(account, draft.generation, &plain)?);
+            draft.secrets = self.keys.seal(account, draft.generation, grant)?;
         }
         Ok(draft)
     }
@@ -84,10 +83,7 @@ impl<S> SealedStore<S> {
                 }
                 Secrets::Open(_) | Secrets::Unreadable(_) => return loaded,
             };
-            record.secrets = match opened {
-                Ok(plain) => Secrets::from_bytes(&plain),
-                Err(why) => Secrets::Unreadable(why),
-            };
+            record.secrets = opened.unwrap_or_else(Secrets::Unreadable);
         }
         loaded
     }
