@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use super::authorize::standing;
@@ -92,7 +93,8 @@ impl<P: Provider> AccountBuilder<P> {
                 if let (Some(given), Ok(grant)) = (given, record.grant())
                     && !grant.has_tokens_of(&given.grant)
                 {
-                    account.note_ignored_tokens();
+                    tracing::warn!(account = %name, "the tokens given are not taken: the store has others");
+                    account.ignored_tokens.store(true, Ordering::Relaxed);
                 }
                 record
             }

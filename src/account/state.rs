@@ -148,12 +148,6 @@ impl<P: Provider> AccountState<P> {
         self.cell.note_seen(version, look_at);
     }
 
-    /// The tokens that the builder was given were not taken: the store knows the account.
-    pub(super) fn note_ignored_tokens(&self) {
-        tracing::warn!(account = %self.name, "the tokens given are not taken: the store has others");
-        self.ignored_tokens.store(true, Ordering::Relaxed);
-    }
-
     /// Tells that a person is needed, and how long the access token still signs: once, and again when
     /// the answer to the second presentation is lost as well. Whether there was that to tell.
     pub(super) fn announce_reauthorization(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::give_back;
-use super::decide::{NO_REFRESH_TOKEN, View, WATCH_BEFORE};
+use super::decide::{View, WATCH_BEFORE};
 use super::failure::Failure;
 use super::step::LAST_LOOK;
 use crate::Timestamp;
@@ -177,11 +177,5 @@ impl<P: Provider> Flight<P> {
         finish_by(clock, by, changed).await;
         // A watch may end without a change: still, time must pass before the next look.
         tokio::time::sleep(BREATH).await;
-    }
-
-    /// There is nothing to present.
-    pub(super) fn no_refresh_token() -> Failure {
-        let why = NO_REFRESH_TOKEN.to_owned();
-        Failure::Revoked { why }
     }
 }

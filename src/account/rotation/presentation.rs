@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::commit::Committed;
-use super::decide::{PRESENT_AGAIN_AFTER, Presented, may_present_again};
+use super::decide::{NO_REFRESH_TOKEN, PRESENT_AGAIN_AFTER, Presented, may_present_again};
 use super::failure::Failure;
 use super::flight::Flight;
 use super::lives::Lives;
@@ -37,10 +37,10 @@ impl<P: Provider> Flight<P> {
         let grant = lease.record.grant().ok();
         let token = grant.and_then(|grant| grant.refresh_token.as_ref());
         let (Some(grant), Some(token)) = (grant, token) else {
-            let failure = Self::no_refresh_token();
             self.release(&lease, &lease.record, Duration::ZERO, "no refresh token")
                 .await;
-            return Err(failure);
+            let why = NO_REFRESH_TOKEN.to_owned();
+            return Err(Failure::Revoked { why });
         };
         let connected = match self.connect().await {
             Ok(connected) => connected,

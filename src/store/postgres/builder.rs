@@ -34,13 +34,14 @@ pub struct PostgresStoreBuilder {
     accept_fsync_off: bool,
 }
 
-enum From {
+/// Where the connections come from.
+pub(super) enum From {
     Url(String),
     Pool(Pool),
 }
 
 impl PostgresStoreBuilder {
-    fn new(from: From) -> Self {
+    pub(super) fn new(from: From) -> Self {
         Self {
             from,
             trust: Trust::Platform,
@@ -52,14 +53,6 @@ impl PostgresStoreBuilder {
             listen_url: None,
             accept_fsync_off: false,
         }
-    }
-
-    pub(super) fn with_url(url: &str) -> Self {
-        Self::new(From::Url(url.to_owned()))
-    }
-
-    pub(super) fn with_pool(pool: Pool) -> Self {
-        Self::new(From::Pool(pool))
     }
 
     /// How many connections the store opens at most, beside the one that listens. 4 by default: a

@@ -157,13 +157,13 @@ impl PostgresStore {
 
     /// A store on the database at a `postgres://` URL.
     pub fn builder(url: &str) -> PostgresStoreBuilder {
-        PostgresStoreBuilder::with_url(url)
+        PostgresStoreBuilder::new(builder::From::Url(url.to_owned()))
     }
 
     /// A store on a pool of your own. It listens for changes only if it is told
     /// [where](PostgresStoreBuilder::listen_url).
     pub fn builder_with_pool(pool: Pool) -> PostgresStoreBuilder {
-        PostgresStoreBuilder::with_pool(pool)
+        PostgresStoreBuilder::new(builder::From::Pool(pool))
     }
 
     /// Makes the tables, unless they are there. Any number of programs may do so at once.

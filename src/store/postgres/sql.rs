@@ -38,7 +38,11 @@ impl Statements {
     /// Of `records`, a quoted name. A row that stays locked is not waited for longer than
     /// `lock_timeout`, also where nobody waits for the answer any more.
     pub(super) fn new(records: &str, lock_timeout: Duration) -> Self {
-        let read = COLUMNS.map(|(name, kind, _)| format!("s.{}", as_read(name, kind)));
+        // No integer of the database is large enough for a generation: it goes and comes as text.
+        let read = COLUMNS.map(|(name, kind, _)| match kind {
+            "numeric(20,0)" => format!("s.{name}::text"),
+            _ => format!("s.{name}"),
+        });
         let read = read.join(", ");
         Self {
             load: format!(
@@ -90,14 +94,6 @@ fn replace(records: &str, read: &str, lock_timeout: Duration) -> String {
          SELECT m.now, EXISTS (SELECT FROM written) AS done, {read} \
          FROM moment m LEFT JOIN held s ON NOT EXISTS (SELECT FROM written)"
     )
-}
-
-/// No integer of the database is large enough for a generation: it goes and comes as text.
-fn as_read(name: &str, kind: &str) -> String {
-    match kind {
-        "numeric(20,0)" => format!("{name}::text"),
-        _ => name.to_owned(),
-    }
 }
 
 fn as_written(name: &str, kind: &str, at: usize) -> String {
