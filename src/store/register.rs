@@ -23,7 +23,8 @@ use crate::Timestamp;
 ///   [writes](Draft::at).
 /// - `Err` of kind [`Unavailable`](StoreErrorKind::Unavailable) means that the write may or may
 ///   not have been done. The caller then loads what stands.
-/// - A record that cannot be read is [`Standing::Unreadable`], never [`Standing::Nothing`].
+/// - A record that cannot be read is [`Unreadable`](super::Standing::Unreadable), never
+///   [`Nothing`](super::Standing::Nothing).
 /// - Cancelling a future leaves the record as it was or as the write makes it.
 pub trait RecordStore: Send + Sync + 'static {
     /// What stands.
