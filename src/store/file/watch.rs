@@ -184,6 +184,12 @@ mod tests {
         look(&Arc::downgrade(file))
     }
 
+    /// What is heard once it was looked.
+    fn looks_and_hears(file: &Arc<ChangesFile>, watch: &mut Box<dyn Watch>) -> Vec<Change> {
+        assert!(looks(file));
+        heard(watch)
+    }
+
     #[test]
     fn a_change_is_heard_once_here_at_once_and_elsewhere_at_the_next_look() {
         let (_scratch, [one, other]) = two();
@@ -195,8 +201,7 @@ mod tests {
         assert!(looks(&one) && looks(&other));
         assert_eq!(heard(&mut here), []);
         assert_eq!(heard(&mut there), told);
-        assert!(looks(&other));
-        assert_eq!(heard(&mut there), []);
+        assert_eq!(looks_and_hears(&other, &mut there), []);
     }
 
     #[test]
@@ -210,8 +215,7 @@ mod tests {
         one.tell(&name("user"), Version::draw());
         // Another thread, and nothing of what was before.
         let mut watch = other.watch().unwrap();
-        assert!(looks(&other));
-        assert_eq!(heard(&mut watch), []);
+        assert_eq!(looks_and_hears(&other, &mut watch), []);
         let gone = Arc::downgrade(&one);
         drop(one);
         assert!(!look(&gone));
@@ -232,17 +236,17 @@ mod tests {
             }
             before = length();
         }
-        assert!(looks(&other));
-        assert_eq!(heard(&mut there), [Change::Any]);
+        assert_eq!(looks_and_hears(&other, &mut there), [Change::Any]);
         let version = Version::draw();
         one.tell(&name("user"), version);
-        assert!(looks(&other));
-        assert_eq!(heard(&mut there), [Change::Record(name("user"), version)]);
+        assert_eq!(
+            looks_and_hears(&other, &mut there),
+            [Change::Record(name("user"), version)]
+        );
         // A process that had opened it before.
         fs::remove_file(&one.path).unwrap();
         one.tell(&name("user"), version);
-        assert!(looks(&other));
-        assert_eq!(heard(&mut there), [Change::Any]);
+        assert_eq!(looks_and_hears(&other, &mut there), [Change::Any]);
     }
 
     #[test]
@@ -256,13 +260,15 @@ mod tests {
         for line in ["", "1", "1 2", "1 2 ", "1 x a", "1 -2 a", "1 2 a\u{7f}"] {
             add(line);
             add("\n");
-            assert!(looks(&other));
-            assert_eq!(heard(&mut there), [Change::Any], "{line:?}");
+            assert_eq!(
+                looks_and_hears(&other, &mut there),
+                [Change::Any],
+                "{line:?}"
+            );
         }
         // Half a line is read once it is whole.
         add("1 2 a");
-        assert!(looks(&other));
-        assert_eq!(heard(&mut there), []);
+        assert_eq!(looks_and_hears(&other, &mut there), []);
         add(" b\n");
         assert!(looks(&other));
         let whole = Change::Record(name("a b"), Version::from_number(2));
@@ -270,16 +276,13 @@ mod tests {
         // Somebody cut it.
         let file = fs::File::options().write(true).open(&one.path).unwrap();
         file.set_len(3).unwrap();
-        assert!(looks(&other));
-        assert_eq!(heard(&mut there), [Change::Any]);
+        assert_eq!(looks_and_hears(&other, &mut there), [Change::Any]);
         // What is no file any more is passed over, until it is one again.
         fs::remove_file(&one.path).unwrap();
         fs::create_dir(&one.path).unwrap();
         one.tell(&name("user"), Version::draw());
-        assert!(looks(&other));
-        assert_eq!(heard(&mut there), []);
+        assert_eq!(looks_and_hears(&other, &mut there), []);
         fs::remove_dir(&one.path).unwrap();
-        assert!(looks(&other));
-        assert_eq!(heard(&mut there), [Change::Any]);
+        assert_eq!(looks_and_hears(&other, &mut there), [Change::Any]);
     }
 }

@@ -12,6 +12,7 @@ use tokio_postgres::error::{DbError, SqlState};
 use crate::store::error::{self, unavailable};
 use crate::store::{StoreError, StoreErrorKind};
 
+pub(super) const NO_RIGHT: &str = "the role of this connection lacks a right";
 pub(super) const NOT_MIGRATED: &str = "its table is not there: call PostgresStore::migrate first";
 
 /// What may be told of an error of the database.
@@ -37,25 +38,22 @@ pub(super) fn will_not_do(why: impl Into<String>) -> StoreError {
 
 /// An error of a statement, or of connecting for it.
 pub(super) fn store_error(error: &Error) -> StoreError {
-    let (kind, what) = match error.code() {
+    let failed = match error.code() {
         Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(code) => {
-            (StoreErrorKind::Unsuitable, NOT_MIGRATED)
+            error::unsuitable(NOT_MIGRATED)
         }
-        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => (
-            StoreErrorKind::Unsuitable,
-            "the role of this connection lacks a right",
-        ),
+        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => error::unsuitable(NO_RIGHT),
         Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
-            (StoreErrorKind::Unsuitable, "there is no such database")
+            error::unsuitable("there is no such database")
         }
         // Class 28: the login.
         Some(code) if code.code().starts_with("28") => {
-            (StoreErrorKind::Unsuitable, "the database refuses the login")
+            error::unsuitable("the database refuses the login")
         }
-        Some(_) => (StoreErrorKind::Unavailable, "the database refused"),
-        None => (StoreErrorKind::Unavailable, "no connection to the database"),
+        Some(_) => unavailable("the database refused"),
+        None => unavailable("no connection to the database"),
     };
-    StoreError::new(kind, what).with_source(Told(told(error)))
+    failed.with_source(Told(told(error)))
 }
 
 /// An error of a statement that was tried on its own before the first use: what the server says

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{IsolationLevel, Row};
 
-use super::error::{NOT_MIGRATED, store_error, unsuitable, will_not_do};
+use super::error::{NO_RIGHT, NOT_MIGRATED, store_error, unsuitable, will_not_do};
 use super::link::{Borrowed, Link};
 use super::rehearsal::rehearse;
 use super::sql::Statements;
@@ -161,7 +161,7 @@ pub(super) async fn check(
     if !missing.is_empty() {
         let missing = missing.join(", ");
         let why = format!("role {role} lacks {missing} on {records}");
-        return Err(unsuitable("the role of this connection lacks a right", why));
+        return Err(unsuitable(NO_RIGHT, why));
     }
     columns(&client, tables).await?;
     rehearse(&mut client, statements).await?;

@@ -76,11 +76,10 @@ impl Address {
             .set_connection_timeout(None)
             .set_response_timeout(None);
         let Some(tls) = &self.tls else {
-            let connecting = self
-                .client
-                .get_multiplexed_async_connection_with_config(&config);
+            let client = &self.client;
+            let commands = client.get_multiplexed_async_connection_with_config(&config);
             return Ok(Connection {
-                commands: connecting.await?,
+                commands: commands.await?,
                 _driver: None,
             });
         };
@@ -108,12 +107,9 @@ impl Address {
         };
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
         stream.set_nodelay(true)?;
-        let name = ServerName::try_from(host.clone()).map_err(|_| {
-            (
-                ErrorKind::InvalidClientConfig,
-                "the host is no name for TLS",
-            )
-        })?;
+        let no_name = "the host is no name for TLS";
+        let name = ServerName::try_from(host.clone());
+        let name = name.map_err(|_| (ErrorKind::InvalidClientConfig, no_name))?;
         let connector = TlsConnector::from(Arc::clone(tls));
         Ok(connector.connect(name, stream).await?)
     }

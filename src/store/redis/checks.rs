@@ -61,14 +61,12 @@ impl Rules {
         if info.get("role") != Some("master") {
             return Err(unsuitable(REPLICA));
         }
-        match info.get("maxmemory_policy") {
-            Some("noeviction") => {}
-            Some(_) => {
-                return Err(unsuitable(
-                    "it may evict records, intents among them: set maxmemory-policy noeviction",
-                ));
-            }
-            None => return Err(unsuitable("its INFO has no maxmemory_policy")),
+        let policy = info.get("maxmemory_policy");
+        let policy = policy.ok_or_else(|| unsuitable("its INFO has no maxmemory_policy"))?;
+        if policy != "noeviction" {
+            return Err(unsuitable(
+                "it may evict records, intents among them: set maxmemory-policy noeviction",
+            ));
         }
         if self.durability != Durability::Unchecked {
             self.check_durability(info, connection).await?;
