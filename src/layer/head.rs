@@ -34,14 +34,19 @@ impl RequestHead {
 
     #[inline]
     pub(super) fn keep_headers(&mut self, headers: &HeaderMap) {
-        let more = headers.len().saturating_sub(self.headers.capacity());
-        self.more_headers.reserve_exact(more);
         for (name, value) in headers {
             let header = (name.clone(), value.clone());
             if let Err(full) = self.headers.try_push(header) {
-                self.more_headers.push(full.element());
+                self.keep_one_more(full.element(), headers.len());
             }
         }
+    }
+
+    #[cold]
+    fn keep_one_more(&mut self, header: Header, count: usize) {
+        let more = count.saturating_sub(self.headers.len() + self.more_headers.len());
+        self.more_headers.reserve_exact(more);
+        self.more_headers.push(header);
     }
 
     pub(super) fn into_request<T>(self, body: T) -> Request<T> {
