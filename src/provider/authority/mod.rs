@@ -114,11 +114,12 @@ impl AllowedAuthorities {
         if let (None, Some(authority)) = (host_header, uri.authority()) {
             let exact = |entry: &&Entry| *entry.authority == *authority.as_str();
             if let Some(entry) = self.entries.iter().find(exact) {
-                if uri.scheme() == Some(&Scheme::HTTPS) {
-                    return Ok(entry.destination(443));
-                }
-                if uri.scheme() == Some(&Scheme::HTTP) && self.is_plain_allowed(entry) {
-                    return Ok(entry.destination(80));
+                match uri.scheme_str() {
+                    Some("https") => return Ok(entry.destination(443)),
+                    Some("http") if self.is_plain_allowed(entry) => {
+                        return Ok(entry.destination(80));
+                    }
+                    _ => {}
                 }
             }
         }
