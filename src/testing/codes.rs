@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::grants::Refused;
 use super::odd_text::odd_text;
+use super::refused::Refused;
 use crate::provider::xiaomi::ErrorCode;
 use crate::{AuthorizationCode, CodeVerifier, Timestamp};
 

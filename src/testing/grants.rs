@@ -9,6 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use super::Presented;
 use super::codes::Codes;
 use super::odd_text::{odd_text, random};
+use super::refused::Refused;
 use super::rules::Rules;
 use crate::provider::TokenSet;
 use crate::provider::xiaomi::ErrorCode;
@@ -66,9 +67,6 @@ pub(super) struct Granted {
     pub(super) tokens: TokenSet,
     pub(super) outcome: Presented,
 }
-
-/// A code and what exactly is wrong.
-pub(super) type Refused = (ErrorCode, &'static str);
 
 impl Grants {
     /// A grant of a new user.

@@ -160,6 +160,7 @@ mod halved;
 mod odd_text;
 mod provider;
 mod record;
+mod refused;
 mod rules;
 mod server;
 mod token_endpoint;

@@ -5,7 +5,8 @@ use http::{Request, Response, StatusCode};
 
 use super::answer::{self, HTML, JSON};
 use super::dialect::Asked;
-use super::grants::{Granted, Refused};
+use super::grants::Granted;
+use super::refused::Refused;
 use super::{Fault, Presentation, Presented, Provider};
 use crate::RefreshToken;
 

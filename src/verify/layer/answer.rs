@@ -45,6 +45,20 @@ impl fmt::Display for Denial {
     }
 }
 
+impl From<&Denial> for NotVerified {
+    fn from(denial: &Denial) -> Self {
+        match denial {
+            Denial::Absent => Self::Absent,
+            Denial::Token => Self::UnknownToken,
+            Denial::Signature(error) => Self::Signature(error.kind()),
+            Denial::Request(_) => Self::BadRequest,
+            Denial::TooLong => Self::BodyTooLong,
+            Denial::Broken => Self::BodyBroken,
+            Denial::Unavailable(_) => Self::Unavailable,
+        }
+    }
+}
+
 impl Denial {
     /// The answer, in the words of Xiaomi or of the drafts, with the time, by which a client can set its
     /// clock.

@@ -1,6 +1,5 @@
 use http::StatusCode;
 
-use super::answer::Denial;
 use crate::verify::VerifyErrorKind;
 
 /// Why a request is not let through: in the extensions of the response that it gets, for whoever counts
@@ -46,20 +45,6 @@ impl NotVerified {
             Self::BodyTooLong => "body_too_long",
             Self::BodyBroken => "body_broken",
             Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-impl From<&Denial> for NotVerified {
-    fn from(denial: &Denial) -> Self {
-        match denial {
-            Denial::Absent => Self::Absent,
-            Denial::Token => Self::UnknownToken,
-            Denial::Signature(error) => Self::Signature(error.kind()),
-            Denial::Request(_) => Self::BadRequest,
-            Denial::TooLong => Self::BodyTooLong,
-            Denial::Broken => Self::BodyBroken,
-            Denial::Unavailable(_) => Self::Unavailable,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::provider::TokenSet;
 use crate::provider::xiaomi::ErrorCode;
 use crate::testing::answer::{JSON, response};
 use crate::testing::config::Config;
-use crate::testing::grants::Refused;
+use crate::testing::refused::Refused;
 
 /// RFC 6749 §5.1, with the fields that the type of the token wants (§7.1).
 pub(in crate::testing) fn tokens(

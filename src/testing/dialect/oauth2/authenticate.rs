@@ -11,7 +11,7 @@ use crate::ClientSecret;
 use crate::provider::oauth2::ClientAuthentication;
 use crate::provider::xiaomi::ErrorCode;
 use crate::testing::config::Config;
-use crate::testing::grants::Refused;
+use crate::testing::refused::Refused;
 
 /// RFC 6749 §2.3: never in more than one way.
 pub(super) fn authenticate(

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::provider::xiaomi::ErrorCode;
-use crate::testing::grants::Refused;
+use crate::testing::refused::Refused;
 
 /// The parameters of a request, in order, those that came twice included.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use super::authenticate::authenticate;
 use super::parameters::Parameters;
 use crate::provider::xiaomi::ErrorCode;
 use crate::testing::config::Config;
-use crate::testing::grants::Refused;
+use crate::testing::refused::Refused;
 
 /// What may be sent in a body alone (RFC 6749 §2.3.1, §3.2).
 const SECRETS: [&str; 4] = ["client_secret", "code", "code_verifier", "refresh_token"];

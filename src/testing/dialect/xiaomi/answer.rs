@@ -12,7 +12,7 @@ use crate::provider::xiaomi::ErrorCode;
 use crate::testing::RefusalStyle;
 use crate::testing::answer::{HTML, JSON, bare, response};
 use crate::testing::config::Config;
-use crate::testing::grants::Refused;
+use crate::testing::refused::Refused;
 use crate::{MacKeyText, RefreshToken};
 
 /// What the provider says when it does not say JSON.

@@ -6,7 +6,7 @@ use super::once;
 use crate::ClientSecret;
 use crate::provider::xiaomi::ErrorCode;
 use crate::testing::config::Config;
-use crate::testing::grants::Refused;
+use crate::testing::refused::Refused;
 
 /// The refresh token in a request, however wrong the rest of it is.
 pub(in crate::testing) fn presented(request: &Request<Bytes>) -> Option<String> {
