@@ -175,7 +175,7 @@ fn who_is_late_is_told_so_and_not_another() {
     let whole = call(gateway.listen, &format!("{post}abcd"));
     assert!(whole.ends_with("\r\n\r\nhalf"), "{whole}");
     let line = logged(&world, "status=200");
-    assert!(line.contains("nothing has come for 1 s"), "{line}");
+    assert!(line.contains("nothing has moved for 1 s"), "{line}");
     assert_eq!(gateway.end().0, Some(0));
 }
 

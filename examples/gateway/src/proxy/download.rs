@@ -8,20 +8,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
-
 use tower_mac_auth::forward::Upstream;
 
+use super::upload::Rests;
 use super::{BoxError, Line};
 
-/// An API's body, which must go on within a limit, and the line of its request, which ends with it.
-#[derive(Debug)]
+/// An API's body, which must go on within a limit unless the caller's does, and the line of its request, which
+/// ends with it.
 pub(crate) struct OutboundBody<B: Body> {
     inner: B,
     limit: Duration,
-    /// Until when something has to come; begun with each wait.
-    until: Option<Pin<Box<Sleep>>>,
-    waits: bool,
+    /// Ends when the limit does; begun with the first wait.
+    rests: Option<Rests>,
     ended: bool,
     target: Upstream,
     line: Line,
@@ -40,20 +38,22 @@ impl<B: Body> OutboundBody<B> {
             inner,
             target,
             limit,
-            until: None,
-            waits: false,
+            rests: None,
             ended,
             line,
         }
     }
 
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let wait = || sleep(self.limit);
-        let until = self.until.get_or_insert_with(|| Box::pin(wait()));
-        if !std::mem::replace(&mut self.waits, true) {
-            until.set(wait());
-        }
-        until.as_mut().poll(cx)
+    fn poll_rests(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (progress, limit) = (&self.line.progress, self.limit);
+        let begin = || -> Rests { Box::pin(progress.clone().rests(limit, |_| false)) };
+        self.rests.get_or_insert_with(begin).as_mut().poll(cx)
+    }
+}
+
+impl<B: Body> fmt::Debug for OutboundBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutboundBody").finish_non_exhaustive()
     }
 }
 
@@ -69,14 +69,13 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody
         body.line.flow.moved();
         let mut frame = match Pin::new(&mut body.inner).poll_frame(cx) {
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
-            Poll::Pending if body.poll_stalled(cx).is_pending() => {
+            Poll::Pending if body.poll_rests(cx).is_pending() => {
                 body.line.flow.waits(true);
                 return Poll::Pending;
             }
             Poll::Pending => Some(Err(Stalled(body.limit).into())),
         };
         body.line.flow.waits(false);
-        body.waits = false;
         match &mut frame {
             None => body.ended = true,
             Some(Ok(frame)) => {
@@ -119,13 +118,13 @@ fn is_whole(body: &impl Body) -> bool {
     body.is_end_stream() || body.size_hint().upper() == Some(0)
 }
 
-/// Nothing more has come.
+/// Nothing has moved.
 #[derive(Debug)]
 struct Stalled(Duration);
 
 impl fmt::Display for Stalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nothing has come for {} s", self.0.as_secs())
+        write!(f, "nothing has moved for {} s", self.0.as_secs())
     }
 }
 
@@ -133,6 +132,13 @@ impl Error for Stalled {}
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use http::Request;
+    use http_body_util::BodyExt as _;
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     /// So many bytes are left, and it has not said that it ends.
@@ -152,6 +158,21 @@ mod tests {
         fn size_hint(&self) -> SizeHint {
             SizeHint::with_exact(self.0)
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_may_rest_as_long_as_its_upload_moves() {
+        const LIMIT: Duration = Duration::from_secs(8);
+        let line = Line::of(&Request::new(()), Arc::new(drop), CancellationToken::new());
+        let progress = line.progress.clone();
+        let target = Upstream::new("http://api.example").unwrap();
+        let mut body = OutboundBody::new(Left(1), false, (target, LIMIT), line);
+        for _ in 0..5 {
+            assert!(timeout(LIMIT * 3 / 4, body.frame()).await.is_err());
+            progress.moved(1);
+        }
+        let frame = timeout(LIMIT * 2, body.frame()).await.unwrap();
+        assert!(frame.unwrap().unwrap_err().is::<Stalled>());
     }
 
     #[test]

@@ -85,7 +85,8 @@ impl Trailers {
     }
 }
 
-type Rests = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+/// What [`Progress::rests`] gives.
+pub(super) type Rests = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// A caller's body: counted, held to limits, and with errors that say whose fault it is.
 pub(crate) struct InboundBody<B = Incoming> {
