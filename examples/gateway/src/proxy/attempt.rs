@@ -51,15 +51,18 @@ where
             };
             progress.attempt_ends();
             match answer {
-                Some(answer) => answer.map_err(AttemptError::Failed),
+                Some(answer) => answer.map_err(|error| match progress.failed() {
+                    Some(refusal) => AttemptError::Refused(refusal),
+                    None => AttemptError::Failed(error),
+                }),
                 // The API waits, too: others can go on by its connection.
-                None if progress.is_wanted() => Err(AttemptError::Late(Refusal::no_body(limit))),
+                None if progress.is_wanted() => Err(AttemptError::Refused(Refusal::no_body(limit))),
                 None => {
                     if let Some(connected) = connection.connection_metadata().as_ref() {
                         // By HTTP/2 all others would be sent on it, too, and it may be dead.
                         connected.poison();
                     }
-                    Err(AttemptError::Late(Refusal::no_answer(limit)))
+                    Err(AttemptError::Refused(Refusal::no_answer(limit)))
                 }
             }
         })
@@ -70,14 +73,15 @@ where
 #[derive(Debug)]
 pub(crate) enum AttemptError<E> {
     Failed(E),
-    Late(Refusal),
+    /// The client's error does not say what it was.
+    Refused(Refusal),
 }
 
 impl<E: Failure> Failure for AttemptError<E> {
     fn refusal(&self) -> Refusal {
         match self {
             Self::Failed(error) => error.refusal(),
-            Self::Late(refusal) => refusal.clone(),
+            Self::Refused(refusal) => refusal.clone(),
         }
     }
 }
@@ -129,6 +133,37 @@ mod tests {
         (url, connected)
     }
 
+    fn upload<F>(
+        frames: F,
+        limits: (Option<u64>, Duration),
+        progress: Progress,
+    ) -> InboundBody<StreamBody<F>> {
+        let trailers = Trailers {
+            target: Upstream::new("http://api.example").unwrap(),
+            tenant: Tenant::Header(http::header::FROM),
+        };
+        InboundBody::new(StreamBody::new(frames), limits, progress, trailers.into())
+    }
+
+    #[tokio::test]
+    async fn by_http_2_too_it_is_the_callers_body_that_is_too_long_or_broken() {
+        let (url, _) = api().await;
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build_http();
+        let limit = Duration::from_secs(9);
+        let mut attempts = Attempts::new(client, limit);
+        let long = || Ok(Frame::data(Bytes::from_static(b"12345")));
+        let broken = || Err(std::io::Error::other("the caller has gone"));
+        for (frame, status) in [(long(), 413), (broken(), 400)] {
+            let progress = Progress::default();
+            let request = Request::post(&url).extension(progress.clone());
+            let body = upload(stream::iter([long(), frame]), (Some(9), limit), progress);
+            let answer = attempts.call(request.body(body).unwrap()).await;
+            assert_eq!(answer.unwrap_err().refusal().status, status);
+        }
+    }
+
     #[tokio::test]
     async fn a_connection_is_given_up_for_what_the_api_does_and_not_for_its_callers() {
         let (url, connected) = api().await;
@@ -140,14 +175,9 @@ mod tests {
         let mut ask = |path: &str, ends: bool| {
             let progress = Progress::default();
             let request = Request::post(format!("{url}{path}")).extension(progress.clone());
-            let trailers = Trailers {
-                target: Upstream::new(&url).unwrap(),
-                tenant: Tenant::Header(http::header::FROM),
-            };
             // Nothing comes of it.
             let body = stream::pending::<Result<Frame<Bytes>, Infallible>>();
-            let body = StreamBody::new(body.take(usize::from(!ends)));
-            let body = InboundBody::new(body, (None, limit), progress, trailers.into());
+            let body = upload(body.take(usize::from(!ends)), (None, limit), progress);
             let answer = attempts.call(request.body(body).unwrap());
             async { answer.await.map_err(|error| error.refusal().status).err() }
         };

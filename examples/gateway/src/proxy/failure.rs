@@ -29,9 +29,6 @@ impl<E: Failure> Failure for Error<E> {
 
 impl Failure for legacy::Error {
     fn refusal(&self) -> Refusal {
-        if let Some(refusal) = of_body(self) {
-            return refusal;
-        }
         let timed_out = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
         match (self.is_connect(), find(self).is_some_and(timed_out)) {
             (_, true) => {
@@ -62,25 +59,9 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
-/// If it is the caller's body that failed.
-fn of_body(error: &(dyn StdError + 'static)) -> Option<Refusal> {
-    let error: &BodyError = find(error)?;
-    Some(match error {
-        BodyError::TooLarge => Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            error.to_string(),
-        ),
-        BodyError::Broken(_) => {
-            Refusal::new(StatusCode::BAD_REQUEST, "body_broken", error.to_string())
-        }
-        BodyError::Stalled(limit) => Refusal::no_body(*limit),
-    })
-}
-
 fn of_signing(error: &AuthError) -> Refusal {
-    if let Some(refusal) = of_body(error) {
-        return refusal;
+    if let Some(error) = find::<BodyError>(error) {
+        return error.refusal();
     }
     let source = error.source().map(ToString::to_string);
     let reason = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));

@@ -3,19 +3,19 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower_mac_auth::forward::Upstream;
 
 use super::idle::idle;
-use super::{BoxError, Tenant};
+use super::{BoxError, Refusal, Tenant};
 
 /// How far a request has gone: who waits for the answer sees that something moves, and if not, who is late.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,8 @@ struct Moved {
     /// An attempt waits for its answer, and has a limit of its own.
     attempt: AtomicBool,
     attempts: AtomicU8,
+    /// What the caller is told whose body failed. By HTTP/2 the client's error does not have it.
+    failed: OnceLock<Refusal>,
 }
 
 impl Progress {
@@ -68,6 +70,11 @@ impl Progress {
 
     pub(super) fn is_wanted(&self) -> bool {
         self.0.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Why the body does not go on, if so.
+    pub(super) fn failed(&self) -> Option<Refusal> {
+        self.0.failed.get().cloned()
     }
 }
 
@@ -126,6 +133,43 @@ impl<B> InboundBody<B> {
     }
 }
 
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> InboundBody<B> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let wanted = &self.progress.0.wanted;
+        wanted.store(polled.is_pending(), Ordering::Relaxed);
+        let frame = match polled {
+            Poll::Pending => {
+                ready!(self.poll_rests(cx));
+                return Poll::Ready(Some(Err(BodyError::Stalled(self.limit))));
+            }
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(frame)) => frame.map_err(|error| BodyError::Broken(error.into()))?,
+        };
+        let frame = match frame.into_data() {
+            Ok(data) => {
+                let length = data.remaining() as u64;
+                if let Some(left) = &mut self.left {
+                    let Some(rest) = left.checked_sub(length) else {
+                        return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                    };
+                    *left = rest;
+                }
+                self.progress.moved(length);
+                Frame::data(data)
+            }
+            Err(frame) => match frame.into_trailers() {
+                Ok(mut trailers) => {
+                    self.trailers.fit(&mut trailers);
+                    Frame::trailers(trailers)
+                }
+                Err(frame) => frame,
+            },
+        };
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
 impl<B> fmt::Debug for InboundBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InboundBody").finish_non_exhaustive()
@@ -141,38 +185,11 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for InboundBody<
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = self.get_mut();
-        let polled = Pin::new(&mut body.inner).poll_frame(cx);
-        let wanted = &body.progress.0.wanted;
-        wanted.store(polled.is_pending(), Ordering::Relaxed);
-        let frame = match polled {
-            Poll::Pending => {
-                let stalled = BodyError::Stalled(body.limit);
-                return body.poll_rests(cx).map(|()| Some(Err(stalled)));
-            }
-            Poll::Ready(None) => return Poll::Ready(None),
-            Poll::Ready(Some(frame)) => frame.map_err(|error| BodyError::Broken(error.into()))?,
-        };
-        let frame = match frame.into_data() {
-            Ok(data) => {
-                let length = data.remaining() as u64;
-                if let Some(left) = &mut body.left {
-                    let Some(rest) = left.checked_sub(length) else {
-                        return Poll::Ready(Some(Err(BodyError::TooLarge)));
-                    };
-                    *left = rest;
-                }
-                body.progress.moved(length);
-                Frame::data(data)
-            }
-            Err(frame) => match frame.into_trailers() {
-                Ok(mut trailers) => {
-                    body.trailers.fit(&mut trailers);
-                    Frame::trailers(trailers)
-                }
-                Err(frame) => frame,
-            },
-        };
-        Poll::Ready(Some(Ok(frame)))
+        let frame = ready!(body.poll_next(cx));
+        if let Some(Err(error)) = &frame {
+            let _ = body.progress.0.failed.set(error.refusal());
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -191,6 +208,22 @@ pub(crate) enum BodyError {
     Broken(BoxError),
     /// No more of it has come for so long.
     Stalled(Duration),
+}
+
+impl BodyError {
+    pub(super) fn refusal(&self) -> Refusal {
+        match self {
+            Self::TooLarge => Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                self.to_string(),
+            ),
+            Self::Broken(_) => {
+                Refusal::new(StatusCode::BAD_REQUEST, "body_broken", self.to_string())
+            }
+            Self::Stalled(limit) => Refusal::no_body(*limit),
+        }
+    }
 }
 
 impl fmt::Display for BodyError {
