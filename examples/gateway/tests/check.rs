@@ -136,6 +136,19 @@ fn a_store_of_another_client_and_a_damaged_record_are_found_before_they_cost_req
 }
 
 #[test]
+fn an_account_that_is_not_there_is_told_a_way_that_there_is() {
+    let world = World::new();
+    for (provider, way, other) in [
+        ("xiaomi", "/login", "accounts import"),
+        ("bearer", "accounts import", "/login"),
+    ] {
+        let (code, told) = check(&world, &["--account", "nosuch", "--provider", provider]);
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.contains(way) && !told.contains(other), "{told}");
+    }
+}
+
+#[test]
 fn a_gateway_that_cannot_open_some_accounts_starts_and_logs_why() {
     let world = World::new();
     let upstream = world.server.url("");

@@ -75,7 +75,7 @@ pub(super) async fn refresh<P: Provider>(
     let account = admin.accounts.get(name.as_str()).await;
     let account = account.map_err(|error| match error.kind() {
         AccountErrorKind::NotAuthorized => unknown(),
-        _ => of_account(&error),
+        _ => of_account(&error, admin.has_login),
     })?;
     let generation = account.refresh().await;
     let generation = generation.map_err(|error| of_refresh(&error))?;
@@ -100,7 +100,7 @@ async fn end<P: Provider>(admin: &Admin<P>, name: &AccountName) -> Result<u64, R
         let revoked = account.revoke().await;
         return match revoked {
             Ok(generation) => Ok(generation.number()),
-            Err(error) => Err(of_account(&error)),
+            Err(error) => Err(of_account(&error, admin.has_login)),
         };
     }
     let loaded = admin.store.load(name).await;

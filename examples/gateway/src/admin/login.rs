@@ -123,7 +123,7 @@ async fn exchange<P: Provider>(
         code = code.with_verifier(verifier);
     }
     let account = admin.accounts.authorize(&login.account, code).await;
-    let account = account.map_err(|error| of_account(&error))?;
+    let account = account.map_err(|error| of_account(&error, admin.has_login))?;
     let generation = account.generation().number();
     Ok(Json(json!({ "account": login.account, "generation": generation })).into_response())
 }

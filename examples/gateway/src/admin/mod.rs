@@ -31,6 +31,7 @@ pub(crate) use self::feed::Feed;
 pub(crate) use self::login::LOGIN_COOKIE;
 use self::pending::Pending;
 use crate::browsers::Hosts;
+use crate::config::has_login;
 
 /// How many may listen to events at once.
 const LISTENERS: usize = 64;
@@ -60,7 +61,7 @@ impl<P: Provider> Admin<P> {
         hosts: Hosts,
     ) -> Self {
         Self {
-            has_login: endpoint.authorize_url("").is_some(),
+            has_login: has_login(&endpoint),
             accounts,
             endpoint,
             store,

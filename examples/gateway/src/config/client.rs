@@ -48,6 +48,19 @@ impl Client {
             }
         }
     }
+
+    pub(crate) fn has_login(&self) -> bool {
+        match self {
+            Self::Xiaomi(endpoint) => has_login(endpoint),
+            Self::Bearer(endpoint) => has_login(endpoint),
+            Self::HttpMac(endpoint) => has_login(endpoint),
+        }
+    }
+}
+
+/// Whether it is known where users agree.
+pub(crate) fn has_login<P: Provider>(endpoint: &TokenEndpoint<P>) -> bool {
+    endpoint.authorize_url("").is_some()
 }
 
 fn missing(flag: &'static str, right: &str) -> Problems {

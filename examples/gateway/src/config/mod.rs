@@ -13,7 +13,7 @@ mod store;
 mod tenant;
 mod upstream;
 
-pub(crate) use self::client::Client;
+pub(crate) use self::client::{Client, has_login};
 pub(crate) use self::flags::{Flags, LogFormat};
 pub(crate) use self::problems::Problems;
 pub(crate) use self::secrets::{Secrets, secret};

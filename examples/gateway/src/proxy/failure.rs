@@ -112,16 +112,27 @@ pub(crate) fn of_refresh(error: &RefreshError) -> Refusal {
     refusal.because(error)
 }
 
+/// How an account comes to be known.
+pub(crate) const fn first_tokens(has_login: bool) -> &'static str {
+    if has_login {
+        "have its user log in at /login of the admin address"
+    } else {
+        "bring its refresh token in by mac-gateway accounts import or --seed"
+    }
+}
+
 /// The account cannot be opened, or not be authorized.
-pub(crate) fn of_account(error: &AccountError) -> Refusal {
+pub(crate) fn of_account(error: &AccountError, has_login: bool) -> Refusal {
     use AccountErrorKind as Kind;
 
     let reason = error.to_string();
     let refusal = match error.kind() {
         Kind::Name => Refusal::new(StatusCode::BAD_REQUEST, "account_name", reason),
         Kind::NotAuthorized => {
-            let reason = "the gateway knows no such account: have its user log in at /login of the admin \
-                          address";
+            let reason = format!(
+                "the gateway knows no such account: {}",
+                first_tokens(has_login)
+            );
             Refusal::new(StatusCode::FORBIDDEN, "account_unknown", reason)
         }
         Kind::CodeRefused | Kind::CodeInDoubt => {
@@ -140,4 +151,23 @@ pub(crate) fn of_account(error: &AccountError) -> Refusal {
 
 fn left(until: Timestamp) -> Duration {
     until.saturating_since(SystemClock.now())
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_mac_auth::account::Accounts;
+    use tower_mac_auth::provider::{Bearer, OAuth2};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_login_is_advised_where_there_is_one() {
+        let accounts = Accounts::builder(Bearer::new(OAuth2::new("https://as.example", "client")));
+        let unknown = accounts.build().get("alice").await.unwrap_err();
+        for (has_login, way) in [(true, "/login"), (false, "accounts import")] {
+            let refusal = of_account(&unknown, has_login);
+            assert_eq!(refusal.error, "account_unknown");
+            assert!(refusal.reason.contains(way), "{}", refusal.reason);
+        }
+    }
 }

@@ -42,7 +42,7 @@ use crate::browsers::Hosts;
 
 pub(crate) use self::attempt::Attempts;
 pub(crate) use self::download::OutboundBody;
-pub(crate) use self::failure::{Failure, of_account, of_refresh};
+pub(crate) use self::failure::{Failure, first_tokens, of_account, of_refresh};
 pub(crate) use self::line::{Count, Line};
 pub(crate) use self::refusal::Refusal;
 pub(crate) use self::server::Server;
@@ -88,6 +88,8 @@ pub(crate) struct Shared<P: Provider> {
     pub(crate) timeout: Duration,
     pub(crate) tunnels: Tunnels,
     pub(crate) count: Count,
+    /// Whether it is known where users agree.
+    pub(crate) has_login: bool,
     /// Ends what a drain has no more time for.
     pub(crate) cut: CancellationToken,
 }
@@ -180,7 +182,7 @@ impl<P: Provider, S> Proxy<P, S> {
         let whose = shared.tenant.take(request.headers_mut())?;
         let account = shared.accounts.get(whose.as_str()).await;
         line.account = Some(whose);
-        let account = account.map_err(|error| of_account(&error))?;
+        let account = account.map_err(|error| of_account(&error, shared.has_login))?;
         cookies::take_off_logins(request.headers_mut());
         // Nothing of the connection that it came by goes on.
         request.extensions_mut().clear();

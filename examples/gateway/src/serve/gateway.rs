@@ -24,7 +24,7 @@ use tower_service::Service as _;
 use super::drain::{Drain, Signals};
 use super::{Kept, with_causes};
 use crate::admin::{Admin, Feed};
-use crate::config::{Seeds, Settings};
+use crate::config::{Seeds, Settings, has_login};
 use crate::proxy::{Attempts, Proxy, Server, Shared, Tunnels, client};
 
 /// A gateway that listens, and does not serve yet.
@@ -128,6 +128,7 @@ impl<P: Provider> Gateway<P> {
             cut: cut.clone(),
             timeout: settings.upstream_timeout,
             tunnels: tunnels.clone(),
+            has_login: has_login(&endpoint),
             count: Arc::new(move |outcome| counted.count(outcome)),
         };
         let layer = MacAuthLayer::per_request(accounts.provider());

@@ -13,7 +13,7 @@ use tower_mac_auth::store::{Journal, RecordStore as _, SharedStore, Standing, St
 
 use self::gateway::Gateway;
 use crate::config::{Client, Flags, Problems, Secrets, Settings};
-use crate::proxy::Tenant;
+use crate::proxy::{Tenant, first_tokens};
 use crate::store::{self, Sample, StoreLocation};
 use crate::trouble::{Trouble, note, with_causes};
 
@@ -79,8 +79,8 @@ async fn prepare(flags: Flags) -> Result<Prepared, Trouble> {
         && !settings.seeds.0.contains_key(account.as_str())
         && let Standing::Nothing = in_time(&settings, kept.store.load(account)).await?.standing
     {
-        let what =
-            "the store does not know it: have its user log in at /login of the admin address";
+        let way = first_tokens(client.has_login());
+        let what = format!("the store does not know it: {way}");
         settings.warnings.add("--account", what);
     }
     Ok(Prepared {
