@@ -234,6 +234,33 @@ fn a_check_makes_no_directory_and_says_which_a_start_would_make() {
 }
 
 #[test]
+fn a_check_leaves_a_store_as_it_was() {
+    let world = World::new();
+    let journal = world.dir.path().join("journal").display().to_string();
+    let upstream = world.server.url("");
+    let kept = format!("{ALICE}\njournal = \"{journal}\"");
+    assert_eq!(world.start(&upstream, &kept).end().0, Some(0));
+    let files = || {
+        let dirs = ["tokens", "journal"].map(|dir| world.dir.path().join(dir));
+        let found = Command::new("find").args(dirs).output().unwrap().stdout;
+        let mut names: Vec<_> = std::str::from_utf8(&found)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        let read = names
+            .into_iter()
+            .map(|name| (std::fs::read(&name).ok(), name));
+        read.collect::<Vec<_>>()
+    };
+    let before = files();
+    let (code, told) = check(&world, &["--journal", &journal]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(files(), before);
+}
+
+#[test]
 fn a_wrong_store_is_as_wrong_as_a_wrong_flag_and_one_that_is_away_is_not() {
     let world = World::new();
     for (store, code) in [
