@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod demo_gateway;
+mod real_gateway;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
@@ -11,7 +12,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use demo_gateway::Demo;
+use real_gateway::{World, call, is};
 use serde_json::{Value, json};
+use tower_mac_auth::provider::xiaomi::ErrorCode;
+use tower_mac_auth::testing::Fault;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
@@ -257,4 +261,56 @@ fn a_link_to_a_login_asks_first_and_any_name_can_be_acted_on() {
     page.until(&format!("{row}.cells[1].textContent === 'revoked'"));
     drop(page);
     assert_eq!(demo.end(), Some(0));
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn each_account_offers_what_may_help_it() {
+    let world = World::with_accounts(4);
+    let upstream = world.server.url("");
+    let gateway = world.start(&upstream, "account-header = \"x-account\"");
+    let ask = |account: &str| {
+        gateway.send(&format!(
+            "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nx-account: {account}\r\n\r\n"
+        ))
+    };
+    is(&ask("user-0"), 200, "ok");
+    let refused = Fault::RefuseWith(ErrorCode::ClientMismatch);
+    world.provider.fault_next(refused);
+    is(&ask("user-1"), 502, "client_refused");
+    let host = gateway.admin;
+    let revoke = format!(
+        "POST /accounts/user-2/revoke HTTP/1.1\r\nHost: {host}\r\nx-requested-with: test\r\n\
+         Content-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    is(&call(host, &revoke), 200, "user-2");
+    world.damage("user-3");
+
+    let mut page = Page::open(&format!("http://{host}/"));
+    page.ask("Log.enable", &json!({}));
+    let rows = "[...document.querySelectorAll('#accounts tr')].map(row => \
+                [row.cells[1].textContent, ...[...row.querySelectorAll('button')].map(it => it.textContent)].join(', '))";
+    page.until(&format!("{rows}.length === 4"));
+    let offered = json!([
+        "active, Refresh, Revoke, Log in",
+        "backing off, Refresh, Revoke, Log in",
+        "revoked, Log in",
+        "unreadable, Revoke, Log in",
+    ]);
+    assert_eq!(page.evaluate(rows), offered);
+    // As if it were not known where users agree.
+    let offered = json!([
+        "active, Refresh, Revoke",
+        "backing off, Refresh, Revoke",
+        "revoked",
+        "unreadable, Revoke",
+    ]);
+    assert_eq!(
+        page.evaluate(&format!("hasLogin = false; show(); {rows}")),
+        offered
+    );
+    // Nothing failed to load, nor did the policy keep anything away.
+    assert!(!page.heard.iter().any(|heard| heard == "Log.entryAdded"));
+    drop(page);
+    assert_eq!(gateway.end().0, Some(0));
 }

@@ -58,6 +58,12 @@ async function login(name) {
   if (begun) location.assign(begun.to);
 }
 
+// There is nothing to refresh or to end once it is revoked, and no token that can be read of what is unreadable.
+function helps(what, state) {
+  if (what === "login") return hasLogin;
+  return state !== "revoked" && (what !== "refresh" || state !== "unreadable");
+}
+
 function show() {
   const search = by("search").value.toLowerCase();
   const state = by("state").value;
@@ -75,7 +81,7 @@ function show() {
     cell(row, (advice[now] ?? "–") + (account.why ? " (" + account.why + ")" : ""));
     const buttons = row.insertCell();
     for (const [what, text] of [["refresh", "Refresh"], ["revoke", "Revoke"], ["login", "Log in"]]) {
-      if (what === "login" ? !hasLogin : account.state === "revoked") continue;
+      if (!helps(what, account.state)) continue;
       const button = document.createElement("button");
       button.textContent = text;
       button.setAttribute("aria-label", text + " " + account.account);
