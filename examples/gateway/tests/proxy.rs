@@ -3,7 +3,7 @@
 
 mod real_gateway;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -411,6 +411,48 @@ fn an_upload_that_stalls_after_its_answer_is_given_up() {
     let (code, log) = gateway.end();
     assert_eq!(code, Some(0), "{log}");
     assert_eq!(log.matches("path=\"/early\"").count(), 1, "{log}");
+}
+
+/// Whether the caller of the next test is rid of its connection, and the API was.
+static CALLER_LEFT: AtomicUsize = AtomicUsize::new(0);
+static API_LEFT: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn an_upload_that_the_api_reads_no_more_is_given_up_after_its_answer() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        head(&mut socket);
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        while CALLER_LEFT.load(Ordering::Relaxed) == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        // What was under way, and then the end.
+        while socket.read(&mut [0; 8192]).is_ok_and(|read| read > 0) {}
+        API_LEFT.fetch_add(1, Ordering::Relaxed);
+    });
+    let gateway = world.start(&upstream, &format!("{ALICE}\nupstream-timeout = 1"));
+    let mut socket = connect(gateway.listen);
+    let post = "POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n";
+    socket.write_all(post.as_bytes()).unwrap();
+    let mut caller = socket.try_clone().unwrap();
+    caller
+        .set_write_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let uploads = thread::spawn(move || {
+        loop {
+            if let Err(error) = caller.write_all(&[7; 8192]) {
+                return error.kind();
+            }
+        }
+    });
+    is(&head(&mut socket), 200, "");
+    // The caller goes on, and is not kept.
+    assert_ne!(uploads.join().unwrap(), ErrorKind::WouldBlock);
+    CALLER_LEFT.fetch_add(1, Ordering::Relaxed);
+    while API_LEFT.load(Ordering::Relaxed) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(gateway.end().0, Some(0));
 }
 
 #[test]

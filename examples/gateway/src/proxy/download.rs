@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tower_mac_auth::forward::Upstream;
 
-use super::upload::Rests;
+use super::progress::Rests;
 use super::{BoxError, Line};
 
 /// An API's body, which must go on within a limit unless the caller's does, and the line of its request, which

@@ -7,11 +7,13 @@
 
 mod attempt;
 mod cookies;
+mod cuttable;
 mod download;
 mod failure;
 mod flow;
 mod idle;
 mod line;
+mod progress;
 mod refusal;
 mod server;
 mod tenant;
@@ -44,11 +46,12 @@ pub(crate) use self::attempt::Attempts;
 pub(crate) use self::download::OutboundBody;
 pub(crate) use self::failure::{Failure, first_tokens, of_account, of_refresh};
 pub(crate) use self::line::{Count, Line};
+pub(crate) use self::progress::Progress;
 pub(crate) use self::refusal::Refusal;
 pub(crate) use self::server::Server;
 pub(crate) use self::tenant::Tenant;
 pub(crate) use self::tunnels::Tunnels;
-pub(crate) use self::upload::{InboundBody, Progress, Trailers};
+pub(crate) use self::upload::{InboundBody, Trailers};
 pub(crate) use self::upstream::client;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -199,7 +202,9 @@ impl<P: Provider, S> Proxy<P, S> {
         request.extensions_mut().insert(progress.clone());
         let trailers = Arc::clone(&self.trailers);
         let limits = (shared.max_body, shared.timeout);
-        let request = request.map(|body| InboundBody::new(body, limits, progress, trailers));
+        let request =
+            request.map(|body| InboundBody::new(body, limits, progress.clone(), trailers));
+        let caller = request.body().caller();
         let service = if upgrade.is_some() {
             &self.upgrading
         } else {
@@ -209,6 +214,10 @@ impl<P: Provider, S> Proxy<P, S> {
         let failed = |error: S::Error| error.refusal();
         poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
         let mut response = service.call(request).await.map_err(failed)?;
+        if !progress.is_uploaded() {
+            let api = response.extensions().get().cloned();
+            tokio::spawn(caller.let_go(progress, shared.timeout, api));
+        }
         shared.target.response(&asked, &mut response)?;
         cookies::set_no_login(response.headers_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS

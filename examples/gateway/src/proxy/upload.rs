@@ -3,8 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,69 +13,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower_mac_auth::forward::Upstream;
 
-use super::idle::idle;
+use super::cuttable::Cut;
+use super::progress::{Progress, Rests};
 use super::{BoxError, Refusal, Tenant};
-
-/// How far a request has gone: who waits for the answer sees that something moves, and if not, who is late.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Progress(Arc<Moved>);
-
-#[derive(Debug, Default)]
-struct Moved {
-    /// Either way: bytes of the body, and parts of the answer.
-    count: AtomicU64,
-    /// More of the body is wanted than has come.
-    wanted: AtomicBool,
-    /// An attempt waits for its answer, and has a limit of its own.
-    attempt: AtomicBool,
-    attempts: AtomicU8,
-    /// What the caller is told whose body failed. By HTTP/2 the client's error does not have it.
-    failed: OnceLock<Refusal>,
-}
-
-impl Progress {
-    pub(super) fn moved(&self, much: u64) {
-        self.0.count.fetch_add(much, Ordering::Relaxed);
-    }
-
-    /// Ends once for so long nothing has moved, nor has `otherwise` been so.
-    pub(super) async fn rests(self, limit: Duration, otherwise: impl Fn(&Self) -> bool) {
-        let count = || self.0.count.load(Ordering::Relaxed);
-        let mut seen = count();
-        idle(limit, || {
-            let before = std::mem::replace(&mut seen, count());
-            seen != before || otherwise(&self)
-        })
-        .await;
-    }
-
-    /// How often the request was sent.
-    pub(super) fn attempts(&self) -> u8 {
-        self.0.attempts.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn attempt_begins(&self) {
-        self.0.attempts.fetch_add(1, Ordering::Relaxed);
-        self.0.attempt.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn attempt_ends(&self) {
-        self.0.attempt.store(false, Ordering::Relaxed);
-    }
-
-    fn is_in_attempt(&self) -> bool {
-        self.0.attempt.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_wanted(&self) -> bool {
-        self.0.wanted.load(Ordering::Relaxed)
-    }
-
-    /// Why the body does not go on, if so.
-    pub(super) fn failed(&self) -> Option<Refusal> {
-        self.0.failed.get().cloned()
-    }
-}
 
 /// What makes trailers fit to be sent on.
 #[derive(Debug)]
@@ -92,12 +31,9 @@ impl Trailers {
     }
 }
 
-/// What [`Progress::rests`] gives.
-pub(super) type Rests = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
-
 /// A caller's body: counted, held to limits, and with errors that say whose fault it is.
 pub(crate) struct InboundBody<B = Incoming> {
-    inner: B,
+    inner: Caller<B>,
     left: Option<u64>,
     limit: Duration,
     /// Ends when the limit does; begun with the first wait. Whoever waits for an answer has the same limit.
@@ -114,13 +50,18 @@ impl<B> InboundBody<B> {
         trailers: Arc<Trailers>,
     ) -> Self {
         Self {
-            inner,
+            inner: Caller(Arc::new(Mutex::new(Some(inner)))),
             left: most,
             limit,
             rests: None,
             progress,
             trailers,
         }
+    }
+
+    /// What the body is read from.
+    pub(super) fn caller(&self) -> Caller<B> {
+        Caller(Arc::clone(&self.inner.0))
     }
 
     fn poll_rests(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -135,9 +76,11 @@ impl<B> InboundBody<B> {
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> InboundBody<B> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        let wanted = &self.progress.0.wanted;
-        wanted.store(polled.is_pending(), Ordering::Relaxed);
+        let polled = match &mut *self.inner.lock() {
+            Some(inner) => Pin::new(inner).poll_frame(cx),
+            None => return Poll::Ready(Some(Err(BodyError::Stalled(self.limit)))),
+        };
+        self.progress.wants(polled.is_pending());
         let frame = match polled {
             Poll::Pending => {
                 ready!(self.poll_rests(cx));
@@ -187,17 +130,48 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for InboundBody<
         let body = self.get_mut();
         let frame = ready!(body.poll_next(cx));
         if let Some(Err(error)) = &frame {
-            let _ = body.progress.0.failed.set(error.refusal());
+            body.progress.upload_failed(error.refusal());
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        let inner = self.inner.lock();
+        inner.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let inner = self.inner.lock();
+        inner.as_ref().map(Body::size_hint).unwrap_or_default()
+    }
+}
+
+impl<B> Drop for InboundBody<B> {
+    fn drop(&mut self) {
+        self.progress.upload_ends();
+    }
+}
+
+/// Where a body comes from. While the API does not read, nobody asks the body for more, and it has to be
+/// ended from outside.
+pub(super) struct Caller<B>(Arc<Mutex<Option<B>>>);
+
+impl<B> Caller<B> {
+    fn lock(&self) -> MutexGuard<'_, Option<B>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the caller go, and the API, once nothing has moved for so long and the upload has not ended.
+    pub(super) async fn let_go(self, progress: Progress, limit: Duration, api: Option<Cut>) {
+        tokio::select! {
+            () = progress.uploaded() => {}
+            () = progress.clone().rests(limit, |_| false) => {
+                drop(self.lock().take());
+                if let Some(api) = api {
+                    api.cut();
+                }
+            }
+        }
     }
 }
 
@@ -251,23 +225,30 @@ impl Error for BodyError {
 mod tests {
     use std::convert::Infallible;
 
-    use futures_util::stream;
+    use futures_util::{FutureExt as _, stream};
     use http_body_util::{BodyExt as _, StreamBody};
     use tokio::time::timeout;
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn an_upload_may_rest_before_its_answer_and_as_long_as_that_goes_on() {
-        const LIMIT: Duration = Duration::from_secs(8);
-        let progress = Progress::default();
-        let nothing = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+    const LIMIT: Duration = Duration::from_secs(8);
+
+    type Nothing = StreamBody<stream::Pending<Result<Frame<Bytes>, Infallible>>>;
+
+    /// A body of which nothing comes.
+    fn nothing(progress: &Progress) -> InboundBody<Nothing> {
         let trailers = Trailers {
             target: Upstream::new("http://api.example").unwrap(),
             tenant: Tenant::Header(http::header::FROM),
         };
-        let (nothing, limits) = (StreamBody::new(nothing), (None, LIMIT));
-        let mut body = InboundBody::new(nothing, limits, progress.clone(), trailers.into());
+        let nothing = StreamBody::new(stream::pending());
+        InboundBody::new(nothing, (None, LIMIT), progress.clone(), trailers.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_may_rest_before_its_answer_and_as_long_as_that_goes_on() {
+        let progress = Progress::default();
+        let mut body = nothing(&progress);
         progress.attempt_begins();
         assert!(timeout(LIMIT * 3, body.frame()).await.is_err());
         progress.attempt_ends();
@@ -279,5 +260,26 @@ mod tests {
         assert!(matches!(stalled, Some(Err(BodyError::Stalled(LIMIT)))));
         // Whoever asks again, to send it once more, waits again.
         assert!(timeout(LIMIT * 3 / 4, body.frame()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_is_let_go_whose_upload_nobody_reads() {
+        let progress = Progress::default();
+        let mut body = nothing(&progress);
+        let mut let_go = Box::pin(body.caller().let_go(progress.clone(), LIMIT, None));
+        for _ in 0..5 {
+            progress.moved(1);
+            assert!(timeout(LIMIT * 3 / 4, &mut let_go).await.is_err());
+        }
+        timeout(LIMIT, let_go).await.unwrap();
+        // Should the API go on to read after all.
+        let stalled = body.frame().now_or_never().unwrap();
+        assert!(matches!(stalled, Some(Err(BodyError::Stalled(LIMIT)))));
+
+        let progress = Progress::default();
+        let body = nothing(&progress);
+        let let_go = body.caller().let_go(progress.clone(), LIMIT, None);
+        drop(body);
+        assert!(let_go.now_or_never().is_some());
     }
 }

@@ -5,6 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::TryFutureExt as _;
+use futures_util::future::MapOk;
 use http::Uri;
 use http_body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -14,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
 use super::BoxError;
+use super::cuttable::Cuttable;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// How often a connection by HTTP/2 is asked whether it is there.
@@ -31,16 +34,19 @@ pub(crate) struct ToUpstream {
 }
 
 impl Service<Uri> for ToUpstream {
-    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+    type Response = Cuttable<<HttpsConnector<HttpConnector> as Service<Uri>>::Response>;
     type Error = <HttpsConnector<HttpConnector> as Service<Uri>>::Error;
-    type Future = <HttpsConnector<HttpConnector> as Service<Uri>>::Future;
+    type Future = MapOk<
+        <HttpsConnector<HttpConnector> as Service<Uri>>::Future,
+        fn(<HttpsConnector<HttpConnector> as Service<Uri>>::Response) -> Self::Response,
+    >;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        self.inner.call(self.place.clone())
+        self.inner.call(self.place.clone()).map_ok(Cuttable::new)
     }
 }
 
