@@ -4,7 +4,7 @@
 mod real_gateway;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -238,6 +238,24 @@ fn each_request_has_one_line_also_if_its_caller_goes_away() {
     assert_eq!(code, Some(0));
     assert!(!log.contains("SECRET"));
     assert_eq!(log.matches("mac_gateway::request").count(), 2, "{log}");
+}
+
+#[test]
+fn who_closes_one_half_of_a_connection_goes_away() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        head(&mut socket);
+        let _ = socket.read(&mut [0]);
+    });
+    let gateway = world.start(&upstream, ALICE);
+    let mut socket = connect(gateway.listen);
+    let request = "GET /half HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    socket.write_all(request.as_bytes()).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    assert!(answer.is_empty());
+    assert_eq!(gateway.end().0, Some(0));
 }
 
 #[test]
