@@ -101,6 +101,7 @@ mod tests {
     use hyper::service::service_fn;
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use tower_mac_auth::forward::Upstream;
@@ -161,6 +162,52 @@ mod tests {
             let body = upload(stream::iter([long(), frame]), (Some(9), limit), progress);
             let answer = attempts.call(request.body(body).unwrap()).await;
             assert_eq!(answer.unwrap_err().refusal().status, status);
+        }
+    }
+
+    /// An API by HTTP/2 that answers the first request with this frame.
+    async fn by_hand(frame: [u8; 17]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+            socket.write_all(&settings).await.unwrap();
+            socket.read_exact(&mut [0; 24]).await.unwrap();
+            loop {
+                let mut head = [0; 9];
+                socket.read_exact(&mut head).await.unwrap();
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                let mut rest = (&mut socket).take(length.into());
+                tokio::io::copy(&mut rest, &mut tokio::io::sink())
+                    .await
+                    .unwrap();
+                // The request.
+                if head[3] == 1 {
+                    let length = 9 + usize::from(frame[2]);
+                    socket.write_all(&frame[..length]).await.unwrap();
+                }
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn what_the_api_did_not_take_is_said_to_be_safe_to_ask_again() {
+        let mut go_away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let mut reset = [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 0];
+        for told in ["upstream_refused", "upstream_failed"] {
+            for frame in [go_away, reset] {
+                let url = by_hand(frame).await;
+                let client = Client::builder(TokioExecutor::new())
+                    .http2_only(true)
+                    .build_http::<Empty<Bytes>>();
+                let request = Request::get(url).body(Empty::new()).unwrap();
+                let answer = Attempts::new(client, Duration::from_secs(9)).call(request);
+                assert_eq!(answer.await.unwrap_err().refusal().error, told, "{frame:?}");
+            }
+            // It may have had it, and an error besides.
+            (go_away[16], reset[12]) = (2, 2);
         }
     }
 

@@ -39,12 +39,27 @@ impl Failure for legacy::Error {
                 let reason = "the API cannot be connected to; the request was not sent";
                 Refusal::new(StatusCode::BAD_GATEWAY, "upstream_unreachable", reason)
             }
+            (false, false) if find(self).is_some_and(is_untouched) => {
+                let reason = "the API did not take the request, and has not acted on it";
+                Refusal::new(StatusCode::BAD_GATEWAY, "upstream_refused", reason)
+            }
             (false, false) => {
                 let reason = "the connection to the API failed; the request may have been acted on";
                 Refusal::new(StatusCode::BAD_GATEWAY, "upstream_failed", reason)
             }
         }
     }
+}
+
+/// Whether the API said by HTTP/2 that it has not looked at the request (RFC 9113 §8.7): it refused its stream,
+/// or was about to end the connection when it came, as servers do after some thousand requests.
+fn is_untouched(error: &h2::Error) -> bool {
+    error.is_remote()
+        && match error.reason() {
+            Some(h2::Reason::REFUSED_STREAM) => error.is_reset(),
+            Some(h2::Reason::NO_ERROR) => error.is_go_away(),
+            _ => false,
+        }
 }
 
 /// The first error of this type, from the outside in.
