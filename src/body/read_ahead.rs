@@ -17,7 +17,7 @@ pin_project! {
     /// What was read comes first, as it was: the same chunks, the trailers, and an error that was met,
     /// at its place. The rest follows straight from the body `B`. [`size_hint`](Body::size_hint) and
     /// [`is_end_stream`](Body::is_end_stream) are those of the whole, so an exact `Content-Length`
-    /// stays exact.
+    /// stays exact; of a body that broke off no length is known.
     ///
     /// `Unpin` whenever `B` is.
     pub struct ReadAhead<B>
@@ -213,10 +213,12 @@ impl<B: Body> Body for ReadAhead<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = if self.ended {
-            SizeHint::with_exact(0)
-        } else {
-            self.rest.size_hint()
+        let rest = match &self.kept {
+            // Nobody knows how much was to come. Whoever writes the body would take a length that is known for
+            // all of it, and go on with the connection without having met the error.
+            Kept::Queue(queue) if queue.back().is_some_and(Result::is_err) => SizeHint::new(),
+            _ if self.ended => SizeHint::with_exact(0),
+            _ => self.rest.size_hint(),
         };
         match &self.kept {
             Kept::Nothing => rest,
@@ -285,6 +287,22 @@ mod tests {
         let steps = [data("ab"), crate::body::scripted::Step::Error("reset")];
         assert_eq!(drain(&mut body), (expected(&steps), true));
         assert!(body.is_end_stream());
+    }
+
+    /// Whoever writes it would trust its length, and end it there as if it were whole.
+    #[test]
+    fn a_body_that_broke_off_while_it_was_read_has_no_length() {
+        let mut kept = Kept::Nothing;
+        kept.push(Ok(Frame::data(Bytes::from_static(b"ab"))));
+        kept.push(Err("reset"));
+        let mut body = with_kept(kept, true, Scripted::new([]));
+        for left in [2, 0] {
+            let hint = body.size_hint();
+            assert_eq!((hint.lower(), hint.upper()), (left, None));
+            assert!(!body.is_end_stream());
+            assert!(matches!(poll(&mut body), Poll::Ready(Some(_))));
+        }
+        assert_eq!(body.size_hint().exact(), Some(0));
     }
 
     #[test]

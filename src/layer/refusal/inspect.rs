@@ -636,6 +636,7 @@ mod tests {
             length_known: bool,
             end_known: bool,
         ) {
+            let breaks_off = matches!(end, Some(Step::Error(_)));
             let steps: Vec<_> = steps.into_iter().chain(end).collect();
             let source = Scripted::new(steps.clone()).length_known(length_known).end_known(end_known);
             let mut answer = response(status, &[], source);
@@ -650,7 +651,9 @@ mod tests {
             let inspected = runtime.block_on(run(xiaomi(), answer));
             let mut body = inspected.response.into_body();
             if length_known {
-                prop_assert_eq!(body.size_hint().exact(), Some(length(&steps)));
+                let exact = body.size_hint().exact();
+                // Once it broke off, nobody knows.
+                prop_assert!(exact == Some(length(&steps)) || breaks_off && exact.is_none());
             }
             let mut all = Vec::new();
             loop {
