@@ -386,6 +386,47 @@ fn an_answer_with_trailers_or_without_a_body_is_whole() {
 }
 
 #[test]
+fn an_answer_that_ends_early_ends_its_connection() {
+    let world = World::new();
+    let upstream = api(|mut socket| {
+        let asked = head(&mut socket);
+        let early = if asked.starts_with("GET /early") {
+            ""
+        } else {
+            "}"
+        };
+        // Short enough to be looked at before it is passed on.
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{{\"a\": 1{early}"
+        );
+        let _ = socket.write_all(answer.as_bytes());
+    });
+    let gateway = world.start(&upstream, ALICE);
+    let ask = |path: &str| {
+        // The connection is kept, were it not for the answer.
+        let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let mut socket = connect(gateway.listen);
+        socket.write_all(get(path).as_bytes()).unwrap();
+        let first = head(&mut socket);
+        let _ = socket.write_all(get("/next").as_bytes());
+        let _ = socket.shutdown(Shutdown::Write);
+        let mut rest = Vec::new();
+        let _ = socket.read_to_end(&mut rest);
+        first + &String::from_utf8(rest).unwrap()
+    };
+    let whole = ask("/whole");
+    assert!(whole.contains("\r\n\r\n{\"a\": 1}"), "{whole}");
+    let early = ask("/early");
+    assert_eq!(early.matches("HTTP/1.1").count(), 1, "{early}");
+    assert!(early.ends_with("\r\n\r\n{\"a\": 1"), "{early}");
+    let line = logged(&world, "path=\"/early\"");
+    assert!(line.contains("the API's body broke off"), "{line}");
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
 fn who_takes_nothing_of_an_answer_is_given_up() {
     let world = World::new();
     let upstream = api(|mut socket| {

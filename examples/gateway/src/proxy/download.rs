@@ -20,6 +20,9 @@ pub(crate) struct OutboundBody<B: Body> {
     limit: Duration,
     /// Ends when the limit does; begun with the first wait.
     rests: Option<Rests>,
+    /// Waits until what came before it is written: an answer of which nothing comes looks like a request that
+    /// nobody had, and some callers then send it once more.
+    broken: Option<BoxError>,
     ended: bool,
     target: Upstream,
     line: Line,
@@ -39,6 +42,7 @@ impl<B: Body> OutboundBody<B> {
             target,
             limit,
             rests: None,
+            broken: None,
             ended,
             line,
         }
@@ -67,6 +71,9 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let body = self.get_mut();
         body.line.flow.moved();
+        if let Some(error) = body.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let mut frame = match Pin::new(&mut body.inner).poll_frame(cx) {
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
             Poll::Pending if body.poll_rests(cx).is_pending() => {
@@ -91,15 +98,23 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for OutboundBody
                 body.line.broke_off(error);
             }
         }
+        if let Some(Err(error)) = frame {
+            body.broken = Some(error);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.broken.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match self.broken {
+            Some(_) => SizeHint::new(),
+            None => self.inner.size_hint(),
+        }
     }
 }
 
