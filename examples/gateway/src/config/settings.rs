@@ -1,7 +1,7 @@
 //! What the flags come to, checked.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 use std::time::Duration;
 
 use super::addresses::{Addresses, is_name};
@@ -69,6 +69,15 @@ impl Settings {
                 );
                 problems.add("--seed", what);
             }
+        }
+        if let (Some(StoreLocation::File(store)), Some(journal)) = (&store, &flags.journal)
+            && let (Ok(store), Ok(journal)) = (absolute(store), absolute(journal))
+            && store == journal
+        {
+            problems.add(
+                "--journal",
+                "needs a directory of its own, not that of --store",
+            );
         }
         let via = flags.via.as_deref().unwrap_or("mac-gateway");
         if !is_name(via) {

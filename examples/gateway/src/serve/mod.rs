@@ -143,7 +143,7 @@ fn is_to_come(flag: &'static str, dir: &Path, warnings: &mut Problems) -> Result
     }
     let shown = dir.display();
     store::could_be_made(dir)
-        .map_err(|error| Trouble::Wrong(format!("{flag}: {shown} cannot be made: {error}")))?;
+        .map_err(|error| Trouble::Wrong(format!("{flag}: none can be made at {shown}: {error}")))?;
     warnings.add(
         flag,
         format!("there is none at {shown} yet: a start makes it"),

@@ -5,9 +5,11 @@ mod readable;
 mod sample;
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 use tower_mac_auth::store::{
     FileStore, Keyring, MemoryStore, PostgresStore, RecordStore, RedisStore, SealedStore,
     SharedStore, StoreError, StoreErrorKind,
@@ -61,7 +63,29 @@ pub(crate) fn could_be_made(path: &Path) -> io::Result<()> {
     let near = path.ancestors().find(|near| near.exists());
     // Nothing can stand in what is no directory.
     let inside = near.unwrap_or(&path).join(".");
-    Ok(access(&inside, Access::WRITE_OK | Access::EXEC_OK)?)
+    access(&inside, Access::WRITE_OK | Access::EXEC_OK)?;
+    if near == Some(&*path) {
+        would_be_taken(&path)?;
+    }
+    Ok(())
+}
+
+/// Whether a directory that is there already is one that [`FileStore`] takes.
+fn would_be_taken(path: &Path) -> io::Result<()> {
+    let there = path.metadata()?;
+    let (owner, us) = (there.uid(), geteuid().as_raw());
+    let why = if owner != us {
+        format!("it belongs to uid {owner}, and this process runs as uid {us}")
+    } else if there.mode() & 0o022 == 0 {
+        return Ok(());
+    } else if there.mode() & 0o1000 != 0 {
+        "it is everybody's".to_owned()
+    } else if path.read_dir()?.next().is_some() {
+        "others may write to it, and it holds other things".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 /// Makes what the store needs before it is opened, or brings it up to date: tables, where it has some.
