@@ -3,7 +3,7 @@
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use tower_mac_auth::store::{
-    AccountName, Listed, RecordStore as _, SharedStore, Standing, StoreError,
+    AccountName, Listed, RecordStore as _, SharedStore, Standing, StoreError, StoreErrorKind,
 };
 use tower_mac_auth::{Clock as _, SystemClock, Timestamp};
 
@@ -19,7 +19,15 @@ pub(crate) fn all(
     store: &SharedStore,
     page: Vec<Listed>,
 ) -> impl Stream<Item = Result<Value, StoreError>> + Send {
-    let load = move |listed: Listed| async move { of(store, &listed.account).await };
+    let load = move |listed: Listed| async move {
+        match of(store, &listed.account).await {
+            // A store that has listed them does, so it is this one that does not, and it hides no other.
+            Err(why) if why.kind() == StoreErrorKind::Unsuitable => {
+                Ok(Some(unread(&listed.account, &why)))
+            }
+            shown => shown,
+        }
+    };
     let loaded = stream::iter(page).map(load).buffered(AT_ONCE);
     loaded.try_filter_map(|shown| std::future::ready(Ok(shown)))
 }
@@ -35,10 +43,7 @@ pub(crate) async fn of(
 fn shown(name: &AccountName, standing: &Standing) -> Option<Value> {
     let record = match standing {
         Standing::Nothing => return None,
-        Standing::Unreadable { why, .. } => {
-            let why = with_causes(why);
-            return Some(json!({ "account": name.as_str(), "state": UNREADABLE, "why": why }));
-        }
+        Standing::Unreadable { why, .. } => return Some(unread(name, why)),
         Standing::Record(record) => record,
     };
     let unreadable = unreadable(record);
@@ -59,6 +64,10 @@ fn shown(name: &AccountName, standing: &Standing) -> Option<Value> {
         "failures": record.fails,
         "why": unreadable.or_else(|| record.last_error.clone()),
     }))
+}
+
+fn unread(name: &AccountName, why: &StoreError) -> Value {
+    json!({ "account": name.as_str(), "state": UNREADABLE, "why": with_causes(why) })
 }
 
 fn left(end: Timestamp) -> u64 {

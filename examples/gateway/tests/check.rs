@@ -296,6 +296,25 @@ fn a_check_refuses_each_directory_that_a_start_would() {
 }
 
 #[test]
+fn an_account_whose_file_is_none_hides_no_other_at_the_admin_address() {
+    let world = World::with_accounts(2);
+    let gateway = world.start(&world.server.url(""), "account = \"user-1\"");
+    let record = world.record("user-0");
+    std::fs::remove_file(&record).unwrap();
+    std::fs::create_dir(&record).unwrap();
+    let host = gateway.admin;
+    let asked = format!("GET /accounts HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let answer = call(host, &asked);
+    let (_, page) = answer.split_once("\r\n\r\n").unwrap();
+    let page: Value = serde_json::from_str(page).unwrap();
+    let states = [0, 1].map(|at| page["accounts"][at]["state"].clone());
+    assert_eq!(states, ["unreadable", "active"], "{page}");
+    let why = page["accounts"][0]["why"].as_str().unwrap();
+    assert!(why.contains("it is a directory"), "{page}");
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
 fn a_wrong_store_is_as_wrong_as_a_wrong_flag_and_one_that_is_away_is_not() {
     let world = World::new();
     for (store, code) in [

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -61,13 +61,17 @@ impl World {
         path.display().to_string()
     }
 
-    /// Makes an account's record one that nobody can read.
-    pub(crate) fn damage(&self, account: &str) {
+    /// The file that an account's record is in.
+    pub(crate) fn record(&self, account: &str) -> PathBuf {
         let tokens = self.dir.path().join("tokens");
         let shards = std::fs::read_dir(tokens).unwrap();
         let records = shards.map(|shard| shard.unwrap().path().join(format!("{account}.json")));
-        let record = records.filter(|record| record.exists()).last().unwrap();
-        std::fs::write(record, "garbage").unwrap();
+        records.filter(|record| record.exists()).last().unwrap()
+    }
+
+    /// Makes an account's record one that nobody can read.
+    pub(crate) fn damage(&self, account: &str) {
+        std::fs::write(self.record(account), "garbage").unwrap();
     }
 
     /// The file of settings, for this API.
