@@ -289,6 +289,11 @@ fn a_check_refuses_each_directory_that_a_start_would() {
             assert!(told.contains(flags[flags.len() - 2]), "{told}");
         }
     }
+    // Nothing is made at the end of a link.
+    let link = world.dir.path().join("link");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    let (code, told) = check(&world, &["--store", &file(&link.display().to_string())]);
+    assert_eq!(code, Some(2), "{told}");
     // One that is empty is closed to others.
     let empty = made("empty", 0o777);
     let (code, told) = check(&world, &["--store", &file(&empty)]);

@@ -102,7 +102,7 @@ async fn in_time<T>(
     answer.map_err(|error| Trouble::of_store(&named, &error))
 }
 
-/// A check changes nothing: in the place of what is not there it looks at a store with nothing in it.
+/// A check begins no store: in the place of what is not there it looks at one with nothing in it.
 async fn open(settings: &mut Settings, secrets: Secrets, check: bool) -> Result<Kept, Trouble> {
     let warnings = &mut settings.warnings;
     let location = match &settings.store {

@@ -60,8 +60,10 @@ pub(crate) fn is_missing(path: &Path) -> bool {
 /// Whether one could be made there, as far as that shows without making it.
 pub(crate) fn could_be_made(path: &Path) -> io::Result<()> {
     let path = std::path::absolute(path)?;
-    let near = path.ancestors().find(|near| near.exists());
-    // Nothing can stand in what is no directory.
+    let near = path
+        .ancestors()
+        .find(|near| near.symlink_metadata().is_ok());
+    // Nothing can stand in what is no directory, nor at a link that leads nowhere.
     let inside = near.unwrap_or(&path).join(".");
     access(&inside, Access::WRITE_OK | Access::EXEC_OK)?;
     if near == Some(&*path) {
