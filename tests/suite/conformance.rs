@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tower_mac_auth::Timestamp;
 use tower_mac_auth::store::{
-    AccountName, Draft, Listed, Loaded, MemoryStore, Moment, RecordStore, Replaced, Secrets,
-    SharedStore, StoreError, Version, Watch,
+    AccountName, Draft, Grant, Listed, Loaded, MemoryStore, Moment, RecordStore, Replaced, Secrets,
+    SharedStore, Standing, StoreError, Version, Watch,
 };
 use tower_mac_auth::testing::Conformance;
 
@@ -24,9 +24,10 @@ enum Broken {
     ListsInTheOrderItLikes,
     ListsTheLastOfAPageTwice,
     NeverTells,
+    HasNoSecretsOfSomeElsewhere,
 }
 
-const ALL: [Broken; 12] = [
+const ALL: [Broken; 13] = [
     Broken::ReplacesWhateverStands,
     Broken::TakesNothingForAnything,
     Broken::AnswersAndForgets,
@@ -39,9 +40,11 @@ const ALL: [Broken; 12] = [
     Broken::ListsInTheOrderItLikes,
     Broken::ListsTheLastOfAPageTwice,
     Broken::NeverTells,
+    Broken::HasNoSecretsOfSomeElsewhere,
 ];
 
-struct Store(MemoryStore, Broken);
+/// One of two processes, which have numbers.
+struct Store(MemoryStore, Broken, usize);
 
 impl Store {
     fn is(&self, broken: Broken) -> bool {
@@ -78,7 +81,14 @@ impl Store {
 
 impl RecordStore for Store {
     async fn load(&self, account: &AccountName) -> Result<Loaded, StoreError> {
-        self.0.load(&self.name(account)).await
+        let mut loaded = self.0.load(&self.name(account)).await?;
+        if self.is(Broken::HasNoSecretsOfSomeElsewhere)
+            && (self.2, account.as_str().is_ascii()) == (1, false)
+            && let Standing::Record(record) = &mut loaded.standing
+        {
+            record.secrets = Secrets::Open(Grant::default());
+        }
+        Ok(loaded)
     }
 
     async fn replace(
@@ -131,7 +141,7 @@ impl RecordStore for Store {
 /// Whether the suite finds fault with the store, in the time that no good one needs.
 async fn is_caught(broken: Broken) -> bool {
     let inner = MemoryStore::new();
-    let [one, other] = [inner.clone(), inner].map(|inner| Store(inner, broken));
+    let [one, other] = [0, 1].map(|number| Store(inner.clone(), broken, number));
     let suite = tokio::spawn(async move { Conformance::between(one, other).run().await });
     let ended = tokio::time::timeout(Duration::from_secs(300), suite).await;
     ended

@@ -42,8 +42,10 @@ pub(super) async fn every_name_is_an_account_of_its_own_and_pages_have_each_once
         account.replace(None, &draft(*number)).await;
     }
     for (number, account) in &accounts {
-        let secrets = account.read().await.secrets;
-        assert!(secrets.are(&grant(*number)), "{}", account.name);
+        for process in account.processes() {
+            let secrets = process.read().await.secrets;
+            assert!(secrets.are(&grant(*number)), "{}", account.name);
+        }
     }
     // By bytes: capitals first, and what is not ASCII last.
     accounts.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
