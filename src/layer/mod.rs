@@ -157,7 +157,9 @@
 //!   credential is there. The instance that the caller polled is dropped before the wait, with any
 //!   permit it held, because requests of other accounts need the permit;
 //! - the second attempt, by a clone, which is polled ready after the future of the first attempt is
-//!   dropped: that future may hold the only permit there is.
+//!   dropped: that future may hold the only permit there is. It is a clone of the service as it was when
+//!   it, or one of its clones, was first called, or first after [`MacAuth::get_mut`]; what the service
+//!   makes of itself later, each clone has to make of itself, too.
 //!
 //! # Where it stands in a stack
 //!
