@@ -239,4 +239,47 @@ mod tests {
             assert_eq!(connected.load(Ordering::Relaxed), connections, "{path}");
         }
     }
+
+    /// An API that takes nothing.
+    struct Silent;
+
+    impl<B> Service<Request<B>> for Silent {
+        type Response = Response<Empty<Bytes>>;
+        type Error = Infallible;
+        type Future = std::future::Pending<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<B>) -> Self::Future {
+            std::future::pending()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_is_not_late_for_an_attempt_that_has_asked_for_nothing_yet() {
+        let (progress, limit) = (Progress::default(), Duration::from_secs(8));
+        let trailers = Trailers {
+            target: Upstream::new("http://api.example").unwrap(),
+            tenant: Tenant::Header(http::header::FROM),
+        };
+        let body = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        let limits = (None, limit);
+        let mut body = InboundBody::new(
+            StreamBody::new(body),
+            limits,
+            progress.clone(),
+            trailers.into(),
+        );
+        // The attempt before was refused while it waited for more.
+        assert!(tokio::time::timeout(limit / 2, body.frame()).await.is_err());
+        let request = Request::post("http://api.example/").extension(progress);
+        let mut attempts = Attempts::new(Silent, limit);
+        let late = attempts.call(request.body(body).unwrap()).await;
+        let Err(AttemptError::Refused(refusal)) = late else {
+            panic!("nothing answers");
+        };
+        assert_eq!(refusal.status, StatusCode::GATEWAY_TIMEOUT);
+    }
 }

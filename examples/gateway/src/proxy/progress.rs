@@ -51,6 +51,8 @@ impl Progress {
     pub(super) fn attempt_begins(&self) {
         self.0.attempts.fetch_add(1, Ordering::Relaxed);
         self.0.attempt.store(true, Ordering::Relaxed);
+        // The one before may have waited for more. This one has asked for nothing, and is given first what was kept.
+        self.0.wanted.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn attempt_ends(&self) {
