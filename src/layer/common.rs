@@ -26,7 +26,10 @@ impl<S: Clone, A> Common<S, A> {
     /// Keeps a clone of `service`, if there is none.
     #[inline]
     pub(super) fn keep(&self, service: &S) {
-        self.spare.get_or_init(|| Mutex::new(service.clone()));
+        if self.spare.get().is_none() {
+            // Not while others wait for it: what a clone does we do not know. Of two the first is kept.
+            let _ = self.spare.set(Mutex::new(service.clone()));
+        }
     }
 
     /// A service of its own for one request, which has to be polled ready. `None` if none was kept.

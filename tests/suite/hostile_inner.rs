@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::buffer::BufferLayer;
 use tower::limit::{ConcurrencyLimitLayer, RateLimitLayer};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_mac_auth::layer::{Attempt, Error, RequestBody};
+use tower_mac_auth::layer::{Attempt, Error, MacAuth, RequestBody};
 use tower_mac_auth::provider::xiaomi::SigningRules;
 use tower_mac_auth::testing::{Api, RefusalStyle};
 
@@ -414,4 +414,61 @@ async fn a_refusal_in_two_pieces_is_refreshed_whatever_its_status() {
         assert!(text.starts_with(b"{") && text.ends_with(b"}"), "{text:?}");
         assert_eq!(world.presented(), 1, "{style:?}");
     }
+}
+
+/// Sends a request of its own by the layer that it is in, when it is first cloned: to warm up, say.
+struct WarmsUp {
+    api: Api,
+    client: Arc<Mutex<Option<MacAuth<WarmsUp>>>>,
+}
+
+impl Clone for WarmsUp {
+    fn clone(&self) -> Self {
+        let client = self.client.lock().unwrap().take();
+        if let Some(mut client) = client {
+            drop(Service::call(&mut client, get("/")));
+        }
+        Self {
+            api: self.api.clone(),
+            client: Arc::clone(&self.client),
+        }
+    }
+}
+
+impl Service<Sent> for WarmsUp {
+    type Response = <Api as Service<Sent>>::Response;
+    type Error = Infallible;
+    type Future = <Api as Service<Sent>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Sent>::poll_ready(&mut self.api, cx)
+    }
+
+    fn call(&mut self, request: Sent) -> Self::Future {
+        self.api.call(request)
+    }
+}
+
+#[test]
+fn nothing_is_locked_while_a_service_is_cloned_for_the_first_call() {
+    let (done, is_done) = std::sync::mpsc::channel();
+    // If it hangs, it does so for good.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new().await;
+            let own = Arc::new(Mutex::new(None));
+            let mut client = world.layer().layer(WarmsUp {
+                api: world.provider.api(),
+                client: Arc::clone(&own),
+            });
+            let clone = client.clone();
+            *own.lock().unwrap() = Some(clone);
+            let client = client.ready().await.unwrap();
+            done.send(status(&client.call(get("/")).await)).unwrap();
+        });
+    });
+    let answered = is_done.recv_timeout(Duration::from_secs(60));
+    assert_eq!(answered, Ok(StatusCode::OK));
 }
