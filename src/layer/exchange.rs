@@ -230,8 +230,8 @@ where
     /// Lets go of the refusal and has the request sent a second and last time, if its body can be.
     fn resend(self: Pin<&mut Self>, refused: Response<ReadAhead<R>>) -> Next<S, B, R> {
         let this = self.project();
-        let outgoing = this.resend.take();
-        let outgoing = outgoing.and_then(|resend| resend.into_outgoing());
+        let resend = this.resend.take();
+        let outgoing = resend.and_then(|resend| resend.into_outgoing());
         let Some((outgoing, service)) = outgoing.zip(this.call.common.spare()) else {
             this.call.counters().handed_back();
             return Next::End(Ok(refused));

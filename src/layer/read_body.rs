@@ -17,7 +17,7 @@ use super::request_body::{RequestBody, ResendHandle};
 pub(super) struct ReadBody<B> {
     /// `None` once it is done.
     head: Option<Request<()>>,
-    body: Pin<Box<RequestBody<B>>>,
+    body: RequestBody<B>,
     /// `None` if the body is known to be too long.
     handle: Option<ResendHandle<B>>,
     read: Vec<u8>,
@@ -35,7 +35,6 @@ where
     pub(super) fn new(request: Request<B>, most: usize, resend_cap: usize) -> Self {
         let (head, body) = request.into_parts();
         let (body, handle) = RequestBody::resendable(body, most);
-        let body = Box::pin(body);
         Self {
             head: Some(Request::from_parts(head, ())),
             body,
@@ -53,7 +52,7 @@ where
             .as_ref()
             .is_some_and(ResendHandle::is_resendable)
         {
-            match ready!(self.body.as_mut().poll_frame(cx)) {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.read.extend_from_slice(&data);
