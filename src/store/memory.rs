@@ -78,9 +78,8 @@ impl RecordStore for MemoryStore {
     ) -> Result<Replaced, StoreError> {
         let now = self.clock.now();
         let mut records = self.lock();
-        let standing = loaded(&records, account, now);
-        if standing.version() != expected {
-            return Ok(Replaced::Refused(standing));
+        if records.get(account).map(|record| record.version) != expected {
+            return Ok(Replaced::Refused(loaded(&records, account, now)));
         }
         records.insert(account.clone(), draft.at(now));
         drop(records);
