@@ -24,6 +24,14 @@ pub enum StoreErrorKind {
     Unsuitable,
 }
 
+/// All that an error says, down to its root.
+#[cfg(any(test, feature = "postgres"))]
+pub(super) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let all = std::iter::successors(Some(error), |&error| error.source());
+    let all: Vec<_> = all.map(ToString::to_string).collect();
+    all.join(": ")
+}
+
 pub(super) fn unavailable(what: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, what)
 }

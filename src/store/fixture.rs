@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 #![cfg_attr(not(test), allow(dead_code))]
 
-use std::error::Error;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -37,11 +36,4 @@ pub(crate) fn draft(number: u64) -> Draft {
 pub(crate) async fn read(store: &impl RecordStore, account: &AccountName) -> Record {
     let loaded = store.load(account).await.unwrap();
     loaded.into_record().unwrap().unwrap()
-}
-
-/// All that an error says, down to its root.
-pub(crate) fn told(error: &dyn Error) -> String {
-    let all = std::iter::successors(Some(error), |&error| error.source());
-    let all: Vec<_> = all.map(ToString::to_string).collect();
-    all.join(": ")
 }

@@ -14,7 +14,8 @@ use super::*;
 use crate::Timestamp;
 use crate::sign::hex;
 use crate::store::directory::{Change, Changes, Disk, FileName, LOCK};
-use crate::store::fixture::{draft, grant, issued, name, read, told};
+use crate::store::error::with_causes;
+use crate::store::fixture::{draft, grant, issued, name, read};
 use crate::store::{Commit, Grant, Issued, Status, StoreErrorKind};
 
 fn scratch() -> (TempDir, PathBuf) {
@@ -126,7 +127,7 @@ async fn a_record_that_cannot_be_read_is_never_absent_and_only_a_revocation_repl
         let version = loaded.version().unwrap();
         let error = loaded.into_record().unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
-        let told = told(&error);
+        let told = with_causes(&error);
         let named = told.contains(path.to_str().unwrap());
         assert!(named && told.contains(why), "{told}");
         let error = store.commit(&user, issued(9)).await.unwrap_err();
@@ -177,7 +178,11 @@ async fn secrets_of_a_later_form_are_superseded_or_given_up_and_a_copy_is_kept()
         panic!("generation 1 is taken");
     };
     let error = record.grant().unwrap_err();
-    assert!(told(&error).contains("user.json: "), "{}", told(&error));
+    assert!(
+        with_causes(&error).contains("user.json: "),
+        "{}",
+        with_causes(&error)
+    );
     let error = store.commit(&user, issued(2)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -279,7 +284,7 @@ async fn a_disk_that_fails_at_any_change_loses_nothing_and_is_used_again_later()
         let replaced = store.replace(&user, Some(standing), &second).await;
         let error = replaced.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-        let told = told(&error);
+        let told = with_causes(&error);
         assert!(told.contains("user.json"), "{told}");
         assert!(told.contains("No space left"), "{told}");
         let renamed = failing == Change::WRITTEN.len();
@@ -304,7 +309,7 @@ async fn a_directory_that_cannot_be_used_is_refused_before_a_token_is_spent() {
         let (_scratch, dir) = scratch();
         let fails = move |number, _| (number == failing).then_some(Errno::ROFS);
         let (builder, _) = on_disk(&dir, fails);
-        let told = told(&builder.open().await.unwrap_err());
+        let told = with_causes(&builder.open().await.unwrap_err());
         assert!(told.contains("Read-only file system"), "{told}");
         FileStore::open(&dir).await.unwrap();
     }
@@ -349,7 +354,7 @@ fn flocked(shard: &Path) -> fs::File {
 async fn a_lock_that_nobody_gives_back_is_an_error_and_holds_up_no_reader() {
     let (_scratch, store, user) = stored().await;
     let lock = flocked(path_of(&store, &user).parent().unwrap());
-    let told = told(&commit(&store, &user, 2).await.unwrap_err());
+    let told = with_causes(&commit(&store, &user, 2).await.unwrap_err());
     assert!(
         told.contains("held by somebody else for 10 seconds"),
         "{told}"
@@ -365,7 +370,11 @@ async fn a_directory_that_is_gone_is_an_error_and_not_an_unknown_account() {
     let root = store.0.directory.path();
     let gone = |error: StoreError| {
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-        assert!(told(&error).contains("store.json"), "{}", told(&error));
+        assert!(
+            with_causes(&error).contains("store.json"),
+            "{}",
+            with_causes(&error)
+        );
     };
     let elsewhere = root.with_file_name("elsewhere");
     fs::rename(root, &elsewhere).unwrap();
@@ -401,7 +410,7 @@ async fn a_directory_of_another_label_or_use_is_refused() {
     for label in [Some("client-2"), None] {
         let error = open(label).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
-        let told = told(&error);
+        let told = with_causes(&error);
         assert!(told.contains("label \"client-1\""), "{told}");
         assert!(told.contains("store.json"), "{told}");
     }
@@ -438,7 +447,7 @@ async fn what_others_may_write_to_and_cannot_be_changed_is_refused_and_named() {
             assert_eq!(opened.is_err(), refused, "{added:o} {}", path.display());
             if let Err(error) = opened {
                 assert_eq!(error.kind(), StoreErrorKind::Unsuitable);
-                let told = told(&error);
+                let told = with_causes(&error);
                 let wanted = format!("{}: its mode is", path.display());
                 assert!(told.contains(&wanted), "{told}");
                 assert!(told.contains("not permitted"), "{told}");
@@ -559,7 +568,7 @@ async fn a_check_finds_a_disk_that_became_full_and_leaves_nothing_behind() {
     let before = tree(&dir);
     full.store(true, Ordering::Relaxed);
     let error = store.check().await.unwrap_err();
-    assert!(told(&error).contains("cannot be written"), "{error}");
+    assert!(with_causes(&error).contains("cannot be written"), "{error}");
     full.store(false, Ordering::Relaxed);
     store.check().await.unwrap();
     assert_eq!(tree(&dir), before);

@@ -9,7 +9,7 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::store::error::{self, unavailable};
+use crate::store::error::{self, unavailable, with_causes};
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) const NO_RIGHT: &str = "the role of this connection lacks a right";
@@ -134,9 +134,7 @@ pub(super) fn told(error: &Error) -> String {
     if let Some(error) = error.as_db_error() {
         return told_by_server(error);
     }
-    let all = std::iter::successors(Some(error as &dyn std::error::Error), |&it| it.source());
-    let all: Vec<_> = all.map(ToString::to_string).collect();
-    all.join(": ")
+    with_causes(error)
 }
 
 fn told_by_server(error: &DbError) -> String {
