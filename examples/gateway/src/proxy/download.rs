@@ -18,8 +18,8 @@ use super::{BoxError, Line};
 pub(crate) struct OutboundBody<B: Body> {
     inner: B,
     limit: Duration,
-    /// Ends when the limit does; begun with the first wait.
-    rests: Option<Rests>,
+    /// Ends when the limit does.
+    rests: Rests,
     /// Waits until what came before it is written: an answer of which nothing comes looks like a request that
     /// nobody had, and some callers then send it once more.
     broken: Option<BoxError>,
@@ -41,7 +41,7 @@ impl<B: Body> OutboundBody<B> {
             inner,
             target,
             limit,
-            rests: None,
+            rests: Rests::default(),
             broken: None,
             ended,
             line,
@@ -50,8 +50,7 @@ impl<B: Body> OutboundBody<B> {
 
     fn poll_rests(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (progress, limit) = (&self.line.progress, self.limit);
-        let begin = || -> Rests { Box::pin(progress.clone().rests(limit, |_| false)) };
-        self.rests.get_or_insert_with(begin).as_mut().poll(cx)
+        self.rests.poll(progress, limit, |_| false, cx)
     }
 }
 

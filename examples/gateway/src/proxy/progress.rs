@@ -1,6 +1,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -95,5 +96,21 @@ impl Progress {
     }
 }
 
-/// What [`Progress::rests`] gives.
-pub(super) type Rests = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+/// A wait for [`Progress::rests`], begun when it is first asked, and anew once it has ended.
+#[derive(Default)]
+pub(super) struct Rests(Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>);
+
+impl Rests {
+    pub(super) fn poll(
+        &mut self,
+        progress: &Progress,
+        limit: Duration,
+        otherwise: fn(&Progress) -> bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let begin = || Box::pin(progress.clone().rests(limit, otherwise)) as _;
+        ready!(self.0.get_or_insert_with(begin).as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(())
+    }
+}

@@ -36,8 +36,8 @@ pub(crate) struct InboundBody<B = Incoming> {
     inner: Caller<B>,
     left: Option<u64>,
     limit: Duration,
-    /// Ends when the limit does; begun with the first wait. Whoever waits for an answer has the same limit.
-    rests: Option<Rests>,
+    /// Ends when the limit does. Whoever waits for an answer has the same limit.
+    rests: Rests,
     progress: Progress,
     trailers: Arc<Trailers>,
 }
@@ -53,7 +53,7 @@ impl<B> InboundBody<B> {
             inner: Caller(Arc::new(Mutex::new(Some(inner)))),
             left: most,
             limit,
-            rests: None,
+            rests: Rests::default(),
             progress,
             trailers,
         }
@@ -62,15 +62,6 @@ impl<B> InboundBody<B> {
     /// What the body is read from.
     pub(super) fn caller(&self) -> Caller<B> {
         Caller(Arc::clone(&self.inner.0))
-    }
-
-    fn poll_rests(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (progress, limit) = (&self.progress, self.limit);
-        let begin =
-            || -> Rests { Box::pin(progress.clone().rests(limit, Progress::is_in_attempt)) };
-        ready!(self.rests.get_or_insert_with(begin).as_mut().poll(cx));
-        self.rests = None;
-        Poll::Ready(())
     }
 }
 
@@ -83,7 +74,11 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> InboundBody<B> {
         self.progress.wants(polled.is_pending());
         let frame = match polled {
             Poll::Pending => {
-                ready!(self.poll_rests(cx));
+                let (progress, limit) = (&self.progress, self.limit);
+                ready!(
+                    self.rests
+                        .poll(progress, limit, Progress::is_in_attempt, cx)
+                );
                 return Poll::Ready(Some(Err(BodyError::Stalled(self.limit))));
             }
             Poll::Ready(None) => return Poll::Ready(None),
